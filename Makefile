@@ -1,0 +1,37 @@
+# `make` alone lists the verbs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help run test prove install lock clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+run: $(READY) ## the app on http://localhost:7071 with an embedded Valkey and a local Service Bus (ARGS="--help" for more)
+	@$(BIN)/python -m lab up $(ARGS)
+
+test: $(READY) ## lint, types and every test, in at most 8 minutes
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	$(BIN)/python -m pytest -q $(ARGS)
+
+prove: $(READY) ## everything at full length
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest -q --timeout 1800 $(ARGS)
+
+install: $(READY) ## only the environment, in .venv (run and test do it too)
+
+lock: $(READY) ## write requirements-dev.lock anew from requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade requirements-dev.txt -o requirements-dev.lock
+
+clean: ## remove .venv and what the lab left behind
+	rm -rf $(VENV) .lab build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(READY): requirements-dev.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 " + "$(MAKECMDGOALS)")'
+	@echo "Installing into $(VENV) (half a minute, once) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	@touch $(READY)
