@@ -1,0 +1,1 @@
+"""What the blueprints call: the business, its state in Redis, the two module-scope sessions. Never imports upwards."""

@@ -1,0 +1,48 @@
+"""The module-scope instances that every blueprint shares. Building them does no I/O and never raises."""
+
+import logging
+import os
+
+from pydantic import SecretStr
+
+from services.order_desk import OrderDesk
+from services.order_queue import OrderQueue
+from services.order_store import OrderStore
+from services.readiness import Readiness
+from services.redis_service import Clocks, RedisService
+from services.service_bus_connection import ServiceBusConnection, identity_credential
+from services.settings import Settings, load_settings
+
+log = logging.getLogger(__name__)
+
+
+def _reveal(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
+def _redis(settings: Settings) -> RedisService:
+    return RedisService(
+        _reveal(settings.redis_url),
+        connections=settings.redis_connections_per_worker,
+        clocks=Clocks(idle_check_s=settings.redis_idle_check_s),
+    )
+
+
+def _queue(settings: Settings) -> OrderQueue:
+    managed, client_id = settings.service_bus_credential is not None, settings.service_bus_client_id
+    connection = ServiceBusConnection(
+        connection_string=_reveal(settings.service_bus_connection),
+        namespace=settings.service_bus_namespace,
+        credential=lambda: identity_credential(client_id, managed),
+    )
+    return OrderQueue(connection, settings.orders_queue)
+
+
+settings = load_settings(os.environ)
+for problem in settings.problems:
+    log.error("Bad app setting: %s", problem)
+
+redis_service = _redis(settings)
+order_queue = _queue(settings)
+order_desk = OrderDesk(OrderStore(redis_service, settings.hold_s), order_queue, settings.patience_s)
+readiness = Readiness(redis_service, settings.problems)

@@ -1,0 +1,152 @@
+"""Commands, records and messages, as pydantic models: what may come in, what goes out, what lies on the queue.
+
+Strict on the way in over HTTP (unknown fields, wrong types and numbers out of range are refused), tolerant of extra
+fields on the queue, so that an older worker can decide what a newer one has enqueued. No I/O here.
+"""
+
+import re
+import uuid
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+)
+
+MAX_STOCK = 1_000_000
+MAX_TICKETS = 100  # of one order, and of one customer in one drop
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+_ORDER_NAMESPACE = uuid.UUID("6f1d6f0e-6f0c-5c56-9a0e-0f6f6f3a3c55")
+
+
+def _rfc3339_only(value: Any) -> Any:
+    """Pydantic also takes dates without a time and seconds since 1970; RFC 3339 section 5.6 does not."""
+    if isinstance(value, datetime) or (isinstance(value, str) and _RFC3339.fullmatch(value)):
+        return value
+    raise ValueError("must be an RFC 3339 time such as 2030-01-31T18:00:00Z")
+
+
+def _in_utc(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is outside the years 1 to 9999 in UTC") from None
+
+
+def rfc3339(time: datetime) -> str:
+    """The time in UTC with milliseconds, e.g. `2030-01-31T18:00:00.000Z`."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}\z")]
+IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,128}\z")]
+Quantity = Annotated[int, Field(ge=1, le=MAX_TICKETS)]
+Time = Annotated[
+    AwareDatetime,
+    Field(strict=False),  # strict would refuse a string behind a validator of ours
+    BeforeValidator(_rfc3339_only),
+    AfterValidator(_in_utc),
+    PlainSerializer(rfc3339, when_used="json"),
+]
+
+
+class OrderStatus(StrEnum):
+    """`queued` may change once; the other two are final."""
+
+    QUEUED = "queued"
+    CONFIRMED = "confirmed"
+    REFUSED = "refused"
+
+
+class RefusalReason(StrEnum):
+    """Why a decided order was refused."""
+
+    SOLD_OUT = "sold_out"
+    CUSTOMER_LIMIT = "customer_limit"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class DropPath(_Strict):
+    """The ids in the address of a drop."""
+
+    drop_id: Id
+
+
+class OrderPath(DropPath):
+    """The ids in the address of an order."""
+
+    order_id: Id
+
+
+class PutDrop(_Strict):
+    """The body of PUT /drops/{drop_id}. Left out, `closes_at` is 7 days ahead on create and unchanged on restock."""
+
+    stock: Annotated[int, Field(ge=0, le=MAX_STOCK)]
+    per_customer: Quantity
+    closes_at: Time | None = None
+
+
+class PlaceOrder(_Strict):
+    """The body of POST /drops/{drop_id}/orders."""
+
+    customer_id: Id
+    quantity: Quantity
+
+
+class OrderHeaders(_Strict):
+    """The header that makes a POST repeatable: 1 to 128 visible ASCII characters."""
+
+    idempotency_key: Annotated[IdempotencyKey, Field(alias="Idempotency-Key")]
+
+
+class Drop(_Strict):
+    """A drop as a client sees it. All amounts in tickets; confirmed + remaining == stock, always."""
+
+    drop_id: Id
+    stock: int
+    per_customer: int
+    closes_at: Time
+    remaining: int
+    confirmed: int
+    refused: int
+
+
+class Order(_Strict):
+    """An order as a client sees it, and as it is put on the queue."""
+
+    order_id: Id
+    drop_id: Id
+    customer_id: Id
+    quantity: Quantity
+    status: OrderStatus
+    reason: RefusalReason | None = None
+    placed_at: Time
+    decided_at: Time | None = None
+
+
+class OrderMessage(BaseModel):
+    """What fulfilment needs of a queue message. One made by hand needs no more than these four."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+    order_id: Id
+    drop_id: Id
+    customer_id: Id
+    quantity: Quantity
+
+
+def order_id_for(drop_id: str, customer_id: str, idempotency_key: str) -> str:
+    """The id of the one order that this key can make: a key belongs to one customer of one drop (UUID version 5)."""
+    return str(uuid.uuid5(_ORDER_NAMESPACE, "\n".join((drop_id, customer_id, idempotency_key))))

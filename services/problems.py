@@ -1,0 +1,60 @@
+"""The one place where an error becomes an HTTP answer: an RFC 9457 problem document. Knows no Azure type."""
+
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+from services import errors
+
+RETRY_AFTER_S = (1, 5)  # whole seconds, both ends included: callers told the same time would come back together
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Status, problem document and headers of a refusal. `document` holds nothing that the caller did not send."""
+
+    status: int
+    document: dict[str, Any]
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    error: type[errors.AppError]
+    status: int
+    type: str
+    title: str
+
+
+def _named(name: str) -> str:
+    return f"urn:problem-type:{name}"
+
+
+# The first that fits counts.
+_KINDS = (
+    _Kind(errors.InvalidInput, 400, _named("invalid-input"), "The request is not as documented"),
+    _Kind(errors.NotFound, 404, "about:blank", "Not Found"),
+    _Kind(errors.DropClosed, 409, _named("closed"), "The drop is closed"),
+    _Kind(errors.CustomerLimit, 409, _named("customer-limit"), "Above the limit per customer"),
+    _Kind(errors.SoldOut, 409, _named("sold-out"), "Not enough tickets left"),
+    _Kind(errors.BelowConfirmed, 409, _named("below-confirmed"), "Stock below the confirmed tickets"),
+    _Kind(errors.BodyTooLarge, 413, "about:blank", "Content Too Large"),
+    _Kind(errors.WrongContentType, 415, "about:blank", "Unsupported Media Type"),
+    _Kind(errors.KeyReused, 422, _named("key-reused"), "Idempotency-Key used for another order"),
+    _Kind(errors.Unavailable, 503, "about:blank", "Service Unavailable"),
+)
+
+
+def problem_of(error: errors.AppError) -> Problem:
+    """The answer to an error of ours. Raises LookupError for one that must never reach a caller."""
+    kind = next((kind for kind in _KINDS if isinstance(error, kind.error)), None)
+    if kind is None:
+        raise LookupError(f"{type(error).__name__} has no HTTP answer")
+    document: dict[str, Any] = {"type": kind.type, "title": kind.title, "status": kind.status, "detail": str(error)}
+    if isinstance(error, errors.InvalidInput):
+        document["errors"] = [{"field": name, "message": reason} for name, reason in error.fields]
+    headers = {}
+    if kind.status == 503:
+        document["detail"] = "A service behind this one cannot be reached right now. The same request can be repeated."
+        headers["Retry-After"] = str(random.randint(*RETRY_AFTER_S))  # noqa: S311 - spreads load, guards nothing
+    return Problem(kind.status, document, headers)

@@ -1,0 +1,99 @@
+"""The app settings, read once from the environment. A bad one never raises at import: it is reported and left out.
+
+An exception while function_app.py is imported takes the whole app away, and publishing still succeeds. So each bad
+setting becomes one line in `Settings.problems`: readiness answers 503 with it, the rest of the app keeps serving.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
+
+_DATABASE = re.compile(r"/?\d{0,4}")
+LOCK_RENEWAL_S = 300  # host.json: maxAutoLockRenewalDuration
+
+
+def _redis_address(url: SecretStr) -> SecretStr:
+    """Options in the address would override the session's own, the bound of its connections among them."""
+    parts = urlsplit(url.get_secret_value())
+    try:
+        usable = parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0
+    except ValueError:  # the port is no number
+        usable = False
+    if not usable or not _DATABASE.fullmatch(parts.path):
+        raise ValueError("must be redis://[user:password@]host:port/0, or rediss:// for TLS")
+    if parts.query or parts.fragment:
+        raise ValueError("must not carry options (?...): the session sets its own")
+    return url
+
+
+def _connection_string(text: SecretStr) -> SecretStr:
+    parts = dict(part.split("=", 1) for part in text.get_secret_value().split(";") if "=" in part)
+    if not parts.get("Endpoint", "").startswith("sb://"):
+        raise ValueError("must be a Service Bus connection string (Endpoint=sb://...)")
+    if "SharedAccessSignature" not in parts and not {"SharedAccessKeyName", "SharedAccessKey"} <= parts.keys():
+        raise ValueError("must hold SharedAccessKeyName and SharedAccessKey, or SharedAccessSignature")
+    return text
+
+
+Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]{1,253}(:\d{1,5})?\z")]
+QueueName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,258}[A-Za-z0-9])?\z")]
+
+
+class Settings(BaseModel):
+    """Every setting of the app itself, by the name it has in Azure. Durations in seconds; empty means left out."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    redis_url: Annotated[SecretStr | None, AfterValidator(lambda v: v and _redis_address(v)), Field(alias="REDIS_URL")]
+    redis_connections_per_worker: Annotated[int, Field(ge=1, le=100, alias="REDIS_CONNECTIONS_PER_WORKER")] = 1
+    redis_idle_check_s: Annotated[float, Field(ge=0, le=600, alias="REDIS_IDLE_CHECK_S")] = 15.0
+    service_bus_connection: Annotated[
+        SecretStr | None,
+        AfterValidator(lambda v: v and _connection_string(v)),
+        Field(alias="ServiceBusConnection"),
+    ] = None
+    service_bus_namespace: Annotated[Host | None, Field(alias="ServiceBusConnection__fullyQualifiedNamespace")] = None
+    service_bus_credential: Annotated[
+        Literal["managedidentity"] | None, Field(alias="ServiceBusConnection__credential")
+    ] = None
+    service_bus_client_id: Annotated[str | None, Field(max_length=64, alias="ServiceBusConnection__clientId")] = None
+    orders_queue: Annotated[QueueName | None, Field(alias="ORDERS_QUEUE")] = None
+    hold_s: Annotated[float, Field(gt=0, le=7 * 24 * 3600, alias="HOLD_S")] = 900.0
+    patience_s: Annotated[float, Field(ge=0, le=LOCK_RENEWAL_S - 30, alias="PATIENCE_S")] = 120.0
+    problems: tuple[str, ...] = ()
+
+
+SETTING_NAMES = tuple(field.alias for field in Settings.model_fields.values() if field.alias)
+
+
+def load_settings(environment: Mapping[str, str]) -> Settings:
+    """Read the settings. Never raises: what is bad is named in `problems` and counts as left out."""
+    given: dict[str, Any] = {name: environment[name] for name in SETTING_NAMES if environment.get(name, "").strip()}
+    given.setdefault("REDIS_URL", None)
+    problems: list[str] = []
+    try:
+        settings = Settings.model_validate(given)
+    except ValidationError as error:
+        for detail in error.errors(include_input=False, include_url=False, include_context=False):
+            name = str(detail["loc"][0])
+            problems.append(f"{name}: {detail['msg'].removeprefix('Value error, ')}")
+            given.pop(name, None)
+        given.setdefault("REDIS_URL", None)
+        settings = Settings.model_validate(given)
+    named = {problem.split(":")[0] for problem in problems}
+    problems += [f"{name}: {reason}" for name, reason in _missing(settings) if name not in named]
+    return settings.model_copy(update={"problems": tuple(problems)})
+
+
+def _missing(settings: Settings) -> list[tuple[str, str]]:
+    missing = []
+    if settings.redis_url is None:
+        missing.append(("REDIS_URL", "is missing"))
+    if settings.orders_queue is None:
+        missing.append(("ORDERS_QUEUE", "is missing"))
+    if settings.service_bus_connection is None and settings.service_bus_namespace is None:
+        missing.append(("ServiceBusConnection", "is missing, and so is ServiceBusConnection__fullyQualifiedNamespace"))
+    return missing
