@@ -1,0 +1,1 @@
+"""What the pages in docs/ tell people to do, done."""

@@ -1,0 +1,94 @@
+"""What the host itself answers, and what a refused request gets over the wire."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import Lab, running_lab
+from tests.e2e.shop import order, put_drop
+
+KEY = "k-for-the-test"
+PROTECTED = (
+    ("PUT", "/drops/d"),
+    ("GET", "/drops/d"),
+    ("POST", "/drops/d/orders"),
+    ("GET", "/drops/d/orders/o"),
+)
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A lab that demands its key."""
+    with running_lab(tmp_path_factory.mktemp("locked"), "--key", KEY) as lab:
+        yield lab
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+def test_every_function_but_the_health_checks_demands_its_key(locked: Lab, method: str, path: str) -> None:
+    url = f"{locked.url}/api{path}"
+    assert httpx.request(method, url).status_code == 401
+    assert httpx.request(method, url, headers={"x-functions-key": "wrong"}).status_code == 401
+    assert httpx.request(method, url, headers={"x-functions-key": KEY}).status_code != 401
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/ready"])
+def test_the_health_checks_are_open_to_anyone(locked: Lab, path: str) -> None:
+    assert httpx.get(f"{locked.url}/api{path}").status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path"), [("DELETE", "/drops/d"), ("GET", "/nothing"), ("HEAD", "/drops/d")])
+def test_an_unknown_route_or_method_is_the_hosts_empty_404(api: httpx.Client, method: str, path: str) -> None:
+    answer = api.request(method, path)
+    assert (answer.status_code, answer.content) == (404, b"")
+
+
+def test_a_body_over_16_kib_is_413_and_changes_nothing(api: httpx.Client, drop_id: str) -> None:
+    body = b'{"stock": 1, "per_customer": 1}' + b" " * 16 * 1024
+    answer = api.put(f"/drops/{drop_id}", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 413
+    assert api.get(f"/drops/{drop_id}").status_code == 404
+
+
+def test_another_content_type_is_415(api: httpx.Client, drop_id: str) -> None:
+    answer = api.put(f"/drops/{drop_id}", content=b"stock=1", headers={"Content-Type": "text/plain"})
+    assert answer.status_code == 415
+
+
+def test_a_chunked_body_arrives_empty_and_is_a_400_that_says_so(lab: Lab, drop_id: str) -> None:
+    address = urlsplit(lab.url)
+    with socket.create_connection((str(address.hostname), int(address.port or 80)), timeout=10) as connection:
+        connection.sendall(
+            f"PUT /api/drops/{drop_id} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n".encode()
+            + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+            + b'1f\r\n{"stock": 1, "per_customer": 1}\r\n0\r\n\r\n'
+        )
+        answer = b""
+        while received := connection.recv(65536):
+            answer += received
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"Content-Length" in answer
+
+
+def test_a_missing_idempotency_key_is_a_400_that_names_it(api: httpx.Client, drop_id: str) -> None:
+    put_drop(api, drop_id, 1)
+    answer = api.post(f"/drops/{drop_id}/orders", json={"customer_id": "ada", "quantity": 1})
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "Idempotency-Key"
+
+
+def test_a_key_used_for_another_quantity_is_422(api: httpx.Client, drop_id: str) -> None:
+    put_drop(api, drop_id, 9)
+    assert order(api, drop_id, "ada", 1, "key").status_code == 202
+    assert order(api, drop_id, "ada", 2, "key").status_code == 422
+
+
+def test_a_dead_letter_keeps_its_reason_in_the_log(tmp_path: Path) -> None:
+    with running_lab(tmp_path) as lab:
+        lab.command("enqueue", '{"order_id": "lost", "drop_id": "no-such-drop", "customer_id": "ada", "quantity": 1}')
+        while "lost" not in lab.command("dead-letters"):
+            pass
+    assert "order lost: there is no drop no-such-drop" in (tmp_path / "up.log").read_text()
