@@ -59,7 +59,7 @@ def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names: set[str] = set()
     for name, _ in pairs:
         if name in names:
-            raise InvalidInput((name[:_NAME_SHOWN], "stands twice in one object"))
+            raise InvalidInput((_shown(name), "stands twice in one object"))
         names.add(name)
     return dict(pairs)
 
@@ -77,7 +77,12 @@ def _invalid(error: ValidationError) -> InvalidInput:
 
 
 def _field(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part)[:_NAME_SHOWN] for part in location) or "body"
+    return ".".join(map(_shown, location)) or "body"
+
+
+def _shown(name: int | str) -> str:
+    """A name that a caller may have made up, fit for a log line: one line, no lone surrogate."""
+    return repr(str(name)[:_NAME_SHOWN])[1:-1]
 
 
 def _reason(message: str) -> str:
