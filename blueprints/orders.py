@@ -6,7 +6,7 @@ import azure.functions as func
 
 from blueprints import requests, responses
 from services import app_services
-from services.errors import QueueUnavailable
+from services.errors import OutcomeUnknown, QueueUnavailable
 from services.models import DropPath, Order, OrderHeaders, OrderPath, OrderStatus, PlaceOrder, order_id_for
 
 bp = func.Blueprint()
@@ -25,7 +25,7 @@ async def place_order(req: func.HttpRequest, context: func.Context) -> func.Http
     location = {"Location": f"{urlsplit(req.url).path.rstrip('/')}/{order_id}"}
     try:
         order = await app_services.order_desk.place(order_id, drop_id, command, _trace(context))
-    except QueueUnavailable as error:  # the order is recorded: say where
+    except (QueueUnavailable, OutcomeUnknown) as error:  # the order is recorded, or may be: say where
         return responses.problem(error, location)
     queued = order.status is OrderStatus.QUEUED
     return responses.document(order, 202 if queued else 200, location | _retry_after(order))
