@@ -15,8 +15,8 @@ from services.errors import NotSent, OutcomeUnknown
 class CallDeadline:
     """`async with CallDeadline(2.5) as deadline:` bounds every call awaited inside, child tasks included.
 
-    When the time (seconds) is up, it raises `NotSent` if no command issued inside had been written to the connection, so
-    that repeating all of it is safe, else `OutcomeUnknown`. Whatever else the body raises passes unchanged;
+    When the time (seconds) is up, it raises `NotSent` if no command issued inside had been written to the connection,
+    so that repeating all of it is safe, else `OutcomeUnknown`. Whatever else the body raises passes unchanged;
     `deadline.written` tells then, too, whether any command of the body had been written (answered or not).
     """
 

@@ -1,4 +1,4 @@
-"""What a command's name decides before anything is packed: its words, its callback, and whether it may share a connection.
+"""What a command's name decides before anything is packed: its words, its callback, may it share a connection.
 
 It never looks at a value: only at names, sub-commands and options.
 """
@@ -37,8 +37,8 @@ class CommandPlan(NamedTuple):
 
 _BLOCKING = frozenset(b"BLPOP BRPOP BRPOPLPUSH BLMOVE BLMPOP BZPOPMIN BZPOPMAX BZMPOP WAIT WAITAOF HIMPORT".split())
 _STATEFUL = frozenset(
-    b"MULTI EXEC DISCARD WATCH UNWATCH SELECT AUTH HELLO RESET QUIT MONITOR SYNC PSYNC REPLCONF READONLY READWRITE ASKING "
-    b"SUBSCRIBE PSUBSCRIBE SSUBSCRIBE UNSUBSCRIBE PUNSUBSCRIBE SUNSUBSCRIBE".split()
+    b"MULTI EXEC DISCARD WATCH UNWATCH SELECT AUTH HELLO RESET QUIT MONITOR SYNC PSYNC REPLCONF READONLY READWRITE "
+    b"ASKING SUBSCRIBE PSUBSCRIBE SSUBSCRIBE UNSUBSCRIBE PUNSUBSCRIBE SUNSUBSCRIBE".split()
 )
 _STATEFUL_SUBCOMMANDS = {
     b"CLIENT": frozenset(b"REPLY TRACKING CACHING NO-EVICT NO-TOUCH MAINT_NOTIFICATIONS".split()),
@@ -80,7 +80,7 @@ def _need_of(word: bytes) -> Callable[[Sequence[Any]], Need | None] | None:
 
 @lru_cache(maxsize=1024)
 def command_plan(name: str | bytes) -> CommandPlan:
-    """The plan of a command by its name as redis-py takes it: "GET", b"get", "CONFIG GET". Raises DataError if it is empty."""
+    """The plan of a command by its name as redis-py takes it: "GET", b"get", "CONFIG GET". Raises DataError."""
     if not isinstance(name, (str, bytes)):
         raise DataError(f"a command's name is a str or bytes, not {type(name).__name__}")
     words = tuple(name.encode().split() if isinstance(name, str) else name.split())

@@ -1,16 +1,16 @@
 """`MultiplexedRedis`: the whole command API of redis-py over one connection that all callers of an event loop share.
 
 It never reconnects, never repeats a command and never pings: whoever owns it does, and replaces it when it is dead.
-To lift it into another app, take call_deadline.py, command_plan.py, redis_pipeline.py, reply_stream.py and the errors along.
+To lift it into another app, take every module of services/ that it imports, and theirs, along.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from hiredis import pack_command
+from hiredis import Reader, pack_command
 from redis._parsers.hiredis import _AsyncHiredisParser
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.client import Monitor, PubSub
@@ -38,8 +38,8 @@ _OWN_OPTIONS = ("connect_s", "stall_s", "reply_s", "backlog_calls", "backlog_byt
 def _connection_options(connect_s: float) -> dict[str, Any]:
     """What every connection is made with, whatever the caller or the URL says.
 
-    No retries (redis-py's repeat a write that was in flight), no maintenance notifications (they hide unread replies), no
-    CLIENT SETINFO (a round trip per connect), no health checks (they would read the shared stream).
+    No retries (redis-py's repeat a write that was in flight), no maintenance notifications (they hide unread replies),
+    no CLIENT SETINFO (a round trip per connect), no health checks (they would read the shared stream).
     """
     return {
         "retry": Retry(NoBackoff(), 0),
@@ -52,7 +52,7 @@ def _connection_options(connect_s: float) -> dict[str, Any]:
 
 
 def _keepalive(user_timeout_s: float) -> dict[int, int]:
-    """Kernel options, where the platform has them. TCP_USER_TIMEOUT (ms) never ends a connection before our own clocks."""
+    """Kernel options, where they exist. TCP_USER_TIMEOUT (ms) never ends a connection before our own clocks do."""
     wanted = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": int(user_timeout_s * 1000)}
     return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}
 
@@ -65,11 +65,11 @@ class SidePool(BlockingConnectionPool):
         self.size = size
 
     async def get_connection(self, command_name: Any = None, *keys: Any, **options: Any) -> AbstractConnection:
-        """A connection for the caller alone. Raises NeedsOwnConnection if there are none, Overloaded if all stay in use."""
+        """A connection for the caller alone. Raises NeedsOwnConnection at size 0, Overloaded if all stay in use."""
         if not self.size:
             raise NeedsOwnConnection("this needs a connection of its own, and the client has no side connections")
         try:
-            return await super().get_connection()  # type: ignore[no-any-return] # redis-py leaves it untyped
+            return await super().get_connection()  # type: ignore[no-untyped-call, no-any-return] # redis-py's
         except RedisConnectionError as error:
             if isinstance(error.__cause__, TimeoutError):
                 raise Overloaded(f"all {self.size} side connections stayed in use for {self.timeout} s") from error
@@ -79,13 +79,13 @@ class SidePool(BlockingConnectionPool):
 class MultiplexedRedis(Redis):
     """`redis.asyncio.Redis` over one connection: same methods, same results, same exceptions for error replies.
 
-    Seconds: `connect_s` bounds `connect()`, `stall_s` and `reply_s` are the connection's own clocks. `backlog_calls` and
-    `backlog_bytes` bound what waits, `side_connections` how many more connections blocking commands, transactions, pub/sub
-    and MONITOR may open; at 0 these raise `NeedsOwnConnection`. All other keywords are redis-py's.
+    Seconds: `connect_s` bounds `connect()`, `stall_s` and `reply_s` are the connection's own clocks. `backlog_calls`
+    and `backlog_bytes` bound what waits, `side_connections` how many more connections blocking commands, transactions,
+    pub/sub and MONITOR may open; at 0 these raise `NeedsOwnConnection`. All other keywords are redis-py's.
 
-    A call raises `NotSent`, `OutcomeUnknown` or `Overloaded` (services/errors.py) where redis-py raises ConnectionError and
-    TimeoutError. A cancelled call raises CancelledError and disturbs nobody; `CallDeadline` tells if it had been written.
-    Once `connected` has turned False it stays so: make a new client.
+    A call raises `NotSent`, `OutcomeUnknown` or `Overloaded` (services/errors.py) where redis-py raises ConnectionError
+    or TimeoutError. A cancelled call raises CancelledError and disturbs nobody; `CallDeadline` tells whether it had
+    been written. Once `connected` has turned False it stays so: make a new client.
     """
 
     def __init__(
@@ -120,9 +120,12 @@ class MultiplexedRedis(Redis):
         self._connecting = False
         self._connection: AbstractConnection | None = None
         self._stream: ReplyStream | None = None
-        self._packer = self.connection_pool.make_connection()
+        self._packer: AbstractConnection = self.connection_pool.make_connection()  # type: ignore[no-untyped-call] # redis-py's
         encoder = self._packer.encoder
-        self._packs_fast = (encoder.encoding.lower(), encoder.encoding_errors) in {("utf-8", "strict"), ("utf8", "strict")}
+        self._packs_fast = (encoder.encoding.lower(), encoder.encoding_errors) in {
+            ("utf-8", "strict"),
+            ("utf8", "strict"),
+        }
 
     @classmethod
     def from_url(cls, url: str, *args: Any, **options: Any) -> MultiplexedRedis:
@@ -138,7 +141,7 @@ class MultiplexedRedis(Redis):
             ) from None
         return cls(connection_pool=template, **own)
 
-    # --- life ----------------------------------------------------------------------------------------------------------
+    # --- life -------------------------------------------------------------------------------------
 
     async def connect(self) -> None:
         """Open the connection, within `connect_s`; if that fails or is cancelled, nothing is left open.
@@ -148,11 +151,11 @@ class MultiplexedRedis(Redis):
         if self._stream is not None or self._connecting:
             raise RuntimeError("connect() is for a new client; make another one")
         self._connecting = True
-        connection = self.connection_pool.make_connection()
-        opened: list[asyncio.Transport] = []
+        connection: AbstractConnection = self.connection_pool.make_connection()  # type: ignore[no-untyped-call] # redis-py's
+        opened: list[asyncio.WriteTransport] = []
 
         async def greet(connection: AbstractConnection) -> None:
-            opened.append(connection._writer.transport)
+            opened.append(cast("asyncio.StreamWriter", connection._writer).transport)
             await connection.on_connect()
 
         connection.redis_connect_func = greet
@@ -180,7 +183,7 @@ class MultiplexedRedis(Redis):
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Close the connection and the side connections; calls in flight fail. Idempotent.
 
-        From another event loop than the one it connected on, it only ends the TCP connection: the old loop is not touched.
+        From another event loop than the one it connected on, it only ends the TCP connection and touches nothing else.
         """
         stream, connection = self._stream, self._connection
         if stream is not None:
@@ -228,14 +231,14 @@ class MultiplexedRedis(Redis):
         state = "connected" if self.connected else f"closed: {self.closed_because}"
         return f"<{type(self).__name__} {self._packer._host_error()} {state}, {self.in_flight} in flight>"
 
-    # --- calls ---------------------------------------------------------------------------------------------------------
+    # --- calls ------------------------------------------------------------------------------------
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send one command and return its parsed reply. Every method of the command API ends here."""
         plan = command_plan(args[0])
         if plan.need is not None and (need := plan.need(plan.split(args))) is not None:
             self.check_side_connection(args[0], need)
-            return await super().execute_command(*args, **options)
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call] # redis-py's
         return await self.result(self._send(args, plan, options), plan, options)
 
     async def reauthenticate(self, username: str | None, password: str) -> None:
@@ -259,7 +262,7 @@ class MultiplexedRedis(Redis):
             raise
         if (deadline := current_deadline()) is not None:
             deadline.written = True
-        callback = dict.get(self.response_callbacks, plan.key)
+        callback = self.response_callbacks.get(plan.key)
         if callback is None:
             return reply
         for name in _NOT_FOR_CALLBACKS:
@@ -304,7 +307,7 @@ class MultiplexedRedis(Redis):
         chunks: list[bytes] = self._packer.pack_command(*views)
         return chunks if size_of(chunks) > PIECE else b"".join(chunks)
 
-    # --- what needs a connection of its own ------------------------------------------------------------------------------
+    # --- what needs a connection of its own -------------------------------------------------------
 
     def check_side_connection(self, what: Any, need: Need = Need.BLOCKS) -> None:
         """Raise NeedsOwnConnection unless a side connection may serve it."""
@@ -317,7 +320,7 @@ class MultiplexedRedis(Redis):
         raise NeedsOwnConnection(f"{name} {need.value} the connection that every caller shares: {advice}")
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> MultiplexedPipeline:
-        """A batch. Without MULTI/EXEC it goes out as one with everybody's commands; with, it needs a side connection."""
+        """A batch. Without MULTI/EXEC it shares the connection; with, which is the default, it needs a side one."""
         if transaction:
             self.check_side_connection("pipeline(transaction=True)")
         return MultiplexedPipeline(self, transaction, shard_hint)
@@ -341,7 +344,7 @@ class MultiplexedRedis(Redis):
 _NOT_FOR_CALLBACKS = (NEVER_DECODE, EMPTY_RESPONSE, "keys")  # for redis-py itself and its cache
 
 
-def _take_over(connection: AbstractConnection, transport: asyncio.Transport, limits: StreamLimits) -> ReplyStream:
+def _take_over(connection: AbstractConnection, transport: asyncio.WriteTransport, limits: StreamLimits) -> ReplyStream:
     """Put a ReplyStream in the place of redis-py's reader. No await in here: no byte may arrive meanwhile.
 
     redis-py's own hiredis reader moves along, with its decoding, its exception classes and any bytes it holds.
@@ -349,10 +352,7 @@ def _take_over(connection: AbstractConnection, transport: asyncio.Transport, lim
     parser = connection._parser
     if not isinstance(parser, _AsyncHiredisParser):
         raise RedisConnectionError("MultiplexedRedis needs hiredis: pip install redis[hiredis]")
-    stream = ReplyStream(transport, parser._reader, limits)
-    transport.set_protocol(stream)
-    buffered = bytes(connection._reader._buffer)
-    if buffered:
-        stream.feed(buffered, len(buffered))
-    transport.resume_reading()
+    buffered = bytes(cast("Any", connection._reader)._buffer)
+    stream = ReplyStream(cast("asyncio.Transport", transport), cast("Reader", parser._reader), limits)
+    stream.take_over(buffered)
     return stream

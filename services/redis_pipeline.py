@@ -14,6 +14,8 @@ from redis.exceptions import ResponseError
 from services.command_plan import CommandPlan, command_plan
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from services.multiplexed_redis import MultiplexedRedis
     from services.reply_stream import Call
 
@@ -38,7 +40,7 @@ class MultiplexedPipeline(Pipeline):
                 await self.load_scripts()
             return await self._execute_shared(raise_on_error)
         finally:
-            await self.reset()
+            await self.reset()  # type: ignore[no-untyped-call] # redis-py's
 
     def _needs_connection(self) -> bool:
         if self.is_transaction or self.explicit_transaction or self.watching:
@@ -53,13 +55,13 @@ class MultiplexedPipeline(Pipeline):
     async def load_scripts(self) -> None:
         """Make sure that the server knows the scripts of this pipeline."""
         if self._needs_connection():
-            return await super().load_scripts()
+            await super().load_scripts()  # type: ignore[no-untyped-call] # redis-py's
+            return
         scripts = list(self.scripts)
         known = await self._client.script_exists(*[script.sha for script in scripts])
         for script, exists in zip(scripts, known, strict=True):
             if not exists:
                 script.sha = await self._client.script_load(script.script)
-        return None
 
     async def _execute_shared(self, raise_on_error: bool) -> list[Any]:
         commands = [(args, command_plan(args[0]), options) for args, options in self.command_stack]
@@ -67,13 +69,15 @@ class MultiplexedPipeline(Pipeline):
         calls = self._client.stream().send_batch(packed)
         if calls:
             await self._client.answered(calls)
-        results = [await self._result(call, plan, options) for call, (_, plan, options) in zip(calls, commands, strict=True)]
+        results = [
+            await self._result(call, plan, options) for call, (_, plan, options) in zip(calls, commands, strict=True)
+        ]
         if raise_on_error:
             self.raise_first_error(self.command_stack, results)
         return results
 
-    async def _result(self, call: Call, plan: CommandPlan, options: dict[str, Any]) -> Any:
+    async def _result(self, call: Call, plan: CommandPlan, options: Mapping[str, Any]) -> Any:
         try:
-            return await self._client.result(call, plan, options)
+            return await self._client.result(call, plan, dict(options))
         except ResponseError as error:
             return error

@@ -1,13 +1,14 @@
-"""One connection and the FIFO of calls on it: writes once per event-loop turn, matches replies in order, keeps the clocks.
+"""One connection and the FIFO of calls on it: one write per event-loop turn, replies matched in order, two clocks.
 
-It never connects, never retries, never decides what a reply means, and never closes because a caller lost patience: only
-its own two clocks, an error of the stream, or `close` do that.
+It never connects, never retries, never decides what a reply means, and never closes because a caller lost patience:
+only its own two clocks, an error of the stream, or `close` do that.
 """
 
 from __future__ import annotations
 
 import array
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -20,13 +21,12 @@ from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from services.call_deadline import current_deadline
-from services.errors import NotSent, Overloaded, OutcomeUnknown
+from services.errors import NotSent, OutcomeUnknown, Overloaded
+from services.stream_clocks import StreamClocks
 
-try:
-    from fcntl import ioctl
-    from termios import TIOCOUTQ
-except ImportError:  # not Linux: drains are then seen in the transport's buffer only
-    TIOCOUTQ = None
+if sys.platform == "linux":
+    import fcntl
+    import termios
 
 Call: TypeAlias = "asyncio.Future[Any]"
 Packed: TypeAlias = "bytes | list[bytes]"
@@ -65,7 +65,8 @@ def size_of(packed: Packed) -> int:
 
 
 def _pieces(chunks: list[bytes]) -> Iterator[memoryview]:
-    for view in map(memoryview, chunks):
+    for chunk in chunks:
+        view = memoryview(chunk)
         for start in range(0, len(view), PIECE):
             yield view[start : start + PIECE]
 
@@ -73,8 +74,8 @@ def _pieces(chunks: list[bytes]) -> Iterator[memoryview]:
 class ReplyStream(asyncio.BufferedProtocol):
     """Takes over an open transport, with the hiredis reader that has parsed it so far.
 
-    A call is *waiting* until it is written and *owed* from then until its reply. Errors say which: `NotSent` for waiting
-    calls, `OutcomeUnknown` for owed ones. Not for use by two event loops: `send` raises `NotSent` on another one.
+    A call is *waiting* until it is written and *owed* from then until its reply. Errors say which: `NotSent` for
+    waiting calls, `OutcomeUnknown` for owed ones. Not for use by two event loops: `send` raises `NotSent` on another.
     """
 
     def __init__(self, transport: asyncio.Transport, reader: Reader, limits: StreamLimits) -> None:
@@ -93,13 +94,19 @@ class ReplyStream(asyncio.BufferedProtocol):
         self._withdrawn: set[Call] = set()  # cancelled before they were written, and their callers don't know yet
         self._undecoded: set[Call] = set()  # want their replies as bytes whatever the client decodes
         self._paused = self._flush_due = False
-        self._handed = self._drained = self._bulk_end = 0
-        self._marks: deque[tuple[int, float]] = deque()  # (commands written, seen when): the age of what is owed
-        self.last_reply_at = self._progress_at = self._loop.time()
-        self._tick = min(limits.stall_s, limits.reply_s) / 10
-        self._watchdog = self._loop.call_later(self._tick, self._watch)
+        self._handed = 0  # bytes given to the transport so far
+        self.last_reply_at = self._loop.time()
+        self._clocks = StreamClocks(limits.stall_s, limits.reply_s, self.last_reply_at)
+        self._watchdog = self._loop.call_later(self._clocks.tick_s, self._watch)
 
-    # --- calls -----------------------------------------------------------------------------------------------------
+    def take_over(self, received: bytes) -> None:
+        """Become the transport's protocol. `received`: bytes that the protocol before had read and not parsed."""
+        self._transport.set_protocol(self)
+        if received:
+            self._feed(received, len(received))
+        self._transport.resume_reading()
+
+    # --- calls ------------------------------------------------------------------------------------
 
     @property
     def in_flight(self) -> int:
@@ -140,12 +147,16 @@ class ReplyStream(asyncio.BufferedProtocol):
         """Queue commands next to each other, all of them or (raising as `send` does) none: (packed, undecoded) each."""
         size = self._waiting_bytes + sum(size_of(packed) for packed, _ in commands)
         loop = asyncio.get_running_loop()
-        if len(self._waiting) + len(commands) > self._room or size > self.limits.backlog_bytes or loop is not self._loop:
+        if (
+            len(self._waiting) + len(commands) > self._room
+            or size > self.limits.backlog_bytes
+            or loop is not self._loop
+        ):
             raise self._refusal(loop, len(commands))
         return [self.send(packed, size_of(packed), undecoded) for packed, undecoded in commands]
 
     def ended(self, calls: Iterable[Call], error: BaseException) -> None:
-        """Calls have failed, or their caller has left: let go of them, and let its CallDeadline know if one was written."""
+        """Calls have failed, or their caller has left: let them go, and tell its CallDeadline if one was written."""
         if isinstance(error, asyncio.CancelledError):
             written = any([self._abandon(call) for call in calls])  # noqa: C419 - every one is abandoned
         else:
@@ -177,13 +188,15 @@ class ReplyStream(asyncio.BufferedProtocol):
             return NotSent(f"the connection is closed: {self.closed_because}")
         limit = self.limits
         if calls > limit.backlog_calls:
-            return Overloaded(f"{calls} commands in one batch, the backlog takes {limit.backlog_calls}: split the batch")
+            return Overloaded(
+                f"{calls} commands in one batch, the backlog takes {limit.backlog_calls}: split the batch"
+            )
         return Overloaded(
             f"the backlog is full: {self.backlog_calls} of {limit.backlog_calls} calls and {self._waiting_bytes} of "
             f"{limit.backlog_bytes} bytes wait; send less at once"
         )
 
-    # --- writing ---------------------------------------------------------------------------------------------------
+    # --- writing ----------------------------------------------------------------------------------
 
     def _flush(self) -> None:
         self._flush_due = False
@@ -194,7 +207,7 @@ class ReplyStream(asyncio.BufferedProtocol):
             for call in [call for call in waiting if call.done()]:
                 self._withdraw(call)
         if not self._owed:
-            self._progress_at = self._loop.time()
+            self._clocks.progress_at = self._loop.time()
         if self._rest or self._waiting_bytes > PIECE:
             self._write_pieces()
         elif waiting:
@@ -230,7 +243,9 @@ class ReplyStream(asyncio.BufferedProtocol):
 
     def _begin_next(self) -> None:
         """Begin one large command, or a piece's worth of small ones."""
-        calls, small, size = [], [], 0
+        calls: list[Call] = []
+        small: list[bytes] = []
+        size = 0
         for call, packed in self._waiting.items():
             if isinstance(packed, list):
                 if not calls:
@@ -251,14 +266,14 @@ class ReplyStream(asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         """The transport's buffer is full: the rest waits here, where it can be withdrawn and counted."""
         self._paused = True
-        self._bulk_end = self._handed
+        self._clocks.writing_paused(self._handed)
 
     def resume_writing(self) -> None:
         """The transport's buffer has drained."""
         self._paused = False
         self._flush()
 
-    # --- reading ---------------------------------------------------------------------------------------------------
+    # --- reading ----------------------------------------------------------------------------------
 
     def get_buffer(self, _sizehint: int) -> bytearray:
         """Where the transport puts the next bytes."""
@@ -266,11 +281,10 @@ class ReplyStream(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have arrived: settle every call whose reply is complete."""
-        self.feed(self._buffer, nbytes)
+        self._feed(self._buffer, nbytes)
 
-    def feed(self, data: bytes | bytearray, nbytes: int) -> None:
-        """Take `nbytes` received bytes."""
-        self.last_reply_at = self._progress_at = self._loop.time()
+    def _feed(self, data: bytes | bytearray, nbytes: int) -> None:
+        self.last_reply_at = self._clocks.progress_at = self._loop.time()
         owed = len(self._owed)
         try:
             self._reader.feed(data, 0, nbytes)  # type: ignore[arg-type] # it takes any buffer
@@ -317,52 +331,27 @@ class ReplyStream(asyncio.BufferedProtocol):
         else:
             call.set_result(reply)
 
-    # --- the connection's own clocks ---------------------------------------------------------------------------------
-
+    # --- the connection's own clocks --------------------------------------------------------------
     def _watch(self) -> None:
-        now, limits = self._loop.time(), self.limits
-        self._note_drain(now)
-        if self._oldest_age(now) > limits.reply_s:
-            self.close(f"a reply has been owed for more than {limits.reply_s:g} s")
-        elif (self._owed or self._waiting) and now - self._progress_at > limits.stall_s:
-            self.close(f"a reply was owed and nothing arrived for {limits.stall_s:g} s")
+        now, clocks = self._loop.time(), self._clocks
+        clocks.note_drain(now, self._handed, self._unsent)
+        reason = clocks.overdue(now, self.counters.commands, len(self._owed), len(self._waiting))
+        if reason is not None:
+            self.close(reason)
         else:
-            self._watchdog = self._loop.call_later(self._tick, self._watch)
-
-    def _oldest_age(self, now: float) -> float:
-        """Seconds since the oldest owed call was written, at most one tick too low: a mark per tick, none per call."""
-        marks, written = self._marks, self.counters.commands
-        replied = written - len(self._owed)
-        while marks and marks[0][0] <= replied:
-            marks.popleft()
-        if written > (marks[-1][0] if marks else replied):
-            marks.append((written, now))
-        return now - marks[0][1] if marks else 0.0
-
-    def _note_drain(self, now: float) -> None:
-        """A buffer that drains counts as arrival, but only one that was full.
-
-        Small commands vanish into the kernel's buffer even if nobody is there to read them.
-        """
-        if self._drained < self._bulk_end:
-            drained = self._handed - self._unsent()
-            if drained > self._drained:
-                self._progress_at = now
-            self._drained = drained
-        else:
-            self._drained = self._handed
+            self._watchdog = self._loop.call_later(clocks.tick_s, self._watch)
 
     def _unsent(self) -> int:
         """Bytes handed to the transport that the peer has not acknowledged: its buffer's and the kernel's."""
         size = self._transport.get_write_buffer_size()
-        if TIOCOUTQ is not None:
+        if sys.platform == "linux":
             queued = array.array("i", [0])
             with suppress(OSError):
-                ioctl(self._transport.get_extra_info("socket").fileno(), TIOCOUTQ, queued)
+                fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued)
             size += queued[0]
         return size
 
-    # --- the end -----------------------------------------------------------------------------------------------------
+    # --- the end ----------------------------------------------------------------------------------
 
     def eof_received(self) -> None:
         """The server has closed its half: nothing more will come."""
@@ -375,7 +364,7 @@ class ReplyStream(asyncio.BufferedProtocol):
             self._lost.set_result(None)
 
     def close(self, reason: str) -> None:
-        """Close now and fail what is in flight: owed calls with OutcomeUnknown, waiting ones with NotSent. Idempotent."""
+        """Close now and fail what is in flight: owed calls OutcomeUnknown, waiting ones NotSent. Idempotent."""
         if self.closed_because is not None:
             return
         self.closed_because, self._room = reason, -1
