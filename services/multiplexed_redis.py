@@ -161,7 +161,7 @@ class MultiplexedRedis(Redis):
         connection.redis_connect_func = greet
         try:
             async with asyncio.timeout(self.connect_s):
-                await connection.connect()
+                await connection.connect()  # type: ignore[no-untyped-call] # redis-py's
             self._stream = _take_over(connection, opened[0], self._limits)
         except BaseException as error:
             for transport in opened:
