@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 HOST = "127.0.0.1"
 KERNEL_BUFFER = 65_536  # bytes: what a slow link holds is in the link, not in generous buffers at its ends
 CHUNK = 16_384
+SLOW_S = 0.002
 
 
 @dataclass
@@ -116,8 +117,10 @@ class TcpProxy:
         sender = asyncio.create_task(self._send(link, queue, writer, faults))
         clock = asyncio.get_running_loop().time
         try:
-            while data := await reader.read(1 if 0 < faults.bytes_per_s < 100 else CHUNK):
+            while data := await reader.read(CHUNK):
                 await queue.put((clock() + faults.delay_s, data))
+                while faults.bytes_per_s and not queue.empty():  # a slow link holds little
+                    await asyncio.sleep(SLOW_S)
             await queue.put((clock() + faults.delay_s, b""))
             await sender
         except (OSError, asyncio.CancelledError):
@@ -142,14 +145,20 @@ class TcpProxy:
                 if faults.cut_after is not None:
                     data = data[: faults.cut_after]
                     faults.cut_after -= len(data)
-                writer.write(data)
-                await writer.drain()
+                await self._write(writer, data, faults)
                 if faults.cut_after == 0:
                     await asyncio.sleep(0.01)  # an RST overtakes the bytes before it
                     self._reset(link)
                     return
-                if faults.bytes_per_s:
-                    await asyncio.sleep(len(data) / faults.bytes_per_s)
+
+    async def _write(self, writer: asyncio.StreamWriter, data: bytes, faults: Faults) -> None:
+        while data:
+            size = max(1, int(faults.bytes_per_s * SLOW_S)) if faults.bytes_per_s else len(data)
+            writer.write(data[:size])
+            await writer.drain()
+            data = data[size:]
+            if faults.bytes_per_s:
+                await asyncio.sleep(size / faults.bytes_per_s)
 
     def _reset(self, link: _Link) -> None:
         if link not in self._links:

@@ -102,9 +102,8 @@ class ReplyStream(asyncio.BufferedProtocol):
     def take_over(self, received: bytes) -> None:
         """Become the transport's protocol. `received`: bytes that the protocol before had read and not parsed."""
         self._transport.set_protocol(self)
-        if received:
-            self._feed(received, len(received))
         self._transport.resume_reading()
+        self._feed(received, len(received))  # even if none: the reader may hold some
 
     # --- calls ------------------------------------------------------------------------------------
 
@@ -262,11 +261,11 @@ class ReplyStream(asyncio.BufferedProtocol):
         for call in calls:
             del self._waiting[call]
         self._begin(calls)
+        self._clocks.bulk_begun(self.counters.commands, self._handed + sum(map(len, self._rest)))
 
     def pause_writing(self) -> None:
         """The transport's buffer is full: the rest waits here, where it can be withdrawn and counted."""
         self._paused = True
-        self._clocks.writing_paused(self._handed)
 
     def resume_writing(self) -> None:
         """The transport's buffer has drained."""
@@ -334,7 +333,7 @@ class ReplyStream(asyncio.BufferedProtocol):
     # --- the connection's own clocks --------------------------------------------------------------
     def _watch(self) -> None:
         now, clocks = self._loop.time(), self._clocks
-        clocks.note_drain(now, self._handed, self._unsent)
+        clocks.note_drain(now, self.counters.commands - len(self._owed), self._handed, self._unsent)
         reason = clocks.overdue(now, self.counters.commands, len(self._owed), len(self._waiting))
         if reason is not None:
             self.close(reason)

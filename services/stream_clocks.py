@@ -12,8 +12,8 @@ from collections.abc import Callable
 class StreamClocks:
     """Asked once per tick (seconds), so an answer is late by one tick at most and never early.
 
-    Stall: something is outstanding and nothing has arrived for `stall_s`; a full write buffer that drains counts as
-    arrival. Trickle: the oldest owed reply is older than `reply_s`.
+    Stall: something is outstanding and nothing has arrived for `stall_s`; a large command that is being taken counts
+    as arrival. Trickle: the oldest owed reply is older than `reply_s`.
     """
 
     def __init__(self, stall_s: float, reply_s: float, now: float) -> None:
@@ -21,22 +21,24 @@ class StreamClocks:
         self.tick_s = min(stall_s, reply_s) / 10
         self.progress_at = now
         self._marks: deque[tuple[int, float]] = deque()  # (commands written, seen when)
-        self._bulk_end = self._taken = 0
+        self._bulks: deque[tuple[int, int]] = deque()  # (commands written, where their bytes end)
+        self._taken = 0
 
-    def writing_paused(self, handed: int) -> None:
-        """The write buffer is full; `handed` bytes have been given to it so far."""
-        self._bulk_end = handed
+    def bulk_begun(self, written: int, end: int) -> None:
+        """Commands too large for one write have begun: `written` so far with them, their bytes end at `end`."""
+        self._bulks.append((written, end))
 
-    def note_drain(self, now: float, handed: int, unsent: Callable[[], int]) -> None:
-        """A write buffer that drains counts as arrival, but only one that was full.
+    def note_drain(self, now: float, answered: int, handed: int, unsent: Callable[[], int]) -> None:
+        """Bytes that the peer has taken count as arrival while the oldest owed command is not there completely.
 
-        Small commands vanish into the kernel's buffers even if nobody is there to read them.
+        Only then: small commands, and large ones behind it, vanish into kernel buffers even if nobody is there to read.
         """
-        if self._taken >= self._bulk_end:
-            self._taken = handed
+        while self._bulks and self._bulks[0][0] <= answered:
+            self._bulks.popleft()
+        if not self._bulks:
             return
         taken = handed - unsent()
-        if taken > self._taken:
+        if self._taken < min(taken, self._bulks[0][1]):
             self.progress_at = now
         self._taken = taken
 

@@ -19,6 +19,14 @@ class Connect(Protocol):
     async def __call__(self, url: str | None = None, **options: object) -> MultiplexedRedis: ...
 
 
+async def full(client: MultiplexedRedis) -> None:
+    """Return when the kernel takes no more bytes."""
+    left = -1
+    while left != client.backlog_bytes:
+        left = client.backlog_bytes
+        await asyncio.sleep(0.1)
+
+
 @pytest.fixture(scope="session", params=["valkey", "redis-server"])
 def any_server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
     """Each kind of server in turn; shared, so a test empties it and leaves it running."""
@@ -44,7 +52,7 @@ async def connect(redis_url: str) -> AsyncIterator[Connect]:
     yield connected
     for client in clients:
         await client.aclose()
-    left = {task for task in asyncio.all_tasks() - before if not task.done()}
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
     assert not left, f"tasks left behind: {left}"
 
 
