@@ -40,7 +40,7 @@ class _Link:
 
 
 class TcpProxy:
-    """`async with TcpProxy(target_port) as proxy:` listens on `proxy.port`; `to_server`, `to_client` hold the faults."""
+    """`async with TcpProxy(target_port) as proxy:` listens on `proxy.port`; `to_server`, `to_client` hold faults."""
 
     def __init__(self, target_port: int, *, port: int = 0) -> None:
         self.target_port, self.port = target_port, port
@@ -119,7 +119,7 @@ class TcpProxy:
         try:
             while data := await reader.read(CHUNK):
                 await queue.put((clock() + faults.delay_s, data))
-                while faults.bytes_per_s and not queue.empty():  # a slow link holds little
+                while faults.bytes_per_s and not queue.empty():  # noqa: ASYNC110 - a slow link holds little
                     await asyncio.sleep(SLOW_S)
             await queue.put((clock() + faults.delay_s, b""))
             await sender
