@@ -85,7 +85,7 @@ class ReplyStream(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._lost = self._loop.create_future()
         self._transport, self._reader = transport, reader
-        self._buffer = bytearray(PIECE)
+        self._buffer = memoryview(bytearray(PIECE))
         self._owed: deque[Call] = deque()
         self._waiting: dict[Call, Packed] = {}
         self._waiting_bytes = 0
@@ -274,15 +274,15 @@ class ReplyStream(asyncio.BufferedProtocol):
 
     # --- reading ----------------------------------------------------------------------------------
 
-    def get_buffer(self, _sizehint: int) -> bytearray:
-        """Where the transport puts the next bytes."""
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        """Where the transport puts the next bytes; a view, as asyncio's TLS writes into slices of it."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have arrived: settle every call whose reply is complete."""
         self._feed(self._buffer, nbytes)
 
-    def _feed(self, data: bytes | bytearray, nbytes: int) -> None:
+    def _feed(self, data: bytes | memoryview, nbytes: int) -> None:
         self.last_reply_at = self._clocks.progress_at = self._loop.time()
         owed = len(self._owed)
         try:

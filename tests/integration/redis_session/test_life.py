@@ -33,7 +33,7 @@ def open_files() -> int:
 async def no_link(proxy: TcpProxy) -> None:
     """Return when the proxy has no open connection."""
     async with asyncio.timeout(10):
-        while proxy.open_links:  # noqa: ASYNC110 - a proxy has no hook for it
+        while proxy.open_links or not proxy.accepted:  # noqa: ASYNC110 - a proxy has no hook for it
             await asyncio.sleep(0.01)
 
 
