@@ -122,10 +122,7 @@ class MultiplexedRedis(Redis):
         self._stream: ReplyStream | None = None
         self._packer: AbstractConnection = self.connection_pool.make_connection()  # type: ignore[no-untyped-call] # redis-py's
         encoder = self._packer.encoder
-        self._packs_fast = (encoder.encoding.lower(), encoder.encoding_errors) in {
-            ("utf-8", "strict"),
-            ("utf8", "strict"),
-        }
+        self._packs_fast = (encoder.encoding, encoder.encoding_errors) == ("utf-8", "strict")  # as hiredis packs
 
     @classmethod
     def from_url(cls, url: str, *args: Any, **options: Any) -> MultiplexedRedis:
@@ -183,13 +180,15 @@ class MultiplexedRedis(Redis):
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Close the connection and the side connections; calls in flight fail. Idempotent.
 
-        From another event loop than the one it connected on, it only ends the TCP connection and touches nothing else.
+        From another event loop than the one it connected on, it only ends the TCP connection and touches nothing else:
+        side connections that are open then end with their objects.
         """
-        stream, connection = self._stream, self._connection
-        if stream is not None:
-            await stream.aclose("the client was closed")
-        if connection is not None and stream is not None and stream.closed_because:
-            connection._reader = connection._writer = None
+        if self._stream is not None and self._stream.is_foreign():
+            self._stream.shut_down()
+            return
+        if self._stream is not None and self._connection is not None:
+            await self._stream.aclose("the client was closed")
+            self._connection._reader = self._connection._writer = None
         await self.connection_pool.aclose()
 
     @property

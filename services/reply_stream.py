@@ -383,11 +383,16 @@ class ReplyStream(asyncio.BufferedProtocol):
             if not call.done():
                 call.set_exception(error(message))
 
+    def is_foreign(self) -> bool:
+        """Whether another event loop than the stream's is running."""
+        return asyncio.get_running_loop() is not self._loop
+
+    def shut_down(self) -> None:
+        """End the TCP connection without touching the stream's event loop; if that still runs, it sees the end."""
+        with suppress(OSError):
+            self._transport.get_extra_info("socket").shutdown(SHUT_RDWR)
+
     async def aclose(self, reason: str) -> None:
-        """Close and wait until the socket is closed. From another event loop: only say goodbye to the server."""
-        if asyncio.get_running_loop() is not self._loop:
-            with suppress(OSError):  # a loop that still runs elsewhere sees it as the end of the stream
-                self._transport.get_extra_info("socket").shutdown(SHUT_RDWR)
-            return
+        """Close and wait until the socket is closed."""
         self.close(reason)
         await asyncio.shield(self._lost)
