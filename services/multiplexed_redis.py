@@ -247,8 +247,8 @@ class MultiplexedRedis(Redis):
         await self.result(self._send(args, plan, {}), plan, {})
 
     def _send(self, args: tuple[Any, ...], plan: CommandPlan, options: dict[str, Any]) -> Call:
-        packed = self.pack(args, plan)
-        return self.stream().send(packed, size_of(packed), NEVER_DECODE in options)
+        stream = self._stream or self.stream()
+        return stream.send(self.pack(args, plan), NEVER_DECODE in options)
 
     async def result(self, call: Call, plan: CommandPlan, options: dict[str, Any]) -> Any:
         """The reply of a call through its response callback, as redis-py's parse_response does it."""

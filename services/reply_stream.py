@@ -122,14 +122,14 @@ class ReplyStream(asyncio.BufferedProtocol):
         """Packed bytes that the transport has not been given yet."""
         return self._waiting_bytes
 
-    def send(self, packed: Packed, size: int, undecoded: bool = False) -> Call:
-        """Queue a command; the future gets its reply. `size` is `size_of(packed)`; a list only if it exceeds PIECE.
+    def send(self, packed: Packed, undecoded: bool = False) -> Call:
+        """Queue a command, a list of chunks only if it exceeds PIECE; the future gets its reply.
 
         Raises `NotSent` (closed, or another event loop) and `Overloaded`.
         """
         loop = asyncio.get_running_loop()
         waiting = self._waiting
-        size += self._waiting_bytes
+        size = self._waiting_bytes + (len(packed) if type(packed) is bytes else size_of(packed))
         if len(waiting) >= self._room or size > self.limits.backlog_bytes or loop is not self._loop:
             raise self._refusal(loop, 1)
         self._waiting_bytes = size
@@ -152,7 +152,7 @@ class ReplyStream(asyncio.BufferedProtocol):
             or loop is not self._loop
         ):
             raise self._refusal(loop, len(commands))
-        return [self.send(packed, size_of(packed), undecoded) for packed, undecoded in commands]
+        return [self.send(packed, undecoded) for packed, undecoded in commands]
 
     def ended(self, calls: Iterable[Call], error: BaseException) -> None:
         """Calls have failed, or their caller has left: let them go, and tell its CallDeadline if one was written."""
