@@ -6,7 +6,7 @@ import pytest
 
 from lab.tcp_proxy import TcpProxy
 from services.call_deadline import CallDeadline
-from services.errors import OutcomeUnknown, Overloaded
+from services.errors import NotSent, OutcomeUnknown, Overloaded
 from tests.integration.redis_session.conftest import Connect, full
 
 
@@ -98,3 +98,37 @@ async def test_many_waiting_calls_of_middling_size_all_get_their_replies(connect
     words = [str(i).encode() * (i % 3000) for i in range(3000)]
     assert await asyncio.gather(*(client.echo(word) for word in words)) == words
     assert client.backlog_bytes == 0
+
+
+async def test_calls_still_owed_count_when_others_have_been_answered(connect: Connect, proxy: TcpProxy) -> None:
+    client = await connect(proxy.url, backlog_calls=3)
+    await client.set("large", b"x" * 1_000_000)
+    proxy.to_client.bytes_per_s = 100_000
+    first = asyncio.ensure_future(client.ping())
+    calls: list[asyncio.Future[object]] = [asyncio.ensure_future(client.get("large")) for _ in range(2)]
+    await first
+    calls.append(asyncio.ensure_future(client.ping()))
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded, match="3 of 3 calls"):
+        await client.ping()
+    proxy.heal()
+    await asyncio.gather(*calls)
+
+
+async def test_small_calls_wait_here_once_the_socket_takes_no_more(connect: Connect, proxy: TcpProxy) -> None:
+    """So that they can be withdrawn, and count: the transport's own buffer would grow without bound."""
+    client = await connect(proxy.url, backlog_calls=100_000)
+    proxy.black_hole()
+    calls: list[asyncio.Future[object]] = []
+    while client.backlog_calls == client.in_flight:
+        calls.append(asyncio.ensure_future(client.set("k", b"x" * 10_000)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert len(calls) < 10_000
+    written = client.in_flight
+    with pytest.raises(NotSent):
+        async with CallDeadline(0.01):
+            await client.ping()
+    assert client.in_flight == written
+    proxy.heal()
+    assert all(await asyncio.gather(*calls))
