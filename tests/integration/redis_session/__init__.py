@@ -1,0 +1,1 @@
+"""The one connection against real servers: conformance, faults, clocks, bounds."""
