@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from lab import dead_letters, enqueue, up
+from lab import bench, dead_letters, enqueue, up
 
 DESCRIPTION = "Run the app on this machine: no Docker, no Azure, no root."
 EXAMPLES = """\
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (up, enqueue, dead_letters):
+    for command in (up, enqueue, dead_letters, bench):
         command.add_parser(commands)
     options = parser.parse_args(arguments)
     code: int = options.run(options)

@@ -1,4 +1,4 @@
-"""`python -m lab.bench`: how fast is one multiplexed connection, compared with everything one might use instead?
+"""`python -m lab bench`: how fast is one multiplexed connection, compared with everything one might use instead?
 
 Rounds are interleaved (every client in each round, one after the other) and only ratios within a round count, so that a
 noisy machine disturbs all alike. It starts its own server and proxy on 127.0.0.1 and ends them; it asserts nothing.
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any
 
 import redis
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from lab.bench_sides import KEY, SIDES, VALUE, Call
@@ -89,7 +90,7 @@ async def measure(number: int, link: str, concurrency: int, side: str, call: Cal
 
 
 async def measure_link(
-    link: str, port: int, admin: redis.Redis, rounds: int, seconds: float
+    link: str, port: int, admin: redis.Redis, rounds: int, seconds: float, advance: Callable[[], None]
 ) -> tuple[list[Cell], dict[str, int]]:
     """All cells on one link, and how many connections each client had opened at concurrency 100."""
     cells: list[Cell] = []
@@ -105,6 +106,7 @@ async def measure_link(
             for concurrency in CONCURRENCY:
                 for name, call in calls.items():
                     cells.append(await measure(number, link, concurrency, name, call, seconds))
+                    advance()
     return cells, connections
 
 
@@ -152,8 +154,8 @@ def _shown(cells: list[Cell], side: str, link: str, concurrency: int) -> str:
     return f"{rate:,.0f}\n{p50:.2f} / {p99:.2f}\n{cpu:.0f} us"
 
 
-def run(rounds: int, seconds: float) -> dict[str, Any]:
-    """Measure everything: `rounds` rounds of `seconds` per client, link and concurrency."""
+def run(rounds: int, seconds: float, advance: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    """Measure everything: `rounds` rounds of `seconds` per client, link and concurrency; `advance` after each cell."""
     cells: list[Cell] = []
     connections: dict[str, int] = {}
     began = time.monotonic()
@@ -161,7 +163,7 @@ def run(rounds: int, seconds: float) -> dict[str, Any]:
         admin.set(KEY, VALUE)
         for link, delay_ms in LINKS.items():
             with delay_proxy(server.port, delay_ms) as port:
-                found, counts = asyncio.run(measure_link(link, port, admin, rounds, seconds))
+                found, counts = asyncio.run(measure_link(link, port, admin, rounds, seconds, advance))
             cells += found
             connections = connections or counts
     return {
@@ -172,21 +174,29 @@ def run(rounds: int, seconds: float) -> dict[str, Any]:
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lab bench", description=__doc__.splitlines()[0] if __doc__ else None
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command `bench`."""
+    parser = commands.add_parser(
+        "bench",
+        help="how fast one multiplexed connection is, beside everything one might use instead",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round and the ratios to FILE")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5: about 2.5 minutes)")
     parser.add_argument("--seconds", type=float, default=0.4, help="per client, link and concurrency (default 0.4)")
-    options = parser.parse_args(arguments)
-    warnings.simplefilter("ignore", DeprecationWarning)  # of the libraries compared
-    report = run(options.rounds, options.seconds)
+    parser.set_defaults(run=command)
+
+
+def command(options: argparse.Namespace) -> int:
+    """Measure, show, and write the JSON."""
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    with warnings.catch_warnings(), Progress(console=console, transient=True) as progress:
+        warnings.simplefilter("ignore", DeprecationWarning)  # of the libraries compared
+        cells = options.rounds * len(LINKS) * len(CONCURRENCY) * len(SIDES)
+        task = progress.add_task("measuring", total=cells)
+        report = run(options.rounds, options.seconds, lambda: progress.advance(task))
     if options.json:
-        options.json.write_text(json.dumps(report, indent=1) + "\n")
-    show(report, Console(width=None if sys.stdout.isatty() else 160))
-
-
-if __name__ == "__main__":
-    main()
+        options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    show(report, console)
+    return 0
