@@ -10,6 +10,7 @@
     │   └── QueueUnavailable
     │       ├── MessageNotSent           Service Bus refused the message, or never saw it
     │       └── MessageOutcomeUnknown    it may have stored the message: repeat with the same MessageId only
+    ├── OverBudget                       at full scale-out the app would open more connections than the tier allows
     ├── NeedsOwnConnection               the command would block or poison the connection that everybody shares
     ├── Refused                          the request is understood and refused: a 4xx
     │   ├── InvalidInput  BodyTooLarge  WrongContentType  NotFound  KeyReused
@@ -59,6 +60,10 @@ class MessageNotSent(QueueUnavailable):
 
 class MessageOutcomeUnknown(QueueUnavailable):
     """No confirmation came: Service Bus may have stored the message. Repeat it with the same MessageId only."""
+
+
+class OverBudget(AppError):
+    """At full scale-out the app would open more Redis connections than the tier allows; the text has the numbers."""
 
 
 class NeedsOwnConnection(AppError):

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from random import Random
 
 from services.backoff import Backoff
-from services.errors import MessageNotSent, Unavailable
+from services.errors import BadSetting, MessageNotSent, Unavailable
 from services.models import Drop, Order, OrderMessage, OrderStatus, PlaceOrder, PutDrop
 from services.order_queue import OrderQueue
 from services.order_store import OrderStore
 
 REQUEST_S = 2.5  # Redis and the send together: an HTTP caller has an answer within 3 s
+AT_LEAST_S = 0.5  # for one decision, even without patience
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,10 @@ class OrderDesk:
             if left_s <= 0:
                 raise MessageNotSent("no time was left to send the order")
             body = order.model_dump_json().encode()
-            await self.queue.send(order_id, body, within_s=left_s, properties=trace)
+            try:
+                await self.queue.send(order_id, body, within_s=left_s, properties=trace)
+            except BadSetting as error:  # the order is recorded all the same: the caller is told where
+                raise MessageNotSent(str(error)) from error
         return order
 
     async def read_order(self, drop_id: str, order_id: str) -> Order:
@@ -75,7 +79,7 @@ class OrderDesk:
         backoff, ends_at = Backoff(randomness=self.randomness), loop.time() + self.patience_s
         while True:
             try:
-                return await self.store.decide(message, max(ends_at - loop.time(), REQUEST_S))
+                return await self.store.decide(message, max(ends_at - loop.time(), AT_LEAST_S))
             except Unavailable:
                 wait_s = backoff.next_wait_s()
                 if loop.time() + wait_s >= ends_at:

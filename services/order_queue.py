@@ -1,31 +1,30 @@
 """The Service Bus session of one worker process: one sender, owned by one task, shared by every caller.
 
 An aio sender used by several tasks loses and repeats messages (measured, SDK 7.15, from four tasks up), and a sender
-per call costs a second each. So callers queue up here, and the owner sends everything that waits as one batch.
+per call costs a second each. So callers queue up here, and the owner sends everything that waits as one batch. Must
+never repeat a message under another MessageId, nor send one whose caller has been told that it was not sent.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from services.backoff import Backoff
-from services.errors import BadSetting, MessageNotSent, MessageOutcomeUnknown, QueueUnavailable
-from services.service_bus_connection import TRY_S, ServiceBusConnection
+from services.errors import BadSetting, MessageNotSent, MessageOutcomeUnknown, Unavailable
+from services.service_bus_connection import TRY_S, QueueSender, ServiceBusConnection, end, within
 
 if TYPE_CHECKING:
-    from azure.servicebus import ServiceBusMessageBatch
-    from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
+    from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
 
 log = logging.getLogger(__name__)
 
 MAX_WAITING = 1000  # messages; past it a send fails at once
 MAX_ATTEMPTS = 3  # of one message, always with the same MessageId
-OPEN_S = 5.0
-CLOSE_S = 1.0
 BATCH_MOST = 500  # messages: a smaller loss of time when a batch has to be repeated
+SPARE_S = 0.5  # the SDK's own deadline is not kept while it renews a token: ours comes this much later
 
 
 @dataclass(eq=False)
@@ -39,11 +38,26 @@ class _Waiting:
     attempts: int = 0
     sending: bool = False
     maybe_stored: bool = False
+    alone: bool = False  # a batch with it was refused for its size: it goes in one of its own
 
-    def failure(self, reason: str) -> QueueUnavailable:
+    def failure(self, reason: str) -> MessageNotSent | MessageOutcomeUnknown:
         if self.sending or self.maybe_stored:
             return MessageOutcomeUnknown(f"no confirmation from Service Bus: {reason}")
         return MessageNotSent(f"not sent to Service Bus: {reason}")
+
+    def fail(self, error: Unavailable) -> None:
+        if not self.confirmed.done():
+            self.confirmed.set_exception(error)
+
+    def to_sdk(self) -> "ServiceBusMessage":
+        from azure.servicebus import ServiceBusMessage
+
+        return ServiceBusMessage(
+            self.body,
+            message_id=self.message_id,
+            content_type="application/json",
+            application_properties={name: value for name, value in self.properties.items()},  # noqa: C416 - its own dict type
+        )
 
 
 @dataclass
@@ -61,17 +75,7 @@ class OrderQueue:
 
     def __init__(self, connection: ServiceBusConnection, queue_name: str | None) -> None:
         self.connection, self.queue_name, self.counters = connection, queue_name, QueueCounters()
-        self._start_afresh(None)
-
-    def _start_afresh(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        self._loop = loop
-        self._owner: asyncio.Task[None] | None = None
-        self._client: ServiceBusClient | None = None
-        self._sender: ServiceBusSender | None = None
-        self._waiting: deque[_Waiting] = deque()
-        self._arrived = asyncio.Event()
-        self._last_error = "no answer yet"
-        self._backoff = Backoff()
+        self._owner: _Owner | None = None
 
     async def send(
         self, message_id: str, body: bytes, *, within_s: float, properties: Mapping[str, str] | None = None
@@ -86,52 +90,81 @@ class OrderQueue:
             MessageNotSent: it is not on the queue. MessageOutcomeUnknown: it may be; repeat with the same id.
             BadSetting: no usable connection or queue name.
         """
-        self._guard_loop()
-        if self.queue_name is None:
-            raise BadSetting("ORDERS_QUEUE is missing or unusable")
-        loop = asyncio.get_running_loop()
-        waiting = _Waiting(message_id, body, properties or {}, loop.create_future())
-        self._enqueue(waiting)
         try:
-            async with asyncio.timeout(max(within_s, 0)) as deadline:
-                await waiting.confirmed
-        except TimeoutError:
-            if not deadline.expired():
-                raise
+            await self._send(message_id, body, within_s, properties or {})
+        except Unavailable:
             self.counters.failures += 1
-            raise waiting.failure(f"deadline of {within_s:.1f} s, {self._last_error}") from None
+            raise
 
     async def aclose(self) -> None:
-        """End the owner task and close the sender; a later send opens it again. Never needed for correctness."""
-        self._guard_loop()
-        if self._owner is not None:
-            self._owner.cancel()
-            await asyncio.gather(self._owner, return_exceptions=True)
-            self._owner = None
-        await self._close()
+        """End the owner task, fail who waits and close the sender; a later send opens it again.
 
-    def _enqueue(self, waiting: _Waiting) -> None:
+        Never needed for correctness.
+        """
+        owner, self._owner = self._owner, None
+        if owner is not None and owner.loop is asyncio.get_running_loop():
+            await owner.aclose()
+
+    async def _send(self, message_id: str, body: bytes, within_s: float, properties: Mapping[str, str]) -> None:
+        owner = self._owner_here()
+        waiting = _Waiting(message_id, body, properties, owner.loop.create_future())
+        waiting.confirmed.add_done_callback(lambda done: done.cancelled() or done.exception())  # its caller may be gone
+        owner.add(waiting)
+        try:
+            async with asyncio.timeout(max(within_s, 0)):
+                await waiting.confirmed
+        except TimeoutError:
+            if not waiting.confirmed.cancelled():
+                return waiting.confirmed.result()  # it was decided in the same instant
+            raise waiting.failure(f"deadline of {within_s:.1f} s, {owner.last_error}") from None
+
+    def _owner_here(self) -> "_Owner":
+        """This event loop's owner. One that belongs to another loop is dropped without being touched."""
+        if self.queue_name is None:
+            raise BadSetting("ORDERS_QUEUE is missing or unusable")
+        if self._owner is None or self._owner.loop is not asyncio.get_running_loop():
+            self._owner = _Owner(self.connection, self.queue_name, self.counters)
+        return self._owner
+
+
+class _Owner:
+    """What belongs to one event loop: the messages that wait, and the one task that touches the SDK."""
+
+    def __init__(self, connection: ServiceBusConnection, queue_name: str, counters: QueueCounters) -> None:
+        self._connection, self._queue_name, self._counters = connection, queue_name, counters
+        self.loop = asyncio.get_running_loop()
+        self.last_error = "no answer yet"
+        self._waiting: deque[_Waiting] = deque()
+        self._taken: list[_Waiting] = []
+        self._sender: QueueSender | None = None
+        self._arrived, self._backoff = asyncio.Event(), Backoff()
+        self._task = self.loop.create_task(self._run(), name="order queue")
+
+    def add(self, waiting: _Waiting) -> None:
         if len(self._waiting) >= MAX_WAITING:
             self._waiting = deque(w for w in self._waiting if not w.confirmed.done())
         if len(self._waiting) >= MAX_WAITING:
-            self.counters.failures += 1
             raise MessageNotSent(f"{MAX_WAITING} messages are waiting already")
         self._waiting.append(waiting)
         self._arrived.set()
-        if self._owner is None or self._owner.done():
-            self._owner = asyncio.get_running_loop().create_task(self._own(), name="order queue")
 
-    # -- the owner: the only task that touches the SDK ---------------------------------------------------------------
-    async def _own(self) -> None:
+    async def aclose(self) -> None:
+        await end(self._task)
+        for waiting in self._taken:
+            waiting.fail(waiting.failure("the session was closed"))
+        self._fail_waiting(lambda waiting: waiting.failure("the session was closed"))
+        await self._close()
+
+    async def _run(self) -> None:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            while self._take_live():
+            while self._any_live():
                 if not await self._send_what_waits():
                     await asyncio.sleep(self._backoff.next_wait_s())
 
-    def _take_live(self) -> bool:
-        """Forget the callers that have given up; true if any is left."""
+    def _any_live(self) -> bool:
+        """Forget the callers that have given up; true if the first one left still waits."""
         while self._waiting and self._waiting[0].confirmed.done():
             self._waiting.popleft()
         return bool(self._waiting)
@@ -139,122 +172,114 @@ class OrderQueue:
     async def _send_what_waits(self) -> bool:
         """Send one batch; false if the next attempt should wait a little."""
         try:
-            sender = await self._open_sender()
-            batch, taken = await self._fill_batch(sender)
-        except BadSetting as error:
-            self._fail_all(error)
-            return True
+            sender = (await self._open()).sdk
+            batch = await sender.create_message_batch()
         except Exception as error:  # noqa: BLE001 - the SDK raises AMQP, socket, TLS and credential errors of many roots
-            await self._failed(error, [])
+            await self._open_failed(error)
             return False
-        if not taken:
+        self._fill(batch)
+        if not self._taken:
             return True
         try:
-            async with asyncio.timeout(TRY_S + 0.5):
-                await sender.send_messages(batch, timeout=TRY_S)
+            await within(TRY_S + SPARE_S, sender.send_messages(batch, timeout=TRY_S))
         except Exception as error:  # noqa: BLE001 - as above
-            await self._failed(error, taken)
+            await self._send_failed(error)
             return False
-        self._confirm(taken)
+        self._confirm()
         return True
 
-    async def _open_sender(self) -> "ServiceBusSender":
+    async def _open(self) -> QueueSender:
         if self._sender is None:
-            async with asyncio.timeout(OPEN_S):
-                self._client = await self.connection.new_client()
-                sender = self._client.get_queue_sender(str(self.queue_name))
-                await sender.create_message_batch()  # opens the link and learns its size limit
-            self._sender = sender
-            self.counters.opened += 1
+            self._sender = await self._connection.new_sender(self._queue_name)
+            await within(
+                TRY_S + SPARE_S, self._sender.sdk.create_message_batch()
+            )  # opens the link and learns its size limit
+            self._counters.opened += 1
         return self._sender
 
-    async def _fill_batch(self, sender: "ServiceBusSender") -> "tuple[ServiceBusMessageBatch, list[_Waiting]]":
-        from azure.servicebus import ServiceBusMessage
+    async def _open_failed(self, error: Exception) -> None:
+        """Nothing was sent. What no waiting can mend is said at once, the rest is tried again while callers wait."""
+        self._note(error, "opening")
+        await self._close()
+        if isinstance(error, BadSetting):
+            self._fail_waiting(lambda _: BadSetting(str(error)))
+        elif _is_final(error):
+            self._fail_waiting(lambda waiting: waiting.failure(self.last_error))
+
+    def _fill(self, batch: "ServiceBusMessageBatch") -> None:
+        """Take what fits from those who still wait, in their order. A message that cannot be sent fails alone."""
         from azure.servicebus.exceptions import MessageSizeExceededError
 
-        async with asyncio.timeout(OPEN_S):
-            batch = await sender.create_message_batch()
-        taken: list[_Waiting] = []
-        while self._take_live() and len(taken) < BATCH_MOST:
+        while self._any_live() and len(self._taken) < BATCH_MOST:
             waiting = self._waiting[0]
-            message = ServiceBusMessage(
-                waiting.body,
-                message_id=waiting.message_id,
-                content_type="application/json",
-                application_properties={name: value for name, value in waiting.properties.items()},  # noqa: C416 - its own dict type
-            )
+            if self._taken and (waiting.alone or self._taken[0].alone):
+                return
             try:
-                batch.add_message(message)
+                batch.add_message(waiting.to_sdk())
             except MessageSizeExceededError:
-                if taken:
-                    break  # the batch is full, this one goes with the next
-                waiting.confirmed.set_exception(MessageNotSent("the message is too large for the queue"))
+                if self._taken:
+                    return  # the batch is full, this one goes with the next
+                waiting.fail(waiting.failure("the message is too large for the queue"))
+            except Exception as error:  # noqa: BLE001 - whatever the SDK finds wrong with it, its neighbours are sent
+                waiting.fail(waiting.failure(f"the message cannot be encoded: {type(error).__name__}"))
             else:
                 waiting.sending, waiting.attempts = True, waiting.attempts + 1
-                taken.append(waiting)
+                self._taken.append(waiting)
             self._waiting.popleft()
-        return batch, taken
 
-    def _confirm(self, taken: list[_Waiting]) -> None:
+    def _confirm(self) -> None:
         self._backoff.reset()
-        self.counters.batches += 1
-        self.counters.sent += len(taken)
-        for waiting in taken:
+        self._counters.batches += 1
+        self._counters.sent += len(self._taken)
+        for waiting in self._taken:
             if not waiting.confirmed.done():
                 waiting.confirmed.set_result(None)
+        self._taken = []
 
-    async def _failed(self, error: Exception, taken: list[_Waiting]) -> None:
+    async def _send_failed(self, error: Exception) -> None:
         """Keep what may be repeated in its old order, fail the rest, and drop a link that is of no more use."""
-        self._last_error = type(error).__name__
-        refused, keep_link = _refusal(error)
-        log.warning("Service Bus session: %s while %s", self._last_error, "sending" if taken else "opening")
+        from azure.servicebus.exceptions import MessageSizeExceededError
+
+        self._note(error, "sending")
+        taken, self._taken = self._taken, []
+        refused, too_large = _is_refusal(error), isinstance(error, MessageSizeExceededError)
         for waiting in reversed(taken):
-            waiting.sending = False
+            waiting.sending, waiting.alone = False, waiting.alone or too_large
             waiting.maybe_stored |= not refused
-            if waiting.confirmed.done():
-                continue
-            if waiting.attempts < MAX_ATTEMPTS:
+            if waiting.attempts >= MAX_ATTEMPTS or (too_large and len(taken) == 1):
+                waiting.fail(waiting.failure(self.last_error))
+            elif not waiting.confirmed.done():
                 self._waiting.appendleft(waiting)
-            else:
-                self.counters.failures += 1
-                waiting.confirmed.set_exception(waiting.failure(self._last_error))
-        if not keep_link:
+        if not refused:
             await self._close()
 
-    def _fail_all(self, error: BadSetting) -> None:
+    def _note(self, error: Exception, doing: str) -> None:
+        self.last_error = type(error).__name__  # not its text, which may quote what was sent
+        log.warning("Service Bus session: %s while %s", self.last_error, doing)
+
+    def _fail_waiting(self, reason: Callable[[_Waiting], Unavailable]) -> None:
         while self._waiting:
             waiting = self._waiting.popleft()
-            if not waiting.confirmed.done():
-                waiting.confirmed.set_exception(BadSetting(str(error)))
+            waiting.fail(reason(waiting))
 
     async def _close(self) -> None:
-        client, self._client, self._sender = self._client, None, None
-        if client is None:
-            return
-        try:
-            async with asyncio.timeout(CLOSE_S):
-                await client.close()
-        except Exception as error:  # noqa: BLE001 - it is broken already; the kernel closes the socket
-            log.debug("closing the Service Bus client: %s", type(error).__name__)
-
-    def _guard_loop(self) -> None:
-        """On another event loop than before, drop what belongs to the old one without touching it."""
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._start_afresh(loop)
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            await sender.close()
 
 
-def _refusal(error: Exception) -> tuple[bool, bool]:
-    """(Service Bus certainly did not store it, the link is still good)."""
+def _is_refusal(error: Exception) -> bool:
+    """Service Bus answered that it did not store the batch; the link is as good as before."""
     from azure.servicebus import exceptions as sdk
 
-    if isinstance(error, sdk.ServiceBusServerBusyError | sdk.ServiceBusQuotaExceededError):
-        return True, True
-    refusals = (
-        sdk.MessageSizeExceededError,
-        sdk.MessagingEntityNotFoundError,
-        sdk.MessagingEntityDisabledError,
-        sdk.ServiceBusAuthenticationError,
-        sdk.ServiceBusAuthorizationError,
+    return isinstance(
+        error, sdk.ServiceBusServerBusyError | sdk.ServiceBusQuotaExceededError | sdk.MessageSizeExceededError
     )
-    return isinstance(error, refusals), False
+
+
+def _is_final(error: Exception) -> bool:
+    """Service Bus knows us and this queue, and will not have it: no such queue, switched off, no right to send."""
+    from azure.servicebus import exceptions as sdk
+
+    finals = (sdk.MessagingEntityNotFoundError, sdk.MessagingEntityDisabledError, sdk.ServiceBusAuthorizationError)
+    return isinstance(error, finals)

@@ -6,29 +6,31 @@ business, and no secret of the URL shows in a repr, a log line or an error.
 """
 
 import asyncio
+import contextvars
 import logging
+import os
 import random
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.maint_notifications import MaintNotificationsConfig
 
 from services.backoff import Backoff
-from services.errors import BadSetting, NotSent, OutcomeUnknown, Overloaded, RedisUnavailable
-from services.server_reply import ServerState, server_state
+from services.call_deadline import CallDeadline
+from services.errors import BadSetting, NotSent, OutcomeUnknown, Overloaded, RedisUnavailable, Unavailable
+from services.multiplexed_redis import MultiplexedRedis
+from services.server_reply import ServerState, hear, server_state
 
 log = logging.getLogger(__name__)
+P = ParamSpec("P")
 T = TypeVar("T")
 CLOSE_S = 1.0  # a close that takes longer is left to the kernel
 SETTLED_S = 5.0  # a session that has lasted this long starts its backoff anew; a shorter one was no recovery
+_INHERITED: list[object] = []  # see _guard_loop
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Clocks:
     ping_s: float = 0.5
     connect_s: float = 5.0
     stall_s: float = 5.0
+    reply_s: float = 30.0
     idle_check_s: float = 15.0  # 0: a PING before every use
 
 
@@ -62,20 +65,6 @@ class Counters:
     in_flight: int = 0
 
 
-@dataclass
-class _Attempts:
-    """What is known of one `run`: whether an attempt may have run, and why the last one failed."""
-
-    sending: bool = False
-    maybe_ran: bool = False
-    last: RedisUnavailable = field(default_factory=lambda: NotSent("no connection to Redis within the deadline"))
-
-    def timed_out(self) -> RedisUnavailable:
-        if self.sending or self.maybe_ran:
-            return OutcomeUnknown("no reply from Redis within the deadline")
-        return NotSent(f"not sent within the deadline: {self.last}")
-
-
 class RedisService:
     """One Redis client for every caller of this process.
 
@@ -97,18 +86,19 @@ class RedisService:
     ) -> None:
         self.clocks, self.hooks, self.counters = clocks or Clocks(), hooks or Hooks(), Counters()
         self._url, self._connections = url, connections
-        self._backoff = Backoff(randomness=randomness)
-        self._randomness = randomness
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._client: Redis | None = None
+        self._backoff, self._randomness = Backoff(randomness=randomness), randomness
+        self._refusals = 0  # connection attempts in a row whose credentials Redis did not take
+        self._start_afresh(None)
+
+    def _start_afresh(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        self._loop, self._pid = loop, os.getpid()
+        self._client: MultiplexedRedis | None = None
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._closing: set[asyncio.Task[None]] = set()
-        self._connected_at = self._proved_at = self._not_before = float("-inf")
+        self._connected_at = self._not_before = float("-inf")
 
     def __repr__(self) -> str:
-        address = urlsplit(self._url or "")
-        state = "connected" if self._client else "not connected"
-        return f"<RedisService {address.hostname}:{address.port} {state}, {self.counters.in_flight} in flight>"
+        return f"<RedisService {'connected' if self._client else 'not connected'}, {self.counters.in_flight} in flight>"
 
     async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
         """Run one operation on a healthy client, within `within_s` seconds in all.
@@ -118,157 +108,164 @@ class RedisService:
         Raises:
             NotSent: it did not run. Overloaded: nor would it if repeated now.
             OutcomeUnknown: it may have run.
-            RedisUnavailable: Redis refuses it for a reason of its own (out of memory).
+            RedisUnavailable: Redis refuses it for a reason of its own (out of memory, wrong credentials).
             redis.exceptions.RedisError: the operation itself is wrong (its own error reply).
+            BadSetting: there is no usable address.
+        Whatever else the operation raises passes unchanged, a TimeoutError of its own too.
         """
         self.counters.commands += 1
         self.counters.in_flight += 1
-        attempts = _Attempts()
         try:
-            async with asyncio.timeout(within_s) as deadline:
-                return await self._repeat(operation, idempotent, attempts)
-        except TimeoutError:
-            if not deadline.expired():
-                raise
-            raise self._failed(attempts.timed_out()) from attempts.last
+            return await self._repeat(operation, idempotent, self._now() + within_s)
         except RedisUnavailable as error:
-            self._failed(error)
+            self.counters.failures += 1
+            self._call_hook(self.hooks.on_unavailable, error)
             raise
         finally:
             self.counters.in_flight -= 1
 
-    async def client(self) -> Redis:
+    async def client(self) -> MultiplexedRedis:
         """A healthy client: at once while replies keep coming, after a PING when idle, after a recreate if that fails.
 
-        Raises NotSent when a connection attempt has failed; bounded by the session's own clocks.
+        Bounded by the session's own clocks. Raises NotSent when a connection attempt has failed, BadSetting, or
+        RedisUnavailable when Redis does not take our credentials.
         """
         self._guard_loop()
         client = self._client
         if client is None:
-            return await self._shared("connect", self._connect)
-        if self._now() - self._proved_at < self.clocks.idle_check_s:
-            return client
-        if await self._shared("ping", lambda: self._answers(client)):
-            return client
-        self._discard(client, "a PING was not answered")
-        return await self._shared("connect", self._connect)
+            return await self._connected()
+        if client.connected:
+            if self._now() - client.last_reply_at < self.clocks.idle_check_s:
+                return client
+            if await self._shared("ping", lambda: self._answers(client)):
+                return client
+        self._discard(client, client.closed_because or "a PING was not answered")
+        return self._client or await self._connected()
 
     async def ping(self, within_s: float) -> None:
         """Prove the whole way to Redis and back, within `within_s` seconds. Raises as `run` does."""
-
-        async def ping(client: Redis) -> None:
-            await client.ping()
-
-        await self.run(ping, idempotent=True, within_s=within_s)
+        await self.run(Redis.ping, idempotent=True, within_s=within_s)
 
     async def aclose(self) -> None:
-        """Close the session and end its tasks; a later call opens it again. Never needed for correctness."""
+        """Close the session and end its tasks. A later call opens it again, and so does one in progress."""
         self._guard_loop()
-        tasks = [*self._tasks.values(), *self._closing]
-        client, self._client = self._client, None
         for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), *self._closing, return_exceptions=True)
+        client, self._client = self._client, None
         if client is not None:
             await self._close(client)
-        self._tasks.clear()
 
-    async def _repeat(self, operation: Callable[[Redis], Awaitable[T]], idempotent: bool, attempts: _Attempts) -> T:
-        backoff = Backoff(randomness=self._randomness)
+    async def _repeat(self, operation: Callable[[Redis], Awaitable[T]], idempotent: bool, ends_at: float) -> T:
+        backoff, maybe_ran = Backoff(randomness=self._randomness), False
         while True:
-            client: Redis | None = None
+            client: MultiplexedRedis | None = None
             try:
-                client = await self.client()
-                attempts.sending = True
-                result = await operation(client)
+                async with CallDeadline(ends_at - self._now()):
+                    client = await self.client()
+                    return await operation(client)
             except (RedisUnavailable, RedisError) as error:
-                attempts.last = self._judge(error, client)
-            else:
-                self._proved_at = self._now()
-                return result
-            attempts.sending = False
-            attempts.maybe_ran |= isinstance(attempts.last, OutcomeUnknown)
-            if not self._may_repeat(attempts.last, idempotent):
-                raise attempts.last
-            await asyncio.sleep(backoff.next_wait_s())
+                failure = self._judge(error, client)
+            maybe_ran |= isinstance(failure, OutcomeUnknown)
+            wait_s = backoff.next_wait_s()
+            if not self._may_repeat(failure, idempotent) or self._now() + wait_s >= ends_at:
+                if maybe_ran and not isinstance(failure, OutcomeUnknown):
+                    raise OutcomeUnknown(f"an earlier attempt may have run; the last one: {failure}")
+                raise failure
+            await asyncio.sleep(wait_s)
 
     @staticmethod
     def _may_repeat(error: RedisUnavailable, idempotent: bool) -> bool:
-        if isinstance(error, Overloaded):
-            return False
-        return isinstance(error, NotSent) or (isinstance(error, OutcomeUnknown) and idempotent)
+        safe = isinstance(error, NotSent) and not isinstance(error, Overloaded)
+        return safe or (idempotent and isinstance(error, OutcomeUnknown))
 
-    def _judge(self, error: RedisUnavailable | RedisError, client: Redis | None) -> RedisUnavailable:
+    def _judge(self, error: RedisUnavailable | RedisError, client: MultiplexedRedis | None) -> RedisUnavailable:
         """What a failure says is known. Raises the error itself if it is about the operation."""
+        if client is not None and not client.connected:
+            self._discard(client, client.closed_because or "closed")
         if isinstance(error, RedisUnavailable):
             return error
         found = server_state(error)
         if found is not None:
             return self._react(*found, client)
-        if isinstance(error, RedisConnectionError | RedisTimeoutError):
-            self._discard(client, f"the connection failed: {type(error).__name__}")
-            return OutcomeUnknown("the connection to Redis failed before the reply")
-        self._proved_at = self._now()  # an error reply is a reply
+        if isinstance(error, RedisConnectionError | RedisTimeoutError):  # of a side connection
+            return OutcomeUnknown("a side connection to Redis failed before the reply")
         raise error
 
-    def _react(self, code: str, state: ServerState, client: Redis | None) -> RedisUnavailable:
+    def _react(self, code: str, state: ServerState, client: MultiplexedRedis | None) -> RedisUnavailable:
         if state is ServerState.RECREATE:
             self._discard(client, f"the server answered {code}")
         if state is ServerState.FULL:
             return RedisUnavailable(f"Redis refuses writes: {code}")
         return NotSent(f"Redis cannot serve now: {code}")
 
-    def _failed(self, error: RedisUnavailable) -> RedisUnavailable:
-        self.counters.failures += 1
-        self._call_hook(lambda: self.hooks.on_unavailable(error))
-        return error
-
     # -- one connection attempt, one PING, for everybody who waits ---------------------------------------------------
+    async def _connected(self) -> MultiplexedRedis:
+        outcome = await self._shared("connect", self._connect)
+        if isinstance(outcome, Unavailable):
+            raise type(outcome)(str(outcome))  # one for each: an error raised by many collects all their tracebacks
+        return outcome
+
     async def _shared(self, name: str, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Await the one running task of this name. It outlives its callers: cancelling any of them cancels nothing."""
-        task: asyncio.Task[T] | None = self._tasks.get(name)
+        tasks = self._tasks
+        task: asyncio.Task[T] | None = tasks.get(name)
         if task is None:
-            task = self._tasks[name] = asyncio.get_running_loop().create_task(make(), name=f"redis {name}")
-            task.add_done_callback(lambda done: self._forget(name, done))
-        return await asyncio.shield(task)
+            task = tasks[name] = asyncio.get_running_loop().create_task(
+                make(),
+                name=f"redis {name}",
+                context=contextvars.Context(),  # no caller's deadline in it
+            )
+            task.add_done_callback(lambda _: tasks.pop(name))
+        await asyncio.wait([task])
+        if task.cancelled():
+            raise NotSent("the Redis session was closed")
+        return task.result()
 
-    def _forget(self, name: str, task: asyncio.Task[Any]) -> None:
-        if self._tasks.get(name) is task:
-            del self._tasks[name]
-        if not task.cancelled():
-            task.exception()  # every waiter may be gone: an unread exception would be logged as a leak
-
-    async def _connect(self) -> Redis:
+    async def _connect(self) -> MultiplexedRedis | Unavailable:
         await asyncio.sleep(self._not_before - self._now())
-        client = self._new_client()
         try:
-            async with asyncio.timeout(self.clocks.connect_s):
-                await client.ping()
-        except (RedisError, OSError, TimeoutError) as error:
+            client = self._new_client()
+        except BadSetting as error:
+            return error
+        try:
+            await client.connect()
+        except BaseException as error:
             await self._close(client)
-            full = "max number of clients" in str(error)
-            self._not_before = self._now() + (self._backoff.longest_wait_s() if full else self._backoff.next_wait_s())
-            raise NotSent(f"cannot connect to Redis: {type(error).__name__}: {error}") from error
-        except BaseException:
-            await self._close(client)
-            raise
-        self._client = client
-        self._connected_at = self._proved_at = self._now()
+            if not isinstance(error, Exception):
+                raise
+            return self._not_connected(error)  # a credential provider raises errors of its own, so any
+        self._client, self._refusals = client, 0
+        self._connected_at = self._now()
         self.counters.connections_opened += 1
         self._call_hook(self.hooks.on_connect)
         return client
 
-    async def _answers(self, client: Redis) -> bool:
+    def _not_connected(self, error: Exception) -> RedisUnavailable:
+        """What to say, and when to try again: with a fresh credential once and soon, at a full server not soon."""
+        cause = (isinstance(error, NotSent) and error.__cause__) or error
+        text = f"{type(cause).__name__}: {cause}"
+        if isinstance(cause, ResponseError):
+            text = type(cause).__name__  # an old server quotes the arguments of a HELLO that it does not know
+        self._refusals = self._refusals + 1 if isinstance(cause, AuthenticationError) else 0
+        far = self._refusals > 1 or "max number of clients" in text
+        self._not_before = self._now() + (self._backoff.longest_wait_s() if far else self._backoff.next_wait_s())
+        if self._refusals > 1:
+            return RedisUnavailable(f"Redis does not take our credentials: {text}")
+        return NotSent(f"cannot connect to Redis: {text}")
+
+    async def _answers(self, client: MultiplexedRedis) -> bool:
         self.counters.pings += 1
         try:
             async with asyncio.timeout(self.clocks.ping_s):
-                await client.ping()
-        except (RedisError, RedisUnavailable, OSError, TimeoutError):
+                await hear(client)
+        except TimeoutError:
+            return client.in_flight > 1  # it may wait its turn behind a slow reply: then the client's clocks decide
+        except (RedisUnavailable, RedisError):
             return False
-        self._proved_at = self._now()
         return True
 
-    def _discard(self, client: Redis | None, reason: str) -> None:
+    def _discard(self, client: MultiplexedRedis | None, reason: str) -> None:
         """Drop this client, unless another caller has already replaced it, and close it behind everybody's back."""
         if client is None or self._client is not client:
             return
@@ -278,35 +275,30 @@ class RedisService:
         self._not_before = self._now() + self._backoff.next_wait_s()
         self.counters.recreates += 1
         log.warning("Redis session dropped: %s", reason)
-        self._call_hook(lambda: self.hooks.on_recreate(reason))
+        self._call_hook(self.hooks.on_recreate, reason)
         closing = asyncio.get_running_loop().create_task(self._close(client), name="redis close")
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
     @staticmethod
-    async def _close(client: Redis) -> None:
+    async def _close(client: MultiplexedRedis) -> None:
         try:
             async with asyncio.timeout(CLOSE_S):
                 await client.aclose()
         except (RedisError, OSError, TimeoutError) as error:
             log.debug("closing a Redis connection: %s", type(error).__name__)
 
-    def _new_client(self) -> Redis:
-        """A client of at most `connections` connections; redis-py's own retries would repeat writes and hammer."""
-        if self._url is None:
-            raise BadSetting("REDIS_URL is missing or unusable")
-        pool = BlockingConnectionPool.from_url(
-            self._url,
-            max_connections=self._connections,
-            timeout=None,  # the caller's deadline bounds the wait
-            socket_timeout=self.clocks.stall_s,
-            socket_connect_timeout=self.clocks.connect_s,
-            socket_keepalive=True,
-            retry=Retry(NoBackoff(), 0),
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),  # else it hides closed connections
-            driver_info=None,  # one round trip less per connect
-        )
-        return Redis.from_pool(pool)
+    def _new_client(self) -> MultiplexedRedis:
+        try:
+            return MultiplexedRedis.from_url(
+                self._url or "",
+                connect_s=self.clocks.connect_s,
+                stall_s=self.clocks.stall_s,
+                reply_s=self.clocks.reply_s,
+                side_connections=self._connections - 1,
+            )
+        except ValueError:
+            raise BadSetting("REDIS_URL is missing or unusable") from None
 
     # -- the event loop ----------------------------------------------------------------------------------------------
     @staticmethod
@@ -314,15 +306,20 @@ class RedisService:
         return asyncio.get_running_loop().time()
 
     def _guard_loop(self) -> None:
-        """On another event loop than before, drop what belongs to the old one without touching it."""
+        """On another event loop than before, drop what belongs to the old one without touching it.
+
+        In a forked child not even the collector may touch it: the sockets and the selector are the parent's too.
+        """
         loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._loop, self._client, self._tasks, self._closing = loop, None, {}, set()
-            self._connected_at = self._proved_at = self._not_before = float("-inf")
+        if loop is self._loop:
+            return
+        if self._pid != os.getpid():
+            _INHERITED.append((self._loop, self._client, self._tasks, self._closing))
+        self._start_afresh(loop)
 
     @staticmethod
-    def _call_hook(hook: Callable[[], None]) -> None:
+    def _call_hook(hook: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            hook()
+            hook(*args, **kwargs)
         except Exception:
             log.exception("a hook of the Redis session failed")

@@ -7,6 +7,7 @@ By text too, because Redis 6 wraps what a script's command was told into an erro
 import re
 from enum import Enum, auto
 
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 
@@ -15,7 +16,7 @@ class ServerState(Enum):
 
     RECREATE = auto()  # this connection is of no use any more: READONLY after a failover, NOAUTH, WRONGPASS
     WAIT = auto()  # keep the connection and try again a little later
-    FULL = auto()  # no memory for writes: repeating does not help now
+    FULL = auto()  # no room for writes, in memory or on disk: repeating does not help now
 
 
 _STATES = {
@@ -27,7 +28,9 @@ _STATES = {
     "MASTERDOWN": ServerState.WAIT,
     "CLUSTERDOWN": ServerState.WAIT,
     "TRYAGAIN": ServerState.WAIT,
+    "NOREPLICAS": ServerState.WAIT,
     "OOM": ServerState.FULL,
+    "MISCONF": ServerState.FULL,
 }
 _CODE = re.compile(rf"(?:^|: -)({'|'.join(_STATES)})\b(?!-)")
 
@@ -39,3 +42,13 @@ def server_state(error: RedisError) -> tuple[str, ServerState] | None:
         return code, _STATES[code]
     found = _CODE.search(str(error))
     return (found[1], _STATES[found[1]]) if found else None
+
+
+async def hear(client: Redis) -> None:
+    """PING; returns once the server has answered, be it that it is LOADING or BUSY: then it is there."""
+    try:
+        await client.ping()
+    except RedisError as error:
+        found = server_state(error)
+        if found is None or found[1] is not ServerState.WAIT:
+            raise

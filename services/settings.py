@@ -17,10 +17,13 @@ LOCK_RENEWAL_S = 300  # host.json: maxAutoLockRenewalDuration
 
 def _redis_address(url: SecretStr) -> SecretStr:
     """Options in the address would override the session's own, the bound of its connections among them."""
-    parts = urlsplit(url.get_secret_value())
+    text = url.get_secret_value()
     try:
-        usable = parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0
-    except ValueError:  # the port is no number
+        text.encode()  # an environment may hold bytes that are no UTF-8
+        parts = urlsplit(text)  # its own errors may show the password
+        (parts.hostname or "").encode("idna")
+        usable = text.startswith(("redis://", "rediss://")) and parts.hostname and parts.port != 0
+    except ValueError:
         usable = False
     if not usable or not _DATABASE.fullmatch(parts.path):
         raise ValueError("must be redis://[user:password@]host:port/0, or rediss:// for TLS")
@@ -71,7 +74,7 @@ SETTING_NAMES = tuple(field.alias for field in Settings.model_fields.values() if
 
 def load_settings(environment: Mapping[str, str]) -> Settings:
     """Read the settings. Never raises: what is bad is named in `problems` and counts as left out."""
-    given: dict[str, Any] = {name: environment[name] for name in SETTING_NAMES if environment.get(name, "").strip()}
+    given: dict[str, Any] = {name: text for name in SETTING_NAMES if (text := environment.get(name, "").strip())}
     given.setdefault("REDIS_URL", None)
     problems: list[str] = []
     try:

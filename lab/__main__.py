@@ -1,0 +1,38 @@
+"""`python -m lab`: the lab's commands. Only parses the command line; each command lives in its own file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from lab import dead_letters, enqueue, up
+
+DESCRIPTION = "Run the app on this machine: no Docker, no Azure, no root."
+EXAMPLES = """\
+start here:
+  python -m lab up                      the app, a Valkey and a Service Bus; Ctrl-C ends them all
+  python -m lab enqueue '{"x": 1}'      put a message on its queue, from a second terminal
+  python -m lab dead-letters            what the queue gave up on, and why
+
+Each command explains itself: python -m lab up --help"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lab",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in (up, enqueue, dead_letters):
+        command.add_parser(commands)
+    options = parser.parse_args(arguments)
+    code: int = options.run(options)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""What the light host reads of host.json, and of the app settings that override it.
+
+Must never guess: a value it cannot read is an error that names it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+OVERRIDE = "AzureFunctionsJobHost__"  # "Override host.json values", host.json reference
+TIMESPAN = re.compile(r"(?:(?P<days>\d+)\.)?(?P<hours>\d+):(?P<minutes>\d+)(?::(?P<seconds>\d+(?:\.\d+)?))?")
+
+
+class HostJsonError(ValueError):
+    """host.json cannot be read; the message names the file or the value."""
+
+
+@dataclass(frozen=True)
+class ServiceBusOptions:
+    """`extensions.serviceBus`, with the defaults of its reference page; durations in seconds."""
+
+    max_concurrent_calls: int = 16
+    max_auto_lock_renewal_s: float = 300.0
+    prefetch_count: int = 0
+    auto_complete: bool = True
+
+
+@dataclass(frozen=True)
+class HostConfig:
+    """host.json as far as this host follows it. `function_timeout_s` None: no limit."""
+
+    route_prefix: str = "api"
+    function_timeout_s: float | None = 1800.0
+    service_bus: ServiceBusOptions = field(default_factory=ServiceBusOptions)
+
+    @classmethod
+    def load(cls, folder: Path, settings: Mapping[str, str]) -> HostConfig:
+        """Read `folder`/host.json (all defaults without one), then `AzureFunctionsJobHost__path__to__value` settings.
+
+        Raises HostJsonError.
+        """
+        path = folder / "host.json"
+        try:
+            document = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        except ValueError as error:
+            raise HostJsonError(f"{path} is not JSON: {error}") from error
+        if not isinstance(document, dict):
+            raise HostJsonError(f"{path} must hold an object")
+        return cls.parse(override(document, settings))
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> HostConfig:
+        """From host.json's content. Raises HostJsonError."""
+        http, bus = section(document, "extensions", "http"), section(document, "extensions", "serviceBus")
+        default = ServiceBusOptions()
+        return cls(
+            route_prefix=str(http.get("routePrefix", cls.route_prefix)).strip("/"),
+            function_timeout_s=timeout(str(document.get("functionTimeout", "00:30:00"))),
+            service_bus=ServiceBusOptions(
+                max_concurrent_calls=whole(bus, "maxConcurrentCalls", default.max_concurrent_calls, least=1),
+                max_auto_lock_renewal_s=timespan(str(bus.get("maxAutoLockRenewalDuration", "00:05:00"))),
+                prefetch_count=whole(bus, "prefetchCount", default.prefetch_count, least=0),
+                auto_complete=str(bus.get("autoCompleteMessages", True)).lower() == "true",
+            ),
+        )
+
+
+def section(document: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """The object at a path of names, empty if any part is missing. Raises HostJsonError if it is not an object."""
+    value: Any = document
+    for name in names:
+        value = value.get(name, {})
+        if not isinstance(value, dict):
+            raise HostJsonError(f"host.json: {'.'.join(names)} must be an object")
+    return dict(value)
+
+
+def whole(values: Mapping[str, Any], name: str, default: int, *, least: int) -> int:
+    """An integer of at least `least`. Raises HostJsonError."""
+    try:
+        number = int(values.get(name, default))
+    except (TypeError, ValueError):
+        number = least - 1
+    if number < least:
+        raise HostJsonError(f"host.json: {name} must be a whole number of at least {least}")
+    return number
+
+
+def timespan(text: str) -> float:
+    """`[d.]hh:mm[:ss[.fff]]` in seconds. Raises HostJsonError."""
+    found = TIMESPAN.fullmatch(text.strip())
+    if found is None:
+        raise HostJsonError(f"host.json: {text!r} is not a time span, write hh:mm:ss")
+    days, hours, minutes, seconds = (float(part or 0) for part in found.group("days", "hours", "minutes", "seconds"))
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+def timeout(text: str) -> float | None:
+    """functionTimeout in seconds, None for -1 (unbounded). Raises HostJsonError."""
+    return None if text.strip() in ("-1", "-00:00:00.0010000") else timespan(text)
+
+
+def override(document: Mapping[str, Any], settings: Mapping[str, str]) -> Mapping[str, Any]:
+    """host.json with the settings that override it put in place."""
+    changed: dict[str, Any] = json.loads(json.dumps(document))
+    for name, value in settings.items():
+        if name.lower().startswith(OVERRIDE.lower()):
+            put(changed, name[len(OVERRIDE) :].split("__"), value)
+    return changed
+
+
+def put(target: dict[str, Any], path: list[str], value: str) -> None:
+    """Set `value` at `path`; names match whatever their case, as .NET's configuration does."""
+    name = next((known for known in target if known.lower() == path[0].lower()), path[0])
+    if len(path) == 1:
+        target[name] = value
+        return
+    inner = target.setdefault(name, {})
+    if not isinstance(inner, dict):
+        raise HostJsonError(f"a setting {OVERRIDE}... goes through {name}, which is no object")
+    put(inner, path[1:], value)

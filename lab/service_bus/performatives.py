@@ -1,0 +1,162 @@
+"""The frames of AMQP 1.0 as typed tuples, with the outcomes and errors they carry (parts 2 and 5 of the standard).
+
+It must never let a field of the wrong type through: what `parse` returns has the types written here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+from .amqp_types import Described, Symbol, UByte, UInt, ULong, UShort
+from .codec import CodecError, encode
+
+OPEN, BEGIN, ATTACH, FLOW, TRANSFER, DISPOSITION, DETACH, END, CLOSE = range(0x10, 0x19)
+ERROR = 0x1D
+RECEIVED, ACCEPTED, REJECTED, RELEASED, MODIFIED = range(0x23, 0x28)
+SASL_MECHANISMS, SASL_INIT, SASL_OUTCOME = 0x40, 0x41, 0x44
+
+SENDER, RECEIVER = False, True  # an attach's and a disposition's role
+PRESETTLED = 1  # an attach's snd-settle-mode: no answer is wanted
+
+
+class Open(NamedTuple):
+    container_id: str
+    hostname: str | None = None
+    max_frame_size: UInt | None = None
+    channel_max: UShort | None = None
+    idle_time_out: UInt | None = None  # milliseconds
+
+
+class Begin(NamedTuple):
+    remote_channel: UShort | None
+    next_outgoing_id: UInt
+    incoming_window: UInt
+    outgoing_window: UInt
+    handle_max: UInt | None = None
+
+
+class Attach(NamedTuple):
+    name: str
+    handle: UInt
+    role: bool
+    snd_settle_mode: UByte | None = None
+    rcv_settle_mode: UByte | None = None
+    source: Described | None = None
+    target: Described | None = None
+    unsettled: dict[Any, Any] | None = None
+    incomplete_unsettled: bool | None = None
+    initial_delivery_count: UInt | None = None
+    max_message_size: ULong | None = None
+
+
+class Flow(NamedTuple):
+    next_incoming_id: UInt | None
+    incoming_window: UInt
+    next_outgoing_id: UInt
+    outgoing_window: UInt
+    handle: UInt | None = None
+    delivery_count: UInt | None = None
+    link_credit: UInt | None = None
+    available: UInt | None = None
+    drain: bool | None = None
+    echo: bool | None = None
+
+
+class Transfer(NamedTuple):
+    handle: UInt
+    delivery_id: UInt | None = None
+    delivery_tag: bytes | None = None
+    message_format: UInt | None = None
+    settled: bool | None = None
+    more: bool | None = None
+    rcv_settle_mode: UByte | None = None
+    state: Described | None = None
+    resume: bool | None = None
+    aborted: bool | None = None
+
+
+class Disposition(NamedTuple):
+    role: bool
+    first: UInt
+    last: UInt | None = None
+    settled: bool | None = None
+    state: Described | None = None
+
+
+class Detach(NamedTuple):
+    handle: UInt
+    closed: bool | None = None
+    error: Described | None = None
+
+
+class End(NamedTuple):
+    error: Described | None = None
+
+
+class Close(NamedTuple):
+    error: Described | None = None
+
+
+class SaslInit(NamedTuple):
+    mechanism: Symbol
+
+
+Performative: TypeAlias = Open | Begin | Attach | Flow | Transfer | Disposition | Detach | End | Close | SaslInit
+
+# Per field: its type, and whether it must be there. In the order of the classes above, which a unit test checks.
+_Spec: TypeAlias = tuple[tuple[type, bool], ...]
+_STR, _SYMBOL, _BYTES, _BOOL = (str, False), (Symbol, True), (bytes, False), (bool, False)
+_UBYTE, _USHORT, _UINT, _ULONG = (UByte, False), (UShort, False), (UInt, False), (ULong, False)
+_DESCRIBED, _MUST_UINT, _MUST_BOOL, _MUST_STR = (Described, False), (UInt, True), (bool, True), (str, True)
+_ANY = (object, False)
+_SPECS: dict[int, tuple[type[Any], _Spec]] = {
+    OPEN: (Open, (_MUST_STR, _STR, _UINT, _USHORT, _UINT)),
+    BEGIN: (Begin, (_USHORT, _MUST_UINT, _MUST_UINT, _MUST_UINT, _UINT)),
+    ATTACH: (
+        Attach,
+        (_MUST_STR, _MUST_UINT, _MUST_BOOL, _UBYTE, _UBYTE, _DESCRIBED, _DESCRIBED, _ANY, _ANY, _UINT, _ULONG),
+    ),
+    FLOW: (Flow, (_UINT, _MUST_UINT, _MUST_UINT, _MUST_UINT, _UINT, _UINT, _UINT, _UINT, _BOOL, _BOOL)),
+    TRANSFER: (
+        Transfer,
+        (_MUST_UINT, _UINT, _BYTES, _UINT, _BOOL, _BOOL, _UBYTE, _DESCRIBED, _BOOL, _BOOL),
+    ),
+    DISPOSITION: (Disposition, (_MUST_BOOL, _MUST_UINT, _UINT, _BOOL, _DESCRIBED)),
+    DETACH: (Detach, (_MUST_UINT, _BOOL, _DESCRIBED)),
+    END: (End, (_DESCRIBED,)),
+    CLOSE: (Close, (_DESCRIBED,)),
+    SASL_INIT: (SaslInit, (_SYMBOL,)),
+}
+
+
+def parse(frame: Any) -> Performative:
+    """A decoded frame body as its typed tuple, without the trailing fields nothing here uses. Raises CodecError."""
+    if not isinstance(frame, Described) or not isinstance(frame.value, list) or not isinstance(frame.code, ULong):
+        raise CodecError("a frame without a performative")
+    if (known := _SPECS.get(frame.code)) is None:
+        raise CodecError(f"unknown performative 0x{frame.code:02x}")
+    kind, spec = known
+    fields = frame.value[: len(spec)]
+    for at, (field, (type_, must)) in enumerate(zip(fields, spec, strict=False)):
+        if not (isinstance(field, type_) or (field is None and not must)):
+            raise CodecError(f"{kind.__name__.lower()}.{kind._fields[at]} has the wrong type")
+    try:
+        parsed: Performative = kind(*fields)
+    except TypeError:
+        raise CodecError(f"{kind.__name__.lower()} lacks a field") from None
+    return parsed
+
+
+def pack(code: int, *fields: Any) -> bytes:
+    """A performative, a section or an outcome as bytes."""
+    return encode(Described(ULong(code), list(fields)))
+
+
+def error(condition: str, text: str) -> Described:
+    """An AMQP error. Always with an info map: pyamqp's send never ends on an error without one (7.15.0)."""
+    return Described(ULong(ERROR), [Symbol(condition), text, {Symbol("source"): "local service bus"}])
+
+
+def state(code: int, *fields: Any) -> Described:
+    """A delivery state, for a disposition."""
+    return Described(ULong(code), list(fields))

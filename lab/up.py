@@ -1,0 +1,286 @@
+"""`python -m lab up`: the app with a Redis and a Service Bus of its own, until Ctrl-C.
+
+Must end everything it started and nothing else, and must never print a key or a connection string.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import queue
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from rich.console import Console
+from rich.text import Text
+
+from lab.functions_host.server import PortTaken, listen
+from lab.invocation_log import InvocationLog
+from lab.processes import Child
+from lab.queue_target import endpoint
+from lab.redis_server import RedisServer, RedisServerError
+from lab.settings import CONNECTION, DEFAULT_QUEUE, QUEUE, ROOT, SettingsFileError, app_settings
+from lab.state_file import DEFAULT_PATH, LabState, remove_state, write_state
+
+HOST = "127.0.0.1"
+START_S = 30.0
+STOP_S = 15.0
+POLL_S = 0.05
+WATCH_S = 0.5
+KEY_SETTING = "LAB_FUNCTIONS_KEY"
+
+DESCRIPTION = """\
+Start the app with everything it needs: a Valkey server (a real one, from a wheel), a local Service Bus and one instance
+of the app on a light Functions host. Ctrl-C ends them all. That host is about ten times faster than the real one."""
+EXAMPLES = """\
+examples:
+  python -m lab up                                    the app of this folder on http://localhost:7071
+  python -m lab up --port 0                           on a free port
+  python -m lab up --key s3cret                       functions want the key, as in Azure (header x-functions-key)
+  python -m lab up --client-limit 20                  a Redis that takes 20 clients and no more
+  python -m lab up --redis redis://127.0.0.1:6379/0   your own Redis
+  python -m lab up --service-bus "$CONNECTION"        a real namespace, or Microsoft's emulator
+
+Settings: Values of local.settings.json.example, then local.settings.json, then the environment, then what this command
+starts (REDIS_URL, ServiceBusConnection, ORDERS_QUEUE)."""
+
+
+class StopAsked(Exception):
+    """A signal came while things were starting."""
+
+
+class StartError(RuntimeError):
+    """Something did not start; the message says what, and what to do."""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command `up`."""
+    parser = commands.add_parser(
+        "up",
+        help="the app with a Valkey and a Service Bus of its own, until Ctrl-C",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--port", type=int, default=7071, help="of the app on 127.0.0.1; 0 picks a free one (default: 7071)"
+    )
+    parser.add_argument("--app", type=Path, default=ROOT, metavar="DIR", help="the folder with function_app.py")
+    parser.add_argument("--redis", metavar="URL", help="use this Redis instead of starting one")
+    parser.add_argument(
+        "--service-bus", metavar="CONNECTION_STRING", help="use this Service Bus instead of a local one"
+    )
+    parser.add_argument("--key", help="enforce this function key (default: no key is asked for)")
+    parser.add_argument(
+        "--client-limit", type=int, metavar="N", help="clients the started Redis takes (default: 10000)"
+    )
+    parser.add_argument("--state", type=Path, default=DEFAULT_PATH, metavar="FILE", help="where to note what runs")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Start everything, show it, wait for a signal, end everything; returns the exit code."""
+    console = Console(highlight=False)
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    try:
+        with Lab(options, InvocationLog(console), stopping) as lab:
+            lab.start()
+            introduce(console, lab, options)
+            code = watch(console, lab, stopping)
+            console.print("\nStopping ...", style="dim")
+    except (StartError, PortTaken, RedisServerError, SettingsFileError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except StopAsked:
+        return 0
+    return code
+
+
+class Lab:
+    """Everything one `up` starts. A context manager that ends it all: first the app, then what the app needs."""
+
+    def __init__(self, options: argparse.Namespace, log: InvocationLog, stopping: threading.Event) -> None:
+        self._options = options
+        self._log = log
+        self._stopping = stopping
+        self._cleanup = contextlib.ExitStack()
+        self.settings = app_settings(options.app, os.environ)
+        self.children: dict[str, Child] = {}
+        self.served: dict[str, Any] = {}
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._cleanup.close()
+
+    def start(self) -> None:
+        """Start what is wanted, in the order in which it is needed. Raises StartError or RedisServerError."""
+        port = self._free_port(self._options.port)
+        self._start_redis()
+        self._start_service_bus()
+        self._start_app(port)
+        self._note()
+
+    def _free_port(self, port: int) -> int:
+        try:
+            with listen(HOST, port) as listener:
+                chosen: int = listener.getsockname()[1]
+                return chosen
+        except PortTaken as error:
+            raise StartError(
+                f"{error}\nDoes another `python -m lab up` run? End it, or choose a port: --port 7072 (0: a free one)."
+            ) from error
+
+    def _start_redis(self) -> None:
+        if self._options.redis:
+            self.settings["REDIS_URL"] = self._options.redis
+            return
+        server = RedisServer(maxclients=self._options.client_limit)
+        self._cleanup.callback(server.stop)
+        server.start()
+        self.children["redis"] = server.child
+        self.settings["REDIS_URL"] = server.url
+
+    def _start_service_bus(self) -> None:
+        if self._options.service_bus:
+            self.settings[CONNECTION] = self._options.service_bus
+            self.settings.setdefault(QUEUE, DEFAULT_QUEUE)
+            return
+        lines: queue.Queue[str] = queue.Queue()
+
+        def on_line(line: str) -> None:
+            if "bus" in self.children:
+                self._log.show("bus", line)
+            else:  # the first line is the connection string: not for the screen
+                lines.put(line)
+
+        child = self._child("bus", [sys.executable, "-u", "-m", "lab.service_bus", "--port", "0"], on_line)
+        self._wait(child, lambda: not lines.empty())
+        self.settings[CONNECTION] = lines.get()
+        if not self.settings[CONNECTION].startswith("Endpoint="):
+            raise StartError(did_not_start(child))
+        self.settings[QUEUE] = DEFAULT_QUEUE  # the one its shipped Config.json has
+        self.children["bus"] = child
+
+    def _start_app(self, port: int) -> None:
+        folder = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="lab-up-")))
+        announced = folder / "app.json"
+        words = [sys.executable, "-m", "lab.functions_host", str(self._options.app.resolve())]
+        words += ["--port", str(port), "--announce", str(announced)]
+        child = self._child("app", words, lambda line: self._log.show("app", line))
+        self.children["app"] = child
+        self._wait(child, announced.exists)
+        self.served = json.loads(announced.read_text(encoding="utf-8"))
+        self._wait(child, lambda: answers(self.served["url"]))
+
+    def _child(self, name: str, words: list[str], on_line: Callable[[str], None]) -> Child:
+        env = {**self.settings, KEY_SETTING: self._options.key or ""}
+        child = Child(name, words, env=env, cwd=ROOT, on_line=on_line)
+        self._cleanup.callback(child.stop, STOP_S)
+        return child
+
+    def _wait(self, child: Child, ready: Callable[[], bool]) -> None:
+        ends = time.monotonic() + START_S
+        while not ready():
+            if self._stopping.is_set():
+                raise StopAsked
+            if not child.alive or time.monotonic() > ends:
+                raise StartError(did_not_start(child))
+            time.sleep(POLL_S)
+
+    def _note(self) -> None:
+        path: Path = self._options.state
+        state = LabState(
+            pid=os.getpid(),
+            url=self.served.get("url", ""),
+            queue=self.settings[QUEUE],
+            redis_url=self.settings["REDIS_URL"],
+            service_bus=self.settings[CONNECTION],
+            pids={name: child.pid for name, child in self.children.items()},
+        )
+        write_state(state, path)
+        self._cleanup.callback(remove_state, path, state.pid)
+
+
+def did_not_start(child: Child) -> str:
+    """What to say of a child that did not start. Its own words hold no secret: they are what it logs."""
+    state = "is not ready" if child.alive else f"ended with code {child.returncode}"
+    tail = "\n  ".join(child.tail()[-15:]) or "(it wrote nothing)"
+    return f"The {child.name} {state}. Its last lines:\n  {tail}"
+
+
+def answers(url: str) -> bool:
+    """True if the host answers at all, whatever the status."""
+    try:
+        httpx.get(f"{url}/api/health/ready", timeout=START_S)
+    except httpx.TransportError:
+        return False
+    return True
+
+
+def watch(console: Console, lab: Lab, stopping: threading.Event) -> int:
+    """Wait for a signal; say loudly when something dies. Returns 1 if the app itself died, else 0."""
+    missing: set[str] = set()
+    while not stopping.wait(WATCH_S):
+        for name, child in lab.children.items():
+            if child.alive or name in missing:
+                continue
+            missing.add(name)
+            if name == "app":
+                console.print(Text(did_not_start(child), style="bold red"))
+                return 1
+            message = f"!!! {name} (pid {child.pid}) is gone, code {child.returncode}. The app goes on without it."
+            console.print(Text(message, style="bold red"))
+    return 0
+
+
+def introduce(console: Console, lab: Lab, options: argparse.Namespace) -> None:
+    """Tell a person what runs where and how to end it."""
+    for line in (*functions(lab, options), "", *places(lab, options)):
+        console.print(line, markup=False, soft_wrap=True)
+    for name, reason in lab.served.get("errors", {}).items():
+        console.print(Text(f"{name} is not served: {reason}", style="bold red"), soft_wrap=True)
+    console.print(f"\nReady on {lab.served['url']} - Ctrl-C ends it all.", style="bold green", soft_wrap=True)
+
+
+def functions(lab: Lab, options: argparse.Namespace) -> Iterator[Text]:
+    """One line per function."""
+    for served in lab.served.get("http", []):
+        methods = " ".join(served["methods"]) or "any method"
+        line = Text(f"{served['name']:<14} ", style="bold")
+        line.append(f"{methods:<6} {served['url']}", style="not bold cyan")
+        yield line.append(f"  {auth(served['auth_level'], options.key)}", style="not bold dim")
+    for served in lab.served.get("service_bus", []):
+        line = Text(f"{served['name']:<14} ", style="bold")
+        yield line.append(f"queue  {served['entity']}", style="not bold magenta")
+
+
+def places(lab: Lab, options: argparse.Namespace) -> Iterator[str]:
+    """Where the parts are, without their secrets."""
+    redis = urlsplit(lab.settings["REDIS_URL"])
+    limit = f", at most {options.client_limit} clients" if options.client_limit else ""
+    yield f"Redis          {redis.hostname}:{redis.port or 6379}{limit}"
+    yield f"Service Bus    {endpoint(lab.settings[CONNECTION])}, queue '{lab.settings[QUEUE]}'"
+    yield "by hand        python -m lab enqueue BODY, python -m lab dead-letters (in a second terminal)"
+    if options.key:
+        yield "key            goes into the header x-functions-key"
+
+
+def auth(level: str, key: str | None) -> str:
+    """What a caller needs, in words."""
+    if level == "ANONYMOUS":
+        return "anyone"
+    return "key" if key else "key (not asked for without --key)"

@@ -1,0 +1,35 @@
+"""What every kind of test shares: a real Valkey, empty at the start of each test, and the hypothesis profiles."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+import redis
+from hypothesis import HealthCheck, settings
+
+from lab.redis_server import RedisServer
+
+settings.register_profile("test", max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+settings.register_profile("prove", max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--base-url`: run tests/e2e against an app that runs already (the lab, `func start`, a deployed app)."""
+    parser.addoption("--base-url", help="e.g. http://localhost:7071; default: each run starts a lab of its own")
+
+
+@pytest.fixture(scope="session")
+def shared_redis() -> Iterator[RedisServer]:
+    """One server for all tests that neither stop it nor count its clients."""
+    with RedisServer(appendonly=False) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(shared_redis: RedisServer) -> str:
+    """The shared server, emptied."""
+    with redis.Redis.from_url(shared_redis.url) as client:
+        client.flushall()
+        client.script_flush()
+    return shared_redis.url

@@ -1,0 +1,67 @@
+"""Servers of a test's own, to be stopped and broken, and sessions that are closed and checked for what they left."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from lab.redis_server import RedisServer
+from services.redis_service import Clocks, RedisService
+
+from .wire import Wire
+
+QUICK = Clocks(ping_s=0.3, connect_s=1.0, stall_s=1.0, idle_check_s=15.0)
+Open = Callable[..., RedisService]
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A server that may be killed, paused and reconfigured."""
+    with RedisServer(appendonly=False) as server:
+        yield server
+
+
+@pytest.fixture
+async def wire(shared_redis: RedisServer, redis_url: str) -> AsyncIterator[Wire]:
+    """A relay to the shared, emptied server."""
+    async with Wire(shared_redis.port) as relay:
+        yield relay
+
+
+@pytest.fixture
+async def open_session(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Open]:
+    """Makes sessions; afterwards none may have left a task, an unread exception or a loop in trouble."""
+    caplog.set_level(logging.DEBUG)
+    before = asyncio.all_tasks()
+    made: list[RedisService] = []
+
+    def make(url: str | None, **options: Any) -> RedisService:
+        made.append(RedisService(url, **{"clocks": QUICK} | options))
+        return made[-1]
+
+    yield make
+    for session in made:
+        await session.aclose()
+    gc.collect()  # a socket left open is reported here, by the test that left it
+    left = {task for task in asyncio.all_tasks() - before if task.get_name().startswith("redis ")}
+    assert not left
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio" and record.levelno > 20] == []
+
+
+def clients(server: RedisServer) -> int:
+    """How many clients the server has besides the one that asks."""
+    with redis.Redis.from_url(server.url) as admin:
+        return len(admin.client_list()) - 1
+
+
+async def until(condition: Callable[[], bool], deadline_s: float = 10) -> None:
+    """Wait for something that offers no event."""
+    async with asyncio.timeout(deadline_s):
+        while not condition():  # noqa: ASYNC110 - it happens in another process or thread
+            await asyncio.sleep(0.01)
