@@ -17,12 +17,12 @@ class CallDeadline:
 
     When the time (seconds) is up, it raises `NotSent` if no command issued inside had been written to the connection,
     so that repeating all of it is safe, else `OutcomeUnknown`. Whatever else the body raises passes unchanged;
-    `deadline.written` tells then, too, whether any command of the body had been written (answered or not).
+    `deadline.written` tells then, too, how many commands of the body had been written (answered or not).
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self.written = False
+        self.written = 0
 
     async def __aenter__(self) -> CallDeadline:
         self._timeout = asyncio.timeout(self.seconds)

@@ -260,7 +260,7 @@ class MultiplexedRedis(Redis):
                 return options[EMPTY_RESPONSE]
             raise
         if (deadline := current_deadline()) is not None:
-            deadline.written = True
+            deadline.written += 1
         callback = self.response_callbacks.get(plan.key)
         if callback is None:
             return reply

@@ -6,27 +6,27 @@ business, and no secret of the URL shows in a repr, a log line or an error.
 """
 
 import asyncio
+import contextvars
 import logging
 import os
 import random
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import AbstractConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.maint_notifications import MaintNotificationsConfig
 
 from services.backoff import Backoff
+from services.call_deadline import CallDeadline
 from services.errors import BadSetting, NotSent, OutcomeUnknown, Overloaded, RedisUnavailable, Unavailable
+from services.multiplexed_redis import MultiplexedRedis
 from services.server_reply import ServerState, hear, server_state
 
 log = logging.getLogger(__name__)
+P = ParamSpec("P")
 T = TypeVar("T")
 CLOSE_S = 1.0  # a close that takes longer is left to the kernel
 SETTLED_S = 5.0  # a session that has lasted this long starts its backoff anew; a shorter one was no recovery
@@ -40,6 +40,7 @@ class Clocks:
     ping_s: float = 0.5
     connect_s: float = 5.0
     stall_s: float = 5.0
+    reply_s: float = 30.0
     idle_check_s: float = 15.0  # 0: a PING before every use
 
 
@@ -62,26 +63,6 @@ class Counters:
     commands: int = 0
     failures: int = 0
     in_flight: int = 0
-
-
-@dataclass(eq=False)
-class _Attempts:
-    """What is known of one `run`: whether an attempt may have run, and why the last one failed."""
-
-    sending: bool = False
-    maybe_ran: bool = False
-    last: RedisUnavailable = field(default_factory=lambda: NotSent("no connection to Redis within the deadline"))
-
-    def timed_out(self) -> RedisUnavailable:
-        if self.sending or self.maybe_ran:
-            return OutcomeUnknown("no reply from Redis within the deadline")
-        return NotSent(f"not sent within the deadline: {self.last}")
-
-    def given_up(self) -> RedisUnavailable:
-        """Why the last attempt failed; but one that did not run says nothing of an earlier one that may have."""
-        if self.maybe_ran and not isinstance(self.last, OutcomeUnknown):
-            return OutcomeUnknown(f"an earlier attempt may have run; the last one: {self.last}")
-        return self.last
 
 
 class RedisService:
@@ -111,11 +92,10 @@ class RedisService:
 
     def _start_afresh(self, loop: asyncio.AbstractEventLoop | None) -> None:
         self._loop, self._pid = loop, os.getpid()
-        self._client: Redis | None = None
+        self._client: MultiplexedRedis | None = None
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._closing: set[asyncio.Task[None]] = set()
-        self._owed: set[_Attempts] = set()  # whose reply is awaited
-        self._connected_at = self._proved_at = self._owed_since = self._not_before = float("-inf")
+        self._connected_at = self._not_before = float("-inf")
 
     def __repr__(self) -> str:
         return f"<RedisService {'connected' if self._client else 'not connected'}, {self.counters.in_flight} in flight>"
@@ -124,7 +104,6 @@ class RedisService:
         """Run one operation on a healthy client, within `within_s` seconds in all.
 
         It is repeated after every failure that left nothing done, and after an unknown outcome only if `idempotent`.
-        One command, script or pipeline: of several, the first may have run when another was not sent.
 
         Raises:
             NotSent: it did not run. Overloaded: nor would it if repeated now.
@@ -136,24 +115,16 @@ class RedisService:
         """
         self.counters.commands += 1
         self.counters.in_flight += 1
-        attempts = _Attempts()
         try:
-            async with asyncio.timeout(within_s) as deadline:
-                return await self._repeat(operation, idempotent, attempts)
-        except TimeoutError:
-            if not deadline.expired():
-                raise
-            error = attempts.timed_out()
-        except RedisUnavailable as unavailable:
-            error = unavailable
+            return await self._repeat(operation, idempotent, self._now() + within_s)
+        except RedisUnavailable as error:
+            self.counters.failures += 1
+            self._call_hook(self.hooks.on_unavailable, error)
+            raise
         finally:
             self.counters.in_flight -= 1
-            self._owed.discard(attempts)
-        self.counters.failures += 1
-        self._call_hook(lambda: self.hooks.on_unavailable(error))
-        raise error
 
-    async def client(self) -> Redis:
+    async def client(self) -> MultiplexedRedis:
         """A healthy client: at once while replies keep coming, after a PING when idle, after a recreate if that fails.
 
         Bounded by the session's own clocks. Raises NotSent when a connection attempt has failed, BadSetting, or
@@ -163,11 +134,12 @@ class RedisService:
         client = self._client
         if client is None:
             return await self._connected()
-        if self._now() - self._proved_at < self.clocks.idle_check_s:
-            return client
-        if await self._shared("ping", lambda: self._answers(client)):
-            return client
-        self._discard(client, "a PING was not answered")
+        if client.connected:
+            if self._now() - client.last_reply_at < self.clocks.idle_check_s:
+                return client
+            if await self._shared("ping", lambda: self._answers(client)):
+                return client
+        self._discard(client, client.closed_because or "a PING was not answered")
         return self._client or await self._connected()
 
     async def ping(self, within_s: float) -> None:
@@ -184,65 +156,53 @@ class RedisService:
         if client is not None:
             await self._close(client)
 
-    async def _repeat(self, operation: Callable[[Redis], Awaitable[T]], idempotent: bool, attempts: _Attempts) -> T:
-        backoff = Backoff(randomness=self._randomness)
+    async def _repeat(self, operation: Callable[[Redis], Awaitable[T]], idempotent: bool, ends_at: float) -> T:
+        backoff, maybe_ran = Backoff(randomness=self._randomness), False
         while True:
-            client: Redis | None = None
+            client: MultiplexedRedis | None = None
             try:
-                client = await self.client()
-                attempts.sending = True
-                self._owed_since = self._owed_since if self._owed else self._now()
-                self._owed.add(attempts)
-                result = await operation(client)
+                async with CallDeadline(ends_at - self._now()) as deadline:
+                    client = await self.client()
+                    return await operation(client)
             except (RedisUnavailable, RedisError) as error:
-                attempts.last = self._judge(error, client)
-            else:
-                self._heard_from(client)
-                return result
-            attempts.sending = False
-            self._owed.discard(attempts)
-            attempts.maybe_ran |= isinstance(attempts.last, OutcomeUnknown)
-            if not self._may_repeat(attempts.last, idempotent):
-                raise attempts.given_up()
-            await asyncio.sleep(backoff.next_wait_s())
-
-    def _heard_from(self, client: Redis | None) -> None:
-        """A reply proves the client that brought it, not one that has taken its place."""
-        if client is self._client:
-            self._proved_at = self._now()
+                failure = self._judge(error, client)
+                if isinstance(failure, NotSent) and deadline.written > isinstance(error, RedisError):
+                    failure = OutcomeUnknown(f"an earlier command of the operation may have run; then: {failure}")
+            maybe_ran |= isinstance(failure, OutcomeUnknown)
+            wait_s = backoff.next_wait_s()
+            if not self._may_repeat(failure, idempotent) or self._now() + wait_s >= ends_at:
+                if maybe_ran and not isinstance(failure, OutcomeUnknown):
+                    raise OutcomeUnknown(f"an earlier attempt may have run; the last one: {failure}")
+                raise failure
+            await asyncio.sleep(wait_s)
 
     @staticmethod
     def _may_repeat(error: RedisUnavailable, idempotent: bool) -> bool:
         safe = isinstance(error, NotSent) and not isinstance(error, Overloaded)
         return safe or (idempotent and isinstance(error, OutcomeUnknown))
 
-    def _judge(self, error: RedisUnavailable | RedisError, client: Redis | None) -> RedisUnavailable:
+    def _judge(self, error: RedisUnavailable | RedisError, client: MultiplexedRedis | None) -> RedisUnavailable:
         """What a failure says is known. Raises the error itself if it is about the operation."""
+        if client is not None and not client.connected:
+            self._discard(client, client.closed_because or "closed")
         if isinstance(error, RedisUnavailable):
-            if not isinstance(error, Overloaded):
-                self._discard(client, f"the client is of no more use: {type(error).__name__}")
             return error
         found = server_state(error)
         if found is not None:
             return self._react(*found, client)
-        if isinstance(error, RedisConnectionError | RedisTimeoutError):
-            self._discard(client, f"the connection failed: {type(error).__name__}")
-            return OutcomeUnknown("the connection to Redis failed before the reply")
-        if isinstance(error, ResponseError):
-            self._heard_from(client)
+        if isinstance(error, RedisConnectionError | RedisTimeoutError):  # of a side connection
+            return OutcomeUnknown("a side connection to Redis failed before the reply")
         raise error
 
-    def _react(self, code: str, state: ServerState, client: Redis | None) -> RedisUnavailable:
+    def _react(self, code: str, state: ServerState, client: MultiplexedRedis | None) -> RedisUnavailable:
         if state is ServerState.RECREATE:
             self._discard(client, f"the server answered {code}")
-        else:
-            self._heard_from(client)
         if state is ServerState.FULL:
             return RedisUnavailable(f"Redis refuses writes: {code}")
         return NotSent(f"Redis cannot serve now: {code}")
 
     # -- one connection attempt, one PING, for everybody who waits ---------------------------------------------------
-    async def _connected(self) -> Redis:
+    async def _connected(self) -> MultiplexedRedis:
         outcome = await self._shared("connect", self._connect)
         if isinstance(outcome, Unavailable):
             raise type(outcome)(str(outcome))  # one for each: an error raised by many collects all their tracebacks
@@ -253,29 +213,32 @@ class RedisService:
         tasks = self._tasks
         task: asyncio.Task[T] | None = tasks.get(name)
         if task is None:
-            task = tasks[name] = asyncio.get_running_loop().create_task(make(), name=f"redis {name}")
+            task = tasks[name] = asyncio.get_running_loop().create_task(
+                make(),
+                name=f"redis {name}",
+                context=contextvars.Context(),  # no caller's deadline in it
+            )
             task.add_done_callback(lambda _: tasks.pop(name))
         await asyncio.wait([task])
         if task.cancelled():
             raise NotSent("the Redis session was closed")
         return task.result()
 
-    async def _connect(self) -> Redis | Unavailable:
+    async def _connect(self) -> MultiplexedRedis | Unavailable:
         await asyncio.sleep(self._not_before - self._now())
         try:
             client = self._new_client()
         except BadSetting as error:
             return error
         try:
-            async with asyncio.timeout(self.clocks.connect_s):
-                await hear(client)
+            await client.connect()
         except BaseException as error:
             await self._close(client)
             if not isinstance(error, Exception):
                 raise
             return self._not_connected(error)  # a credential provider raises errors of its own, so any
         self._client, self._refusals = client, 0
-        self._connected_at = self._proved_at = self._now()
+        self._connected_at = self._now()
         self.counters.connections_opened += 1
         self._call_hook(self.hooks.on_connect)
         return client
@@ -293,21 +256,18 @@ class RedisService:
             return RedisUnavailable(f"Redis does not take our credentials: {text}")
         return NotSent(f"cannot connect to Redis: {text}")
 
-    async def _answers(self, client: Redis) -> bool:
+    async def _answers(self, client: MultiplexedRedis) -> bool:
         self.counters.pings += 1
         try:
             async with asyncio.timeout(self.clocks.ping_s):
                 await hear(client)
         except TimeoutError:
-            # The PING may be waiting its turn behind a slow reply: then silence is judged by its own clock.
-            quiet_since = max(self._proved_at, self._owed_since)
-            return bool(self._owed) and self._now() - quiet_since < self.clocks.stall_s
-        except Exception:  # noqa: BLE001 - as above
+            return client.in_flight > 1  # it may wait its turn behind a slow reply: then the client's clocks decide
+        except (RedisUnavailable, RedisError):
             return False
-        self._heard_from(client)
         return True
 
-    def _discard(self, client: Redis | None, reason: str) -> None:
+    def _discard(self, client: MultiplexedRedis | None, reason: str) -> None:
         """Drop this client, unless another caller has already replaced it, and close it behind everybody's back."""
         if client is None or self._client is not client:
             return
@@ -317,36 +277,30 @@ class RedisService:
         self._not_before = self._now() + self._backoff.next_wait_s()
         self.counters.recreates += 1
         log.warning("Redis session dropped: %s", reason)
-        self._call_hook(lambda: self.hooks.on_recreate(reason))
+        self._call_hook(self.hooks.on_recreate, reason)
         closing = asyncio.get_running_loop().create_task(self._close(client), name="redis close")
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
     @staticmethod
-    async def _close(client: Redis) -> None:
+    async def _close(client: MultiplexedRedis) -> None:
         try:
             async with asyncio.timeout(CLOSE_S):
                 await client.aclose()
         except (RedisError, OSError, TimeoutError) as error:
             log.debug("closing a Redis connection: %s", type(error).__name__)
 
-    def _new_client(self) -> Redis:
-        """A client of at most `connections` connections; redis-py's own retries would repeat writes and hammer."""
+    def _new_client(self) -> MultiplexedRedis:
         try:
-            pool = _Pool.from_url(
+            return MultiplexedRedis.from_url(
                 self._url or "",
-                max_connections=self._connections,
-                timeout=None,  # the caller's deadline bounds the wait
-                socket_timeout=self.clocks.stall_s,
-                socket_connect_timeout=self.clocks.connect_s,
-                socket_keepalive=True,
-                retry=Retry(NoBackoff(), 0),
-                maint_notifications_config=MaintNotificationsConfig(enabled=False),  # else it hides closed connections
-                driver_info=None,  # one round trip less per connect
+                connect_s=self.clocks.connect_s,
+                stall_s=self.clocks.stall_s,
+                reply_s=self.clocks.reply_s,
+                side_connections=self._connections - 1,
             )
         except ValueError:
             raise BadSetting("REDIS_URL is missing or unusable") from None
-        return Redis.from_pool(pool)
 
     # -- the event loop ----------------------------------------------------------------------------------------------
     @staticmethod
@@ -366,33 +320,8 @@ class RedisService:
         self._start_afresh(loop)
 
     @staticmethod
-    def _call_hook(hook: Callable[[], None]) -> None:
+    def _call_hook(hook: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            hook()
+            hook(*args, **kwargs)
         except Exception:
             log.exception("a hook of the Redis session failed")
-
-
-class _Pool(BlockingConnectionPool):
-    """redis-py's pool, saying what is known: a command that got no connection was not sent; once closed it stays so."""
-
-    _closed = False
-
-    async def ensure_connection(self, connection: AbstractConnection) -> None:
-        if not self._closed:
-            try:
-                await super().ensure_connection(connection)
-            except RedisError as error:
-                raise NotSent(f"no connection to Redis: {type(error).__name__}") from error
-        if self._closed:  # before, or while it connected
-            raise NotSent("the connection to Redis was replaced")
-
-    async def release(self, connection: AbstractConnection) -> None:
-        """Whatever happens to the caller: a connection that is not given back is missing for ever."""
-        if self._closed:
-            await connection.disconnect(nowait=True)
-        await asyncio.shield(super().release(connection))
-
-    async def aclose(self) -> None:
-        self._closed = True
-        await super().aclose()

@@ -154,14 +154,14 @@ class ReplyStream(asyncio.BufferedProtocol):
             raise self._refusal(loop, len(commands))
         return [self.send(packed, undecoded) for packed, undecoded in commands]
 
-    def ended(self, calls: Iterable[Call], error: BaseException) -> None:
-        """Calls have failed, or their caller has left: let them go, and tell its CallDeadline if one was written."""
+    def ended(self, calls: list[Call], error: BaseException) -> None:
+        """Calls have failed, or their caller has left: let them go, and tell its CallDeadline how many were written."""
         if isinstance(error, asyncio.CancelledError):
-            written = any([self._abandon(call) for call in calls])  # noqa: C419 - every one is abandoned
+            written = sum([self._abandon(call) for call in calls])
         else:
-            written = not isinstance(error, NotSent)
+            written = 0 if isinstance(error, NotSent) else len(calls)
         if written and (deadline := current_deadline()) is not None:
-            deadline.written = True
+            deadline.written += written
 
     def _abandon(self, call: Call) -> bool:
         """True if the call had been written: it keeps its slot and its reply will be dropped."""

@@ -73,3 +73,14 @@ def clients(server: RedisServer) -> int:
     """How many clients the server has besides the one that asks."""
     with redis.Redis.from_url(server.url) as admin:
         return len(admin.client_list()) - 1
+
+
+async def slow(client: Redis) -> Any:
+    """A command that keeps the server busy for 0.4 s, so that a reply is owed meanwhile."""
+    return await client.eval("local t = os.clock() while os.clock() - t < 0.4 do end return 1", 0)
+
+
+def a_minute_passes(session: RedisService) -> None:
+    """The connection's last reply is as old as if the session had been idle for a minute."""
+    assert session._client is not None
+    session._client.stream().last_reply_at -= 60

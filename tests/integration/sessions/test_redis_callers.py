@@ -13,7 +13,7 @@ from lab.redis_server import RedisServer
 from services.errors import BadSetting, NotSent, RedisUnavailable
 from services.redis_service import Hooks
 
-from .conftest import Open
+from .conftest import Open, slow
 from .wait import until
 from .wire import Wire
 
@@ -31,16 +31,14 @@ async def test_a_time_out_of_the_operations_own_is_not_taken_for_the_deadline(
 async def test_a_cancelled_call_is_cancelled_and_forgotten(redis_url: str, open_session: Open) -> None:
     session = open_session(redis_url)
 
-    async def slow(client: Redis) -> object:
-        return await client.blpop(["nothing"], 5)
-
     call = asyncio.create_task(session.run(slow, idempotent=True, within_s=10))
-    await until(lambda: bool(session._owed))
+    await until(lambda: session._client is not None and session._client.in_flight == 1)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    assert (session.counters.in_flight, len(session._owed)) == (0, 0)
+    assert session.counters.in_flight == 0
     await session.ping(2)
+    assert (session.counters.connections_opened, session.counters.recreates) == (1, 0)
 
 
 async def test_hooks_hear_of_connects_recreates_and_failures_and_may_raise(

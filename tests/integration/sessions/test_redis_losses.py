@@ -15,7 +15,7 @@ from lab.redis_server import RedisServer
 from services.errors import NotSent, OutcomeUnknown, Overloaded, RedisUnavailable
 from services.redis_service import RedisService
 
-from .conftest import ROOT, Open, bump, clients, value
+from .conftest import ROOT, Open, bump, clients, slow, value
 from .wait import until
 from .wire import Wire
 
@@ -106,15 +106,15 @@ async def test_a_command_that_found_no_connection_is_known_not_to_have_run_and_i
     assert await call == 2
 
 
-async def test_a_client_that_says_itself_that_it_is_of_no_use_is_replaced(redis_url: str, open_session: Open) -> None:
-    """The lifecycle may not depend on redis-py's pool: a multiplexed client raises our errors."""
+async def test_a_client_that_has_lost_its_connection_is_replaced(redis_url: str, open_session: Open) -> None:
     session = open_session(redis_url)
     seen: list[Redis] = []
 
     async def first_client_is_dead(client: Redis) -> None:
         seen.append(client)
         if client is seen[0]:
-            raise NotSent("this client has lost its connection")
+            await client.aclose()
+        await client.ping()
 
     await session.run(first_client_is_dead, idempotent=False, within_s=2)
     assert (len(seen), session.counters.recreates) == (2, 1)
@@ -150,9 +150,6 @@ async def test_after_an_attempt_that_may_have_run_a_later_one_that_did_not_does_
 async def test_a_deadline_while_the_reply_is_owed_leaves_the_outcome_unknown(
     redis_url: str, open_session: Open
 ) -> None:
-    async def slow(client: Redis) -> object:
-        return await client.blpop(["nothing"], 1)
-
     with pytest.raises(OutcomeUnknown):
         await open_session(redis_url).run(slow, idempotent=True, within_s=0.1)
 
