@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
 
+from services.connection_budget import FLEX_SCALE_GROUPS, ConnectionBudget, tier_limits
+from services.errors import OverBudget
+
 _DATABASE = re.compile(r"/?\d{0,4}")
 LOCK_RENEWAL_S = 300  # host.json: maxAutoLockRenewalDuration
 
@@ -41,6 +44,12 @@ def _connection_string(text: SecretStr) -> SecretStr:
     return text
 
 
+def _known_tier(name: str | None) -> str | None:
+    if name is not None and name not in tier_limits():
+        raise ValueError("is not in services/redis_tiers.json")
+    return name
+
+
 Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]{1,253}(:\d{1,5})?\z")]
 QueueName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,258}[A-Za-z0-9])?\z")]
 
@@ -66,7 +75,28 @@ class Settings(BaseModel):
     orders_queue: Annotated[QueueName | None, Field(alias="ORDERS_QUEUE")] = None
     hold_s: Annotated[float, Field(gt=0, le=7 * 24 * 3600, alias="HOLD_S")] = 900.0
     patience_s: Annotated[float, Field(ge=0, le=LOCK_RENEWAL_S - 30, alias="PATIENCE_S")] = 120.0
+    redis_tier: Annotated[str | None, AfterValidator(_known_tier), Field(alias="REDIS_TIER")] = None
+    scale_out_limit: Annotated[int | None, Field(ge=1, le=1000, alias="SCALE_OUT_LIMIT")] = None
+    scale_groups: Annotated[int, Field(ge=1, le=100, alias="SCALE_GROUPS")] = FLEX_SCALE_GROUPS
+    always_ready_instances: Annotated[int, Field(ge=0, le=1000, alias="ALWAYS_READY_INSTANCES")] = 0
+    redis_headroom_percent: Annotated[int, Field(ge=0, le=90, alias="REDIS_HEADROOM_PERCENT")] = 20
+    worker_processes: Annotated[int, Field(ge=1, le=10, alias="FUNCTIONS_WORKER_PROCESS_COUNT")] = 1
     problems: tuple[str, ...] = ()
+
+    @property
+    def connection_budget(self) -> ConnectionBudget | None:
+        """The budget of the app as deployed; None where nothing says what the tier and the limit are (locally)."""
+        if self.redis_tier is None or self.scale_out_limit is None:
+            return None
+        return ConnectionBudget(
+            tier=self.redis_tier,
+            scale_out_limit=self.scale_out_limit,
+            scale_groups=self.scale_groups,
+            always_ready=self.always_ready_instances,
+            worker_processes=self.worker_processes,
+            connections_per_worker=self.redis_connections_per_worker,
+            headroom_percent=self.redis_headroom_percent,
+        )
 
 
 SETTING_NAMES = tuple(field.alias for field in Settings.model_fields.values() if field.alias)
@@ -88,7 +118,18 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         settings = Settings.model_validate(given)
     named = {problem.split(":")[0] for problem in problems}
     problems += [f"{name}: {reason}" for name, reason in _missing(settings) if name not in named]
+    problems += _over_budget(settings)
     return settings.model_copy(update={"problems": tuple(problems)})
+
+
+def _over_budget(settings: Settings) -> list[str]:
+    """The numbers, if full scale-out would open more connections than the tier allows. The app keeps serving."""
+    try:
+        if settings.connection_budget is not None:
+            settings.connection_budget.check()
+    except OverBudget as error:
+        return [str(error)]
+    return []
 
 
 def _missing(settings: Settings) -> list[tuple[str, str]]:
@@ -99,4 +140,7 @@ def _missing(settings: Settings) -> list[tuple[str, str]]:
         missing.append(("ORDERS_QUEUE", "is missing"))
     if settings.service_bus_connection is None and settings.service_bus_namespace is None:
         missing.append(("ServiceBusConnection", "is missing, and so is ServiceBusConnection__fullyQualifiedNamespace"))
+    if (settings.redis_tier is None) != (settings.scale_out_limit is None):
+        absent = "REDIS_TIER" if settings.redis_tier is None else "SCALE_OUT_LIMIT"
+        missing.append((absent, "is missing: without it the connection budget cannot be checked"))
     return missing

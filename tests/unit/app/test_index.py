@@ -61,6 +61,12 @@ NOT_IN_THE_EXAMPLE = {
     "ServiceBusConnection__fullyQualifiedNamespace": "an identity instead of the connection string",
     "ServiceBusConnection__credential": "an identity instead of the connection string",
     "ServiceBusConnection__clientId": "an identity instead of the connection string",
+    "REDIS_TIER": "the budget of a deployed app",
+    "SCALE_OUT_LIMIT": "the budget of a deployed app",
+    "SCALE_GROUPS": "the budget of a deployed app",
+    "ALWAYS_READY_INSTANCES": "the budget of a deployed app",
+    "REDIS_HEADROOM_PERCENT": "the budget of a deployed app",
+    "FUNCTIONS_WORKER_PROCESS_COUNT": "the platform's own",
 }
 THE_HOSTS_OWN = {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"}
 
