@@ -15,11 +15,11 @@ run: $(READY) ## the app on http://localhost:7071 with an embedded Valkey and a 
 
 test: $(READY) ## lint, types and every test, in at most 8 minutes
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile $(ARGS)
 
 prove: $(READY) ## everything at full length
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
-	HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest -q --timeout 1800 $(ARGS)
+	HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest -q --timeout 3600 $(ARGS)
 
 install: $(READY) ## only the environment, in .venv (run and test do it too)
 

@@ -158,6 +158,7 @@ class RedisService:
 
     async def _repeat(self, operation: Callable[[Redis], Awaitable[T]], idempotent: bool, ends_at: float) -> T:
         backoff, maybe_ran = Backoff(randomness=self._randomness), False
+        last: RedisUnavailable | None = None
         while True:
             client: MultiplexedRedis | None = None
             try:
@@ -168,7 +169,9 @@ class RedisService:
                 failure = self._judge(error, client)
                 if isinstance(failure, NotSent) and deadline.written > isinstance(error, RedisError):
                     failure = OutcomeUnknown(f"an earlier command of the operation may have run; then: {failure}")
-            maybe_ran |= isinstance(failure, OutcomeUnknown)
+            if last is not None and isinstance(failure, NotSent) and isinstance(failure.__cause__, TimeoutError):
+                failure = NotSent(f"not sent within the deadline: {last}")  # says more than that time was up
+            maybe_ran, last = maybe_ran or isinstance(failure, OutcomeUnknown), failure
             wait_s = backoff.next_wait_s()
             if not self._may_repeat(failure, idempotent) or self._now() + wait_s >= ends_at:
                 if maybe_ran and not isinstance(failure, OutcomeUnknown):

@@ -57,7 +57,7 @@ def make_server(host: FunctionsHost) -> Server:
     return Server(
         uvicorn.Config(
             host.frontend,
-            http="auto",  # httptools if it is installed, which is three times faster than h11
+            http="h11",  # httptools is faster, but uvicorn then sends header names in lower case, unlike the host
             ws="none",
             lifespan="off",
             log_config=None,
