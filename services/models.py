@@ -75,7 +75,8 @@ class RefusalReason(StrEnum):
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    # defer_build: a cold start pays only for the models that its first request uses
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
 
 class DropPath(_Strict):
@@ -139,7 +140,7 @@ class Order(_Strict):
 class OrderMessage(BaseModel):
     """What fulfilment needs of a queue message. One made by hand needs no more than these four."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, defer_build=True)
 
     order_id: Id
     drop_id: Id
