@@ -1,4 +1,4 @@
-"""The app's managed identity in Entra ID, as a credential for Redis. Imports redis-entraid, msal and all on first use only.
+"""The app's managed identity in Entra ID, as a credential for Redis. Imports redis-entraid and msal on first use only.
 
 Must never be called on the event loop, never show a token, and never quote an error that may quote a header.
 """
@@ -45,7 +45,7 @@ def entra_credential(client_id: str) -> Credential:
 
 
 def _told(error: Exception) -> str:
-    """What the endpoint said, which redis-entraid wraps twice; of another failure, which may quote headers, its class."""
+    """What the endpoint said, which redis-entraid wraps twice; of others, which may quote headers, the class."""
     cause = error.args[0] if error.args else error
     if isinstance(cause, type(error)):
         return _TOKEN.sub("***", str(cause))[:200]
