@@ -18,7 +18,7 @@ from redis.credentials import CredentialProvider
 from redis.exceptions import RedisError
 
 from services.backoff import Backoff
-from services.errors import AppError, NotSent, RedisUnavailable, Unavailable
+from services.errors import AppError, NotSent, RedisUnavailable
 from services.multiplexed_redis import MultiplexedRedis
 
 log = logging.getLogger(__name__)
@@ -93,20 +93,31 @@ class RedisCredential(CredentialProvider):
         Goes on when the client has closed, so that its successor finds a valid credential; ends by cancellation only.
         """
         backoff = self._new_backoff()
-        wait_s = self._due_s() if self._held is used else 0.0
+        fine = self._held is used or await self._taken(client)
         while True:
-            await asyncio.sleep(wait_s)
-            if await self._renewed(client) and (wait_s := self._due_s()) > 0:
+            wait_s = self._due_s() if fine else 0.0
+            if wait_s > 0:
                 backoff.reset()
             else:
                 wait_s = backoff.next_wait_s()
+            await asyncio.sleep(wait_s)
+            fine = await self._renewed(client)
 
     async def _renewed(self, client: MultiplexedRedis) -> bool:
         try:
-            newest = await self._fetched()
-            if client.connected:
-                await client.reauthenticate(newest.username, newest.password)
-        except Unavailable:
+            await self._fetched()
+        except NotSent:
+            return False
+        return await self._taken(client)
+
+    async def _taken(self, client: MultiplexedRedis) -> bool:
+        """Whether Redis takes the credential held; True, too, if the client's successor will have to show it."""
+        held = self._held
+        if held is None or not client.connected:
+            return True
+        try:
+            await client.reauthenticate(held.username, held.password)
+        except RedisUnavailable:
             return False
         except RedisError as refusal:
             log.warning("Redis does not take the renewed credential: %s", type(refusal).__name__)

@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import sys
 import threading
+import time
+from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
 
 from services.errors import NotSent, RedisUnavailable
-from services.redis_credential import CredentialClocks
+from services.multiplexed_redis import MultiplexedRedis
+from services.redis_credential import CredentialClocks, RedisCredential
 from tests.integration.redis_credential.conftest import QUICK, Load, Open, until
-from tests.integration.redis_credential.identity import AclServer, Identity
+from tests.integration.redis_credential.identity import ADMIN, AclServer, Identity
+
+
+class Highest(random.Random):
+    """The longest wait that jitter may choose."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return max(a, b)
+
+
+@pytest.fixture
+async def redis_client(acl_server: AclServer) -> AsyncIterator[MultiplexedRedis]:
+    """A connected client, logged in as the administrator."""
+    client = MultiplexedRedis.from_url(acl_server.url, password=ADMIN)
+    await client.connect()
+    yield client
+    await client.aclose()
 
 
 async def bump(client: Redis) -> int:
@@ -82,21 +103,36 @@ async def test_an_error_reply_to_the_new_credential_closes_nothing_and_the_next_
     assert (session.counters.connections_opened, session.counters.recreates) == (1, 0)
 
 
-async def test_a_token_that_the_endpoint_repeats_is_asked_for_again_with_ever_less_to_wait(
+async def test_a_token_that_the_endpoint_repeats_to_the_end_is_asked_for_again_but_not_in_a_loop(
     acl_server: AclServer, open_session: Open
 ) -> None:
-    """Platforms cache tokens. A loop that asks at once would ask thousands of times."""
-    identity = Identity(acl_server, life_s=1.0)
-    first = identity()
+    """Platforms cache tokens. In the last moments a loop would ask hundreds of times."""
+    identity = Identity(acl_server, life_s=1.5)
+    identity.repeats = True
     session = open_session(identity)
-    identity.register = lambda number: None
-    identity.token = lambda number: first.password  # type: ignore[method-assign] # the endpoint's cache
-    identity.life_s = 1.0
     await session.ping(5)
-    await until(lambda: identity.calls >= 4)
+    await asyncio.sleep(1.3)  # into those last moments
+    assert 3 <= identity.calls <= 30
+    identity.repeats = False
+    await until(lambda: identity.tokens_issued == 2)
     await session.ping(5)
-    assert identity.calls < 20
     assert session.counters.connections_opened == 1
+
+
+async def test_a_client_that_connected_with_an_older_credential_gets_the_newest_at_once(
+    acl_server: AclServer, redis_client: MultiplexedRedis
+) -> None:
+    """It may have been renewed while the connection was being made."""
+    identity = Identity(acl_server, fresh_users=True)
+    credential = RedisCredential(identity)
+    older = await credential.obtain()
+    await redis_client.reauthenticate(older.username, older.password)
+    await credential.obtain(fresh=True)
+    keeping = asyncio.create_task(credential.keep(redis_client, older))
+    await until(lambda: acl_server.users() == ["identity-2"])
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    identity.forget()
 
 
 async def test_connections_on_the_side_take_the_newest_credential(acl_server: AclServer, open_session: Open) -> None:
@@ -109,6 +145,7 @@ async def test_connections_on_the_side_take_the_newest_credential(acl_server: Ac
         return await client.blpop(["nothing"], 0.01)
 
     assert await session.run(blocking, idempotent=True, within_s=5) is None
+    assert session.counters.recreates == 0
 
 
 # -- a slow identity ---------------------------------------------------------------------------------------------------
@@ -170,18 +207,31 @@ async def test_a_fetch_that_hangs_is_given_up_in_time_and_never_started_twice(
 
 
 # -- a failing identity ------------------------------------------------------------------------------------------------
-async def test_while_the_old_token_is_valid_a_failing_identity_fails_no_call_afterwards_each_says_why(
+async def test_while_the_old_token_is_valid_a_failing_identity_fails_no_call_and_no_connect(
+    acl_server: AclServer, open_session: Open
+) -> None:
+    identity = Identity(acl_server, life_s=60)
+    session = open_session(identity, CredentialClocks(margin_s=60, backoff_base_s=0.05, backoff_cap_s=0.2))
+    await session.ping(5)
+    identity.failing = True
+    async with Load(lambda: session.run(bump, idempotent=True, within_s=5)) as load:
+        await until(lambda: identity.calls >= 4)
+        acl_server.kill("identity")
+        await until(lambda: session.counters.connections_opened == 2)
+        done = load.done
+        await until(lambda: load.done > done + 100)
+    assert load.failures == []
+
+
+async def test_once_the_old_token_has_expired_a_failing_identity_is_named_and_its_return_noticed(
     acl_server: AclServer, open_session: Open
 ) -> None:
     identity = Identity(acl_server, life_s=1.0)
     session = open_session(identity)
-    async with Load(lambda: session.run(bump, idempotent=True, within_s=5)) as load:
-        identity.failing = True
-        await until(lambda: identity.calls >= 3)
-        acl_server.kill("identity")  # the token has not expired: the next connection takes it
-        await until(lambda: session.counters.connections_opened == 2)
-    assert load.failures == []
-    await asyncio.sleep(1.0)  # now it has
+    await session.ping(5)
+    expired_at = time.time() + identity.life_s
+    identity.failing = True
+    await until(lambda: time.time() > expired_at)
     acl_server.kill("identity")
     await until(lambda: acl_server.users() == [])
     with pytest.raises(RedisUnavailable):
@@ -204,6 +254,30 @@ async def test_two_hundred_callers_make_no_storm_of_a_failing_identity(
     assert {type(outcome) for outcome in outcomes} == {NotSent}
     assert 1 <= identity.calls <= 15
     assert acl_server.connections_seen() == seen
+
+
+async def test_soon_after_a_failure_nothing_is_fetched_and_the_reason_is_given_again(acl_server: AclServer) -> None:
+    identity = Identity(acl_server)
+    identity.failing = True
+    credential = RedisCredential(identity, CredentialClocks(backoff_base_s=60, backoff_cap_s=60), Highest())
+    for _ in range(20):
+        with pytest.raises(NotSent, match="no credential for Redis: Refused"):
+            await credential.obtain()
+    assert identity.calls == 1
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the end of the thread
+async def test_a_fetch_whose_thread_is_gone_is_replaced(acl_server: AclServer) -> None:
+    """As in a forked child, which has no thread of its parent's."""
+    identity = Identity(acl_server)
+    works = identity.register
+    identity.register = lambda _: sys.exit()  # ends a thread in silence
+    credential = RedisCredential(identity, CredentialClocks(fetch_s=0.3))
+    with pytest.raises(NotSent, match="within"):
+        await credential.obtain()
+    identity.register = works
+    assert (await credential.obtain()).username == "identity"
+    identity.forget()
 
 
 async def test_a_credential_that_has_expired_already_is_a_failure(acl_server: AclServer, open_session: Open) -> None:
