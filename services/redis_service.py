@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 from redis.asyncio import Redis
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, DataError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -233,9 +233,9 @@ class RedisService:
         await asyncio.sleep(self._not_before - self._now())
         used: Credential | None = None
         try:
+            client = self._new_client()
             if self._credential is not None:  # outside connect_s: it has a clock of its own
                 used = await self._credential.obtain(fresh=self._refusals % REFUSALS == 1)
-            client = self._new_client()
         except NotSent as error:
             self._not_before = self._now() + self._backoff.next_wait_s()
             return error
@@ -320,7 +320,7 @@ class RedisService:
                 side_connections=self._connections - 1,
                 credential_provider=self._credential,
             )
-        except ValueError:
+        except (ValueError, DataError):  # the latter: a password in the address, and a credential
             raise BadSetting("REDIS_URL is missing or unusable") from None
 
     # -- the event loop ----------------------------------------------------------------------------------------------

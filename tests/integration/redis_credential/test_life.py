@@ -9,6 +9,7 @@ import warnings
 
 import pytest
 
+from services.errors import BadSetting
 from services.redis_credential import RedisCredential
 from services.redis_service import RedisService
 from tests.integration.redis_credential.conftest import QUICK, Open, until
@@ -108,3 +109,15 @@ async def test_no_repr_shows_a_token_or_a_user(acl_server: AclServer, open_sessi
     shown = f"{session!r} {client!r} {client.connection_pool!r} {credential!r} {held!r}"
     assert "identity" not in shown
     assert "token" not in shown
+
+
+@pytest.mark.parametrize("url", [None, "redis://:open-sesame@127.0.0.1:1/0"], ids=["no address", "a password in it"])
+async def test_an_address_that_does_not_go_with_a_credential_is_a_bad_setting_and_nothing_is_fetched(
+    acl_server: AclServer, url: str | None
+) -> None:
+    identity = Identity(acl_server)
+    session = RedisService(url, credential=RedisCredential(identity, QUICK))
+    with pytest.raises(BadSetting, match="REDIS_URL") as caught:
+        await session.ping(2)
+    assert "open-sesame" not in str(caught.value)
+    assert identity.calls == 0
