@@ -2,13 +2,16 @@
 
 import logging
 import os
+from functools import partial
 
 from pydantic import SecretStr
 
+from services.entra_identity import entra_credential
 from services.order_desk import OrderDesk
 from services.order_queue import OrderQueue
 from services.order_store import OrderStore
 from services.readiness import Readiness
+from services.redis_credential import RedisCredential
 from services.redis_service import Clocks, RedisService
 from services.service_bus_connection import ServiceBusConnection, identity_credential
 from services.settings import Settings, load_settings
@@ -21,10 +24,12 @@ def _reveal(secret: SecretStr | None) -> str | None:
 
 
 def _redis(settings: Settings) -> RedisService:
+    client_id = settings.redis_entra_client_id
     return RedisService(
         _reveal(settings.redis_url),
         connections=settings.redis_connections_per_worker,
         clocks=Clocks(idle_check_s=settings.redis_idle_check_s),
+        credential=RedisCredential(partial(entra_credential, client_id)) if client_id else None,
     )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 from redis.asyncio import Redis
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, DataError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -23,6 +23,7 @@ from services.backoff import Backoff
 from services.call_deadline import CallDeadline
 from services.errors import BadSetting, NotSent, OutcomeUnknown, Overloaded, RedisUnavailable, Unavailable
 from services.multiplexed_redis import MultiplexedRedis
+from services.redis_credential import Credential, RedisCredential
 from services.server_reply import ServerState, hear, server_state
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 CLOSE_S = 1.0  # a close that takes longer is left to the kernel
 SETTLED_S = 5.0  # a session that has lasted this long starts its backoff anew; a shorter one was no recovery
+REFUSALS = 300  # in a row; after the first, and then again after so many, a fresh credential is fetched
+_REFUSED = frozenset(["NOAUTH", "WRONGPASS"])
 _INHERITED: list[object] = []  # see _guard_loop
 
 
@@ -72,6 +75,7 @@ class RedisService:
         url: `redis://` or `rediss://` address; None makes every call raise BadSetting.
         connections: upper bound of the connections this process opens to Redis; the connection budget counts it.
         clocks: deadlines of the session itself.
+        credential: instead of a user and password in the address; renewed here, in the stream of the connection.
         randomness: for the jitter between connection attempts.
     """
 
@@ -81,11 +85,12 @@ class RedisService:
         *,
         connections: int = 1,
         clocks: Clocks | None = None,
+        credential: RedisCredential | None = None,
         hooks: Hooks | None = None,
         randomness: random.Random | None = None,
     ) -> None:
         self.clocks, self.hooks, self.counters = clocks or Clocks(), hooks or Hooks(), Counters()
-        self._url, self._connections = url, connections
+        self._url, self._connections, self._credential = url, connections, credential
         self._backoff, self._randomness = Backoff(randomness=randomness), randomness
         self._refusals = 0  # connection attempts in a row whose credentials Redis did not take
         self._start_afresh(None)
@@ -199,6 +204,8 @@ class RedisService:
 
     def _react(self, code: str, state: ServerState, client: MultiplexedRedis | None) -> RedisUnavailable:
         if state is ServerState.RECREATE:
+            if code in _REFUSED and client is self._client:
+                self._refusals = 1  # the next connection takes a fresh credential
             self._discard(client, f"the server answered {code}")
         if state is ServerState.FULL:
             return RedisUnavailable(f"Redis refuses writes: {code}")
@@ -229,8 +236,14 @@ class RedisService:
 
     async def _connect(self) -> MultiplexedRedis | Unavailable:
         await asyncio.sleep(self._not_before - self._now())
+        used: Credential | None = None
         try:
             client = self._new_client()
+            if self._credential is not None:  # outside connect_s: it has a clock of its own
+                used = await self._credential.obtain(fresh=self._refusals % REFUSALS == 1)
+        except NotSent as error:
+            self._not_before = self._now() + self._backoff.next_wait_s()
+            return error
         except BadSetting as error:
             return error
         try:
@@ -242,9 +255,18 @@ class RedisService:
             return self._not_connected(error)  # a credential provider raises errors of its own, so any
         self._client, self._refusals = client, 0
         self._connected_at = self._now()
+        self._keep_authenticated(client, used)
         self.counters.connections_opened += 1
         self._call_hook(self.hooks.on_connect)
         return client
+
+    def _keep_authenticated(self, client: MultiplexedRedis, used: Credential | None) -> None:
+        if self._credential is None or used is None:
+            return
+        if (previous := self._tasks.get("renew")) is not None:
+            previous.cancel()
+        renewing = self._credential.keep(client, used)
+        self._tasks["renew"] = asyncio.get_running_loop().create_task(renewing, name="redis renew")
 
     def _not_connected(self, error: Exception) -> RedisUnavailable:
         """What to say, and when to try again: with a fresh credential once and soon, at a full server not soon."""
@@ -301,8 +323,9 @@ class RedisService:
                 stall_s=self.clocks.stall_s,
                 reply_s=self.clocks.reply_s,
                 side_connections=self._connections - 1,
+                credential_provider=self._credential,
             )
-        except ValueError:
+        except (ValueError, DataError):  # the latter: a password in the address, and a credential
             raise BadSetting("REDIS_URL is missing or unusable") from None
 
     # -- the event loop ----------------------------------------------------------------------------------------------

@@ -9,7 +9,17 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from services.connection_budget import FLEX_SCALE_GROUPS, ConnectionBudget, tier_limits
 from services.errors import OverBudget
@@ -50,6 +60,7 @@ def _known_tier(name: str | None) -> str | None:
     return name
 
 
+GUID = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\z"
 Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]{1,253}(:\d{1,5})?\z")]
 QueueName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,258}[A-Za-z0-9])?\z")]
 
@@ -59,6 +70,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
+    redis_entra_client_id: Annotated[str | None, Field(pattern=GUID, alias="REDIS_ENTRA_CLIENT_ID")] = None
     redis_url: Annotated[SecretStr | None, AfterValidator(lambda v: v and _redis_address(v)), Field(alias="REDIS_URL")]
     redis_connections_per_worker: Annotated[int, Field(ge=1, le=100, alias="REDIS_CONNECTIONS_PER_WORKER")] = 1
     redis_idle_check_s: Annotated[float, Field(ge=0, le=600, alias="REDIS_IDLE_CHECK_S")] = 15.0
@@ -97,6 +109,18 @@ class Settings(BaseModel):
             connections_per_worker=self.redis_connections_per_worker,
             headroom_percent=self.redis_headroom_percent,
         )
+
+    @field_validator("redis_url")
+    @classmethod
+    def _either_password_or_identity(cls, url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        """A token travels to the server in the place of the password: alone, and never in clear."""
+        if url is not None and info.data.get("redis_entra_client_id") is not None:
+            parts = urlsplit(url.get_secret_value())
+            if "@" in parts.netloc or parts.scheme != "rediss":
+                raise ValueError(
+                    "must be rediss://host:port/0 without user and password, next to REDIS_ENTRA_CLIENT_ID"
+                )
+        return url
 
 
 SETTING_NAMES = tuple(field.alias for field in Settings.model_fields.values() if field.alias)

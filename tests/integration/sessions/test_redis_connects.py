@@ -71,7 +71,7 @@ async def test_a_caller_never_waits_past_its_deadline_for_a_connect_that_hangs(w
 async def test_a_connect_that_hangs_is_given_up_and_its_socket_closed(wire: Wire, open_session: Open) -> None:
     session = open_session(wire.url, clocks=Clocks(connect_s=0.2))
     wire.mute = True
-    with pytest.raises(NotSent, match="cannot connect|not written"):
+    with pytest.raises(NotSent, match="cannot connect"):
         await session.ping(0.5)
     wire.mute = False
     await session.ping(3)

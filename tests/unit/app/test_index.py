@@ -61,6 +61,7 @@ NOT_IN_THE_EXAMPLE = {
     "ServiceBusConnection__fullyQualifiedNamespace": "an identity instead of the connection string",
     "ServiceBusConnection__credential": "an identity instead of the connection string",
     "ServiceBusConnection__clientId": "an identity instead of the connection string",
+    "REDIS_ENTRA_CLIENT_ID": "an identity instead of the password, only in Azure",
     "REDIS_TIER": "the budget of a deployed app",
     "SCALE_OUT_LIMIT": "the budget of a deployed app",
     "SCALE_GROUPS": "the budget of a deployed app",

@@ -1,0 +1,1 @@
+"""A session with an identity: renewed, revoked, refused and slow credentials against a real Valkey."""

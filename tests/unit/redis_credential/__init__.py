@@ -1,0 +1,1 @@
+"""A credential that is renewed: what needs no server."""
