@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from lab import dead_letters, enqueue, up
+from lab.session_faults import command as session_faults
 
 DESCRIPTION = "Run the app on this machine: no Docker, no Azure, no root."
 EXAMPLES = """\
@@ -14,6 +15,7 @@ start here:
   python -m lab up                      the app, a Valkey and a Service Bus; Ctrl-C ends them all
   python -m lab enqueue '{"x": 1}'      put a message on its queue, from a second terminal
   python -m lab dead-letters            what the queue gave up on, and why
+  python -m lab session-faults --quick  the Redis session under faults, next to plain redis-py
 
 Each command explains itself: python -m lab up --help"""
 
@@ -27,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (up, enqueue, dead_letters):
+    for command in (up, enqueue, dead_letters, session_faults):
         command.add_parser(commands)
     options = parser.parse_args(arguments)
     code: int = options.run(options)
