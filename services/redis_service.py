@@ -194,7 +194,7 @@ class RedisService:
 
     def _react(self, code: str, state: ServerState, client: MultiplexedRedis | None) -> RedisUnavailable:
         if state is ServerState.RECREATE:
-            self._discard(client, f"the server answered {code}")
+            self._discard(client, f"the server answered {code}", answers=True)
         if state is ServerState.FULL:
             return RedisUnavailable(f"Redis refuses writes: {code}")
         return NotSent(f"Redis cannot serve now: {code}")
@@ -223,6 +223,8 @@ class RedisService:
         return task.result()
 
     async def _connect(self) -> MultiplexedRedis | Unavailable:
+        if self._closing:
+            await asyncio.wait(self._closing)  # never two connections: the budget counts one
         await asyncio.sleep(self._not_before - self._now())
         try:
             client = self._new_client()
@@ -265,8 +267,11 @@ class RedisService:
             return False
         return True
 
-    def _discard(self, client: MultiplexedRedis | None, reason: str) -> None:
-        """Drop this client, unless another caller has already replaced it, and close it behind everybody's back."""
+    def _discard(self, client: MultiplexedRedis | None, reason: str, *, answers: bool = False) -> None:
+        """Drop this client, unless another caller has already replaced it, and close it behind everybody's back.
+
+        `answers`: the server still does, so what is in flight is let to its reply before.
+        """
         if client is None or self._client is not client:
             return
         self._client = None
@@ -276,9 +281,14 @@ class RedisService:
         self.counters.recreates += 1
         log.warning("Redis session dropped: %s", reason)
         self._call_hook(self.hooks.on_recreate, reason)
-        closing = asyncio.get_running_loop().create_task(self._close(client), name="redis close")
+        closing = asyncio.get_running_loop().create_task(self._retire(client, answers), name="redis close")
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
+
+    async def _retire(self, client: MultiplexedRedis, answers: bool) -> None:
+        if answers:
+            await self._answers(client)  # replies come in order: once this one is here, so are those before it
+        await self._close(client)
 
     @staticmethod
     async def _close(client: MultiplexedRedis) -> None:
