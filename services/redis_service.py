@@ -258,12 +258,13 @@ class RedisService:
 
     async def _answers(self, client: MultiplexedRedis) -> bool:
         self.counters.pings += 1
+        deadline = CallDeadline(self.clocks.ping_s)
         try:
-            async with asyncio.timeout(self.clocks.ping_s):
+            async with deadline:
                 await hear(client)
-        except TimeoutError:
-            return client.in_flight > 1  # it may wait its turn behind a slow reply: then the client's clocks decide
-        except (RedisUnavailable, RedisError):
+        except RedisUnavailable:  # behind a slow reply, or a large value that is still being written,
+            return client.in_flight > int(deadline.written)  # it waits its turn: then the client's clocks decide
+        except RedisError:
             return False
         return True
 

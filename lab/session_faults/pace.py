@@ -37,7 +37,7 @@ class Pace:
 
 FULL = Pace()
 QUICK = Pace(
-    clocks=Clocks(ping_s=0.3, connect_s=1.0, stall_s=1.0, reply_s=4.0),
+    clocks=Clocks(ping_s=0.3, connect_s=1.0, stall_s=1.0, reply_s=4.0, idle_check_s=0.5),
     deadline_s=0.8,
     before_s=0.4,
     calm_s=0.5,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 
 import redis
 from redis.asyncio import Redis
 
 from lab.redis_server import RedisServer, free_port
 from lab.tcp_proxy import TcpProxy
-from services.redis_service import Clocks, RedisService
+from services.redis_service import RedisService
 
 
 async def bump(client: Redis) -> int:
@@ -19,8 +20,7 @@ async def bump(client: Redis) -> int:
 async def test_no_outcome_becomes_unknown_because_another_call_heard_readonly() -> None:
     """Calls follow each other on a wire with latency: when the first is refused, the others have been written."""
     with RedisServer(appendonly=False) as server, redis.Redis.from_url(server.url) as admin:
-        async with TcpProxy(server.port) as proxy:
-            session = RedisService(proxy.url, clocks=Clocks(connect_s=2))
+        async with TcpProxy(server.port) as proxy, aclosing(RedisService(proxy.url)) as session:
             await session.ping(5)
             proxy.to_server.delay_s = 0.1
             admin.replicaof("127.0.0.1", free_port())
@@ -32,4 +32,3 @@ async def test_no_outcome_becomes_unknown_because_another_call_heard_readonly() 
             admin.replicaof("NO", "ONE")
             assert sorted(await asyncio.gather(*calls)) == [1, 2, 3, 4, 5]
             assert proxy.open_links == 1
-            await session.aclose()
