@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from lab import bench, dead_letters, enqueue, up
+from lab.session_faults import command as session_faults
+from lab.session_fleet import command as session_fleet
 
 DESCRIPTION = "Run the app on this machine: no Docker, no Azure, no root."
 EXAMPLES = """\
@@ -14,6 +16,8 @@ start here:
   python -m lab up                      the app, a Valkey and a Service Bus; Ctrl-C ends them all
   python -m lab enqueue '{"x": 1}'      put a message on its queue, from a second terminal
   python -m lab dead-letters            what the queue gave up on, and why
+  python -m lab session-faults --quick  the Redis session under faults, next to plain redis-py
+  python -m lab session-fleet           200 processes against a server that lets in 250 clients
 
 Each command explains itself: python -m lab up --help"""
 
@@ -27,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (up, enqueue, dead_letters, bench):
+    for command in (up, enqueue, dead_letters, bench, session_faults, session_fleet):
         command.add_parser(commands)
     options = parser.parse_args(arguments)
     code: int = options.run(options)

@@ -38,8 +38,8 @@ class CallDeadline:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError as expired:
             if self.written:
-                raise OutcomeUnknown(f"written, and no reply within {self.seconds:g} s: it may have run") from expired
-            raise NotSent(f"not written within {self.seconds:g} s") from expired
+                raise OutcomeUnknown(f"written, and no reply within {self.seconds:.3g} s: it may have run") from expired
+            raise NotSent(f"not written within {self.seconds:.3g} s") from expired
 
 
 _CURRENT: ContextVar[CallDeadline | None] = ContextVar("call_deadline", default=None)

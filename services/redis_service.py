@@ -206,7 +206,7 @@ class RedisService:
         if state is ServerState.RECREATE:
             if code in _REFUSED and client is self._client:
                 self._refusals = 1  # the next connection takes a fresh credential
-            self._discard(client, f"the server answered {code}")
+            self._discard(client, f"the server answered {code}", answers=True)
         if state is ServerState.FULL:
             return RedisUnavailable(f"Redis refuses writes: {code}")
         return NotSent(f"Redis cannot serve now: {code}")
@@ -235,6 +235,8 @@ class RedisService:
         return task.result()
 
     async def _connect(self) -> MultiplexedRedis | Unavailable:
+        if self._closing:
+            await asyncio.wait(self._closing)  # never two connections: the budget counts one
         await asyncio.sleep(self._not_before - self._now())
         used: Credential | None = None
         try:
@@ -283,17 +285,21 @@ class RedisService:
 
     async def _answers(self, client: MultiplexedRedis) -> bool:
         self.counters.pings += 1
+        deadline = CallDeadline(self.clocks.ping_s)
         try:
-            async with asyncio.timeout(self.clocks.ping_s):
+            async with deadline:
                 await hear(client)
-        except TimeoutError:
-            return client.in_flight > 1  # it may wait its turn behind a slow reply: then the client's clocks decide
-        except (RedisUnavailable, RedisError):
+        except RedisUnavailable:  # behind a slow reply, or a large value that is still being written,
+            return client.in_flight > int(deadline.written)  # it waits its turn: then the client's clocks decide
+        except RedisError:
             return False
         return True
 
-    def _discard(self, client: MultiplexedRedis | None, reason: str) -> None:
-        """Drop this client, unless another caller has already replaced it, and close it behind everybody's back."""
+    def _discard(self, client: MultiplexedRedis | None, reason: str, *, answers: bool = False) -> None:
+        """Drop this client, unless another caller has already replaced it, and close it behind everybody's back.
+
+        `answers`: the server still does, so what is in flight is let to its reply before.
+        """
         if client is None or self._client is not client:
             return
         self._client = None
@@ -303,9 +309,14 @@ class RedisService:
         self.counters.recreates += 1
         log.warning("Redis session dropped: %s", reason)
         self._call_hook(self.hooks.on_recreate, reason)
-        closing = asyncio.get_running_loop().create_task(self._close(client), name="redis close")
+        closing = asyncio.get_running_loop().create_task(self._retire(client, answers), name="redis close")
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
+
+    async def _retire(self, client: MultiplexedRedis, answers: bool) -> None:
+        if answers:
+            await self._answers(client)  # replies come in order: once this one is here, so are those before it
+        await self._close(client)
 
     @staticmethod
     async def _close(client: MultiplexedRedis) -> None:

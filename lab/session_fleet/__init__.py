@@ -1,0 +1,1 @@
+"""A fleet against the limit: many processes, each with a session of its own, and a server that lets in few clients."""
