@@ -33,7 +33,7 @@ DESCRIPTION = (
 )
 EXAMPLES = f"""\
 examples:
-  python -m lab session-faults                           everything, about 10 minutes
+  python -m lab session-faults                           everything, about 5 minutes
   python -m lab session-faults --quick                   scaled down, about 90 seconds
   python -m lab session-faults --side ours --only kill   one fault, our session alone
   python -m lab session-faults --server /usr/bin/redis-server
@@ -59,7 +59,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--side", action="append", choices=SIDES, help="this side (repeatable; default: all three)")
     parser.add_argument("--quick", action="store_true", help="shorter faults and shorter clocks")
     parser.add_argument("--server", type=Path, metavar="PATH", help="another server, e.g. /usr/bin/redis-server")
-    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="trials at the same time (default: 2)")
+    parser.add_argument("--jobs", type=int, default=3, metavar="N", help="trials at the same time (default: 3)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was counted to FILE")
     parser.set_defaults(run=run)
 
