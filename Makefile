@@ -20,6 +20,9 @@ test: $(READY) ## lint, types and every test, in at most 8 minutes
 prove: $(READY) ## everything at full length
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest -q --timeout 3600 $(ARGS)
+	$(BIN)/python -m lab session-faults
+	$(BIN)/python -m lab session-fleet
+	$(BIN)/python -m lab bench
 
 install: $(READY) ## only the environment, in .venv (run and test do it too)
 
