@@ -1,7 +1,7 @@
 """Where a Service Bus is and how to sign in: a connection string, or a namespace with an identity.
 
 The one place of the lab that makes an azure-servicebus client. Must never show a key: not in a repr, not in an error.
-It must not import the app's own `services`: the host serves any folder's app, whose package of that name would be hidden.
+It must not import the app's `services`: the host serves any folder's app, whose package of that name would be hidden.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ServiceBusConnection:
 
         Raises ValueError if the connection string is malformed.
         """
-        from azure.servicebus.aio import ServiceBusClient  # half a second that HTTP need not wait for
+        from azure.servicebus.aio import ServiceBusClient  # when used: half a second that HTTP need not wait for
 
         options: dict[str, Any] = {"retry_total": 0, "try_timeout": TRY_TIMEOUT_S}
         if self.connection_string:
