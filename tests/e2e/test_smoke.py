@@ -90,3 +90,12 @@ def test_the_program_says_how_it_is_used() -> None:
     )
     assert done.returncode == 2
     assert "make smoke" in done.stderr
+
+
+def test_the_expectations_hold_for_http_2_too_which_azure_speaks() -> None:
+    # No server here speaks it: its status line has no reason phrase, its header names are lower-case.
+    order = next(step for step in steps() if "Idempotency-Key: first" in step.line)
+    answer = 'HTTP/2 202 \nlocation: /api/drops/mine/orders/o-1\nretry-after: 1\n\n{"order_id":"o-1","status":"queued"}'
+    found = order.search(answer)
+    assert found
+    assert found["order"] == "o-1"

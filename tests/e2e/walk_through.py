@@ -56,12 +56,16 @@ class Step:
         """True if the command must run once only."""
         return " -X " in self.line or " enqueue " in self.line
 
+    def search(self, output: str) -> re.Match[str] | None:
+        """What is expected, found in this output; header names in any case."""
+        return re.search(self.expected, output, re.DOTALL | re.MULTILINE | re.IGNORECASE)
+
 
 def steps() -> list[Step]:
     """The commands under "Try it", continued lines joined. Raises ValueError if there is no expectation for one."""
     walk_through = (ROOT / "README.md").read_text(encoding="utf-8").split("## Try it")[1].split("\n## ")[0]
     blocks = re.findall(r"```sh\n(.*?)```", walk_through, re.DOTALL)
-    lines = "".join(blocks).replace("\\\n", "").splitlines()
+    lines = re.sub(r" *\\\n *", " ", "".join(blocks)).splitlines()
     return [Step(line, expected) for line, expected in zip(lines, EXPECTED, strict=True)]
 
 
@@ -100,8 +104,7 @@ class WalkThrough:
         ends_at = time.monotonic() + self.within_s
         while True:
             output = self._shell(self.command(step))
-            found = re.search(step.expected, output, re.DOTALL | re.MULTILINE | re.IGNORECASE)
-            if found:
+            if found := step.search(output):
                 self.order_id = found.groupdict().get("order", self.order_id)
                 return output
             if step.changes_something or time.monotonic() > ends_at:

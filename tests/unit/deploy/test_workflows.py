@@ -76,6 +76,11 @@ def test_a_deployment_is_started_by_a_person_only() -> None:
     assert list(WORKFLOWS["deploy"][True]) == ["workflow_dispatch"]  # YAML reads the key `on` as true
 
 
+def test_the_tests_of_the_templates_cannot_be_skipped() -> None:
+    assert WORKFLOWS["ci"]["env"]["REQUIRE_BICEP"]
+    assert 'echo "BICEP=' in "\n".join(scripts("ci"))
+
+
 def test_every_python_that_the_readme_names_is_tested() -> None:
     lowest, highest = re.findall(r"Python 3\.(\d+) to 3\.(\d+)", (ROOT / "README.md").read_text(encoding="utf-8"))[0]
     named = [f"3.{minor}" for minor in range(int(lowest), int(highest) + 1)]
