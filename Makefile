@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test prove install lock clean
+.PHONY: help run test prove smoke install lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -23,6 +23,10 @@ prove: $(READY) ## everything at full length
 	$(BIN)/python -m lab session-faults
 	$(BIN)/python -m lab session-fleet
 	$(BIN)/python -m lab bench
+
+smoke: export FUNCTIONS_KEY = $(KEY)
+smoke: $(READY) ## the README's walk-through against a deployed app: URL=https://... KEY=... (see docs/deploy.md)
+	@$(BIN)/python -m tests.e2e.smoke $(URL) $(if $(NAMESPACE),--namespace $(NAMESPACE))
 
 install: $(READY) ## only the environment, in .venv (run and test do it too)
 

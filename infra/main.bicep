@@ -1,0 +1,300 @@
+metadata description = 'Everything the app needs, in one resource group. Refuses a scale-out limit that the Redis tier cannot carry.'
+
+targetScope = 'subscription'
+
+import { clients, flexScaleGroups, offerOf, refusalOf, usableClients } from 'modules/budget.bicep'
+import { clusteringPolicy, connectionBudget, persistenceKind, strings, tierName } from 'modules/types.bicep'
+
+@minLength(1)
+@maxLength(40)
+@description('Name of the environment (AZURE_ENV_NAME of azd): part of the resource group\'s name, seed of all others.')
+param environmentName string
+
+@minLength(1)
+@description('Region of every resource. A scale-out limit below 40 is accepted in some regions only.')
+@metadata({ azd: { type: 'location' } })
+param location string
+
+@description('Object id of the person or pipeline that may enqueue orders and replay dead letters. Empty: nobody.')
+param deployerPrincipalId string = ''
+
+@description('What that principal is; a wrong kind is refused by Azure.')
+param deployerPrincipalType 'User' | 'Group' | 'ServicePrincipal' = 'User'
+
+@description('Who gets the alerts by e-mail. Empty: the rules fire, and only the portal shows it.')
+param alertEmail string = ''
+
+// The connection budget: docs/sizing.md
+
+@description('Redis tier, a row of services/redis_tiers.json.')
+param redisTier tierName = 'Balanced_B0'
+
+@minValue(1)
+@maxValue(1000)
+@description('Most on-demand instances of each scale group (HTTP, fulfil_order).')
+param scaleOutLimit int = 100
+
+@minValue(0)
+@maxValue(100)
+@description('Instances kept warm for HTTP, on top of the limit.')
+param alwaysReadyHttp int = 0
+
+@minValue(0)
+@maxValue(100)
+@description('Instances kept warm for fulfil_order, on top of the limit.')
+param alwaysReadyWorker int = 0
+
+@minValue(1)
+@maxValue(100)
+@description('Most Redis connections of one instance; the first carries every ordinary call.')
+param redisConnectionsPerWorker int = 1
+
+@minValue(0)
+@maxValue(90)
+@description('Share of the tier\'s clients kept free: vanished instances, deployments, overshoot, a person with redis-cli.')
+param redisHeadroomPercent int = 20
+
+// Azure Managed Redis only
+
+@description('Fixed at creation. EnterpriseCluster grows into every tier; NoCluster ends at 25 GB.')
+param redisClustering clusteringPolicy = 'EnterpriseCluster'
+
+@description('What survives when all nodes are lost; a drop whose keys are lost is over.')
+param redisPersistence persistenceKind = 'aof'
+
+@description('A replica that takes over. Off halves the price, and every patch is an outage.')
+param redisHighAvailability bool = true
+
+// The app
+
+param pythonVersion '3.11' | '3.12' | '3.13' | '3.14' = '3.12'
+
+param instanceMemoryMB 512 | 2048 | 4096 = 2048
+
+@minValue(1)
+@maxValue(1000)
+@description('HTTP requests at the same time per instance. Left to the platform, a Python app gets 1.')
+param httpConcurrency int = 100
+
+@minValue(1)
+@maxValue(1000)
+@description('Orders decided at the same time per instance, and the divisor of target-based scaling.')
+param messageConcurrency int = 16
+
+@minValue(1)
+@maxValue(604800)
+@description('HOLD_S: how long a queued order holds its customer\'s quota, in seconds.')
+param holdSeconds int = 900
+
+@minValue(0)
+@maxValue(270)
+@description('PATIENCE_S: how long fulfil_order waits for Redis, in seconds; ten deliveries must outlast an outage.')
+param patienceSeconds int = 120
+
+@minValue(0)
+@maxValue(600)
+@description('REDIS_IDLE_CHECK_S: a connection idle for longer proves itself with a PING before use, in seconds.')
+param redisIdleCheckSeconds int = 15
+
+@minValue(1)
+@description('Orders waiting on the queue, on average over 15 minutes, that raise an alert.')
+param backlogLimit int = 1000
+
+var budget connectionBudget = {
+  tier: redisTier
+  scaleOutLimit: scaleOutLimit
+  scaleGroups: flexScaleGroups
+  alwaysReady: alwaysReadyHttp + alwaysReadyWorker
+  workerProcesses: 1 // Flex Consumption runs one worker process per instance
+  connectionsPerWorker: redisConnectionsPerWorker
+  headroomPercent: redisHeadroomPercent
+}
+var refusal = refusalOf(budget)
+
+// Every resource that scales reads this one, so an unsafe combination reaches none.
+var safeScaleOutLimit = empty(refusal) ? scaleOutLimit : fail(refusal)
+
+var tags strings = { 'azd-env-name': environmentName }
+var token = toLower(uniqueString(subscription().id, environmentName, location))
+var queueName = 'orders'
+var names = {
+  identity: 'id-${token}'
+  workspace: 'log-${token}'
+  applicationInsights: 'appi-${token}'
+  storage: 'st${token}'
+  serviceBus: 'sb-${token}'
+  redis: 'redis-${token}'
+  plan: 'plan-${token}'
+  app: 'func-${token}'
+}
+var managed = offerOf(redisTier) == 'managed'
+
+resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = {
+  name: 'rg-${environmentName}'
+  location: location
+  tags: tags
+}
+
+module identity 'modules/identity.bicep' = {
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    name: names.identity
+  }
+}
+
+var appIdentity = {
+  resourceId: identity.outputs.resourceId
+  principalId: identity.outputs.principalId
+  clientId: identity.outputs.clientId
+}
+
+module monitoring 'modules/monitoring.bicep' = {
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    workspaceName: names.workspace
+    applicationInsightsName: names.applicationInsights
+  }
+}
+
+module storage 'modules/storage.bicep' = {
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    name: names.storage
+    packageContainerName: 'app-package'
+  }
+}
+
+module serviceBus 'modules/service-bus.bicep' = {
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    name: names.serviceBus
+    queueName: queueName
+  }
+}
+
+module redisManaged 'modules/redis-managed.bicep' = if (managed) {
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    name: names.redis
+    tier: redisTier
+    clustering: redisClustering
+    persistence: redisPersistence
+    highAvailability: redisHighAvailability
+    appPrincipalId: appIdentity.principalId
+  }
+}
+
+module redisClassic 'modules/redis-classic.bicep' = if (!managed) {
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    name: names.redis
+    tier: redisTier
+    appPrincipalId: appIdentity.principalId
+  }
+}
+
+module roles 'modules/roles.bicep' = {
+  scope: group
+  params: {
+    app: appIdentity
+    appIdentityName: names.identity
+    deployer: {
+      principalId: deployerPrincipalId
+      principalType: deployerPrincipalType
+    }
+    storageAccountName: names.storage
+    serviceBusNamespaceName: names.serviceBus
+    queueName: queueName
+    applicationInsightsName: names.applicationInsights
+  }
+  // It knows them by name only, so that what-if can look inside.
+  dependsOn: [
+    monitoring
+    serviceBus
+    storage
+  ]
+}
+
+var appSettings strings = {
+  REDIS_URL: managed ? redisManaged!.outputs.url : redisClassic!.outputs.url
+  REDIS_ENTRA_CLIENT_ID: appIdentity.clientId
+  REDIS_IDLE_CHECK_S: string(redisIdleCheckSeconds)
+  REDIS_TIER: budget.tier
+  SCALE_OUT_LIMIT: string(safeScaleOutLimit)
+  SCALE_GROUPS: string(budget.scaleGroups)
+  ALWAYS_READY_INSTANCES: string(budget.alwaysReady)
+  REDIS_CONNECTIONS_PER_WORKER: string(budget.connectionsPerWorker)
+  REDIS_HEADROOM_PERCENT: string(budget.headroomPercent)
+  ServiceBusConnection__fullyQualifiedNamespace: serviceBus.outputs.fullyQualifiedNamespace
+  ServiceBusConnection__credential: 'managedidentity'
+  ServiceBusConnection__clientId: appIdentity.clientId
+  ORDERS_QUEUE: queueName
+  HOLD_S: string(holdSeconds)
+  PATIENCE_S: string(patienceSeconds)
+  AzureFunctionsJobHost__extensions__serviceBus__maxConcurrentCalls: string(messageConcurrency)
+}
+
+module functionApp 'modules/function-flex.bicep' = {
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    name: names.app
+    planName: names.plan
+    identity: appIdentity
+    storageAccountName: names.storage
+    packageContainerUri: storage.outputs.packageContainerUri
+    applicationInsightsName: names.applicationInsights
+    pythonVersion: pythonVersion
+    instanceMemoryMB: instanceMemoryMB
+    appSettings: appSettings
+    scaleOutLimit: safeScaleOutLimit
+    httpConcurrency: httpConcurrency
+    alwaysReadyHttp: alwaysReadyHttp
+    alwaysReadyWorker: alwaysReadyWorker
+    workerFunctionName: 'fulfil_order'
+  }
+  // The host reads its storage and the queue as soon as it starts.
+  dependsOn: [
+    roles
+  ]
+}
+
+module alerts 'modules/alerts.bicep' = {
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    nameSuffix: token
+    email: alertEmail
+    redisResourceId: managed ? redisManaged!.outputs.resourceId : redisClassic!.outputs.resourceId
+    redisMetricNamespace: managed ? 'Microsoft.Cache/redisEnterprise' : 'Microsoft.Cache/redis'
+    usableClients: usableClients(budget)
+    serviceBusNamespaceId: serviceBus.outputs.namespaceId
+    queueName: queueName
+    backlogLimit: backlogLimit
+    applicationInsightsId: monitoring.outputs.applicationInsightsId
+  }
+}
+
+output AZURE_LOCATION string = location
+output AZURE_TENANT_ID string = tenant().tenantId
+output AZURE_RESOURCE_GROUP string = group.name
+output AZURE_FUNCTION_APP_NAME string = functionApp.outputs.name
+output SERVICE_API_URI string = functionApp.outputs.uri
+output SERVICE_BUS_NAMESPACE string = serviceBus.outputs.fullyQualifiedNamespace
+output ORDERS_QUEUE string = queueName
+output REDIS_CLIENTS_AT_FULL_SCALE int = clients(budget)
+output REDIS_CLIENTS_ALLOWED int = usableClients(budget)

@@ -1,0 +1,45 @@
+metadata description = 'The Service Bus namespace and the orders queue. Entra identities only.'
+
+import { strings } from 'types.bicep'
+
+param location string
+param tags strings
+
+@minLength(6)
+@maxLength(50)
+param name string
+
+param queueName string
+
+resource namespace 'Microsoft.ServiceBus/namespaces@2024-01-01' = {
+  name: name
+  location: location
+  tags: tags
+  sku: {
+    // Basic has no duplicate detection; Premium is for private endpoints and cannot be reached from Standard in place.
+    name: 'Standard'
+    tier: 'Standard'
+  }
+  properties: {
+    disableLocalAuth: true
+    minimumTlsVersion: '1.2'
+  }
+
+  resource orders 'queues' = {
+    name: queueName
+    properties: {
+      // The host renews it while a message is being handled, up to maxAutoLockRenewalDuration of host.json.
+      lockDuration: 'PT1M'
+      // Ten times the patience of fulfil_order (120 s): about 20 minutes of Redis outage before a message dead-letters.
+      maxDeliveryCount: 10
+      // Fixed at creation. No longer than this: inside it, a repeat of a dead-lettered order is swallowed.
+      requiresDuplicateDetection: true
+      duplicateDetectionHistoryTimeWindow: 'PT10M'
+      deadLetteringOnMessageExpiration: true
+      maxSizeInMegabytes: 1024
+    }
+  }
+}
+
+output namespaceId string = namespace.id
+output fullyQualifiedNamespace string = '${namespace.name}.servicebus.windows.net'

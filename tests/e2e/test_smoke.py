@@ -1,0 +1,101 @@
+"""`make smoke` against a lab that enforces keys, as Azure does: it proves the app, twice, and names what is wrong."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.conftest import ROOT, Lab, running_lab
+from tests.e2e.walk_through import EXPECTED, Step, WalkThrough, steps
+
+KEY = "k3y-of-the-lab"
+
+
+@pytest.fixture(scope="module")
+def keyed_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with running_lab(tmp_path_factory.mktemp("keyed"), "--key", KEY) as lab:
+        yield lab
+
+
+def smoke(url: str, key: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tests.e2e.smoke", url],
+        cwd=ROOT,
+        env={**os.environ, "FUNCTIONS_KEY": key},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+def test_a_deployed_app_passes_every_time_on_a_drop_of_its_own(keyed_lab: Lab) -> None:
+    first, second = smoke(keyed_lab.url, KEY), smoke(keyed_lab.url, KEY)
+    assert (first.returncode, second.returncode) == (0, 0), first.stdout + second.stdout
+
+
+def test_it_leaves_the_queue_alone_unless_it_is_told_the_namespace(keyed_lab: Lab) -> None:
+    done = smoke(keyed_lab.url, KEY)
+    assert "-m lab" not in done.stdout
+    assert done.stdout.count("ok  curl") == sum(not step.is_by_hand for step in steps())
+
+
+def test_a_wrong_key_fails_and_says_where_to_find_the_right_one(keyed_lab: Lab) -> None:
+    done = smoke(keyed_lab.url, "wrong")
+    assert done.returncode == 1
+    assert "docs/deploy.md says how to get it" in done.stdout
+
+
+@pytest.mark.parametrize("key", [KEY, "wr0ng-key"])
+def test_no_output_shows_the_key(keyed_lab: Lab, key: str) -> None:
+    done = smoke(keyed_lab.url, key)
+    assert key not in done.stdout + done.stderr
+
+
+def test_make_passes_the_key_by_the_environment_and_never_prints_it(keyed_lab: Lab) -> None:
+    shown = subprocess.run(
+        ["make", "-n", "smoke", f"URL={keyed_lab.url}", f"KEY={KEY}", "NAMESPACE=sb-example"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"-m tests.e2e.smoke {keyed_lab.url} --namespace sb-example" in shown.stdout
+    assert KEY not in shown.stdout
+
+
+def test_the_namespace_goes_to_the_commands_of_the_queue_and_the_drop_to_every_body() -> None:
+    walk_through = WalkThrough("https://app", "python", drop_id="mine", queue_options="--namespace sb-example")
+    by_hand = [walk_through.command(step) for step in steps() if "-m lab" in step.line]
+    assert all(command.endswith(" --namespace sb-example") for command in by_hand)
+    assert '"drop_id": "mine"' in by_hand[0]
+
+
+def test_every_command_of_the_readme_has_an_expectation() -> None:
+    assert len(steps()) == len(EXPECTED)
+
+
+def test_a_step_that_shows_something_else_fails_with_what_it_showed(keyed_lab: Lab) -> None:
+    walk_through = WalkThrough(keyed_lab.url, sys.executable, within_s=0)
+    with pytest.raises(AssertionError, match=r"but showed:\nHTTP/1.1 200") as failed:
+        walk_through.run(Step("curl -i http://localhost:7071/api/health", "no such answer"))
+    assert "no such answer" in str(failed.value)
+
+
+def test_the_program_says_how_it_is_used() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.e2e.smoke"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "make smoke" in done.stderr
+
+
+def test_the_expectations_hold_for_http_2_too_which_azure_speaks() -> None:
+    # No server here speaks it: its status line has no reason phrase, its header names are lower-case.
+    order = next(step for step in steps() if "Idempotency-Key: first" in step.line)
+    answer = 'HTTP/2 202 \nlocation: /api/drops/mine/orders/o-1\nretry-after: 1\n\n{"order_id":"o-1","status":"queued"}'
+    found = order.search(answer)
+    assert found
+    assert found["order"] == "o-1"

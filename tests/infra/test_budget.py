@@ -1,0 +1,172 @@
+"""The connection budget in Bicep says what services/connection_budget.py says, in the same words."""
+
+import itertools
+import json
+import random
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.connection_budget import FLEX_SCALE_GROUPS, ConnectionBudget, tier_limits
+from services.errors import OverBudget
+from tests.infra.compiler import Evaluator, Refused, snapshot_by_command
+from tests.infra.conftest import UNSAFE
+from tests.infra.deployment import Deployment
+
+SWEEP = """
+import { clients, instances, largestSafeLimit, refusalOf, usableClients } from 'modules/budget.bicep'
+
+var cases = loadJsonContent('cases.json')
+
+output refusals string[] = map(cases, one => refusalOf(one))
+output numbers int[][] = map(cases, one => [
+  instances(one)
+  clients(one)
+  usableClients(one)
+  largestSafeLimit(one)
+])
+"""
+BOUNDARIES = [
+    ConnectionBudget("Basic_C0", 102),
+    ConnectionBudget("Basic_C0", 51, connections_per_worker=2),
+    ConnectionBudget("Basic_C0", 100, always_ready=4),
+    ConnectionBudget("Basic_C0", 128, headroom_percent=0),
+    ConnectionBudget("Standard_C1", 400),
+    ConnectionBudget("Standard_C1", 14, always_ready=30, connections_per_worker=8, headroom_percent=53),
+    ConnectionBudget("Premium_P1", 860, connections_per_worker=3, always_ready=5, headroom_percent=31),
+    ConnectionBudget("Balanced_B0", 857, connections_per_worker=7),
+    ConnectionBudget("Balanced_B10", 299, connections_per_worker=40, always_ready=2),
+    ConnectionBudget("Balanced_B100", 800, connections_per_worker=100),
+]
+
+
+def refusal(budget: ConnectionBudget) -> str:
+    """What the code says against a budget; empty if nothing."""
+    try:
+        budget.check()
+    except OverBudget as error:
+        return str(error)
+    return ""
+
+
+def sweep(cases: int = 2000) -> list[ConnectionBudget]:
+    """Every tier, every input, limits at and around the boundary; the same ones each time."""
+    inputs = itertools.product(
+        tier_limits(), (1, 2), (0, 1, 20, 33, 90), (0, 1, 50, 200), (1, 2, 10), (1, 2, 3, 7, 100)
+    )
+    some = random.Random(6)
+    budgets = []
+    for tier, groups, headroom, always_ready, workers, connections in some.sample(list(inputs), cases):
+        budget = ConnectionBudget(tier, 1, groups, always_ready, workers, connections, headroom)
+        largest = budget.largest_safe_limit
+        budgets.append(replace(budget, scale_out_limit=max(1, some.choice([1, largest, largest + 1, 1000]))))
+    return budgets
+
+
+def in_bicep(budget: ConnectionBudget) -> dict[str, Any]:
+    """The same budget as an argument of the Bicep functions."""
+    return {_camel_case(name): value for name, value in asdict(budget).items()}
+
+
+def _camel_case(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+@pytest.fixture(scope="module")
+def swept(bicep: Evaluator, infra: Path) -> tuple[list[ConnectionBudget], dict[str, Any]]:
+    """Thousands of budgets in one evaluation."""
+    budgets = sweep()
+    (infra / "cases.json").write_text(json.dumps([in_bicep(budget) for budget in budgets]))
+    (infra / "sweep.bicep").write_text(SWEEP)
+    (infra / "sweep.bicepparam").write_text("using 'sweep.bicep'\n")
+    return budgets, bicep.snapshot(infra / "sweep.bicepparam")["outputs"]
+
+
+def test_the_sweep_holds_both_verdicts_and_both_pieces_of_advice() -> None:
+    told = [refusal(budget) for budget in sweep()]
+    assert min(told.count(""), sum("or less" in text for text in told), sum("No scale" in text for text in told)) > 200
+
+
+def test_both_refuse_the_same_budgets_in_the_same_words(swept: tuple[list[ConnectionBudget], dict[str, Any]]) -> None:
+    budgets, found = swept
+    assert found["refusals"] == [refusal(budget) for budget in budgets]
+
+
+def test_both_compute_the_same_numbers(swept: tuple[list[ConnectionBudget], dict[str, Any]]) -> None:
+    budgets, found = swept
+    expected = [[one.instances, one.clients, one.usable, one.largest_safe_limit] for one in budgets]
+    assert found["numbers"] == expected
+
+
+def parameters(infra: Path, budget: ConnectionBudget) -> Path:
+    """A parameter file for a budget; the always-ready instances are shared out between both groups."""
+    worker = budget.always_ready // 3
+    file = infra / "params/boundary.bicepparam"
+    file.write_text(
+        f"""using '../main.bicep'
+
+param environmentName = 'boundary'
+param location = 'swedencentral'
+param redisTier = '{budget.tier}'
+param scaleOutLimit = {budget.scale_out_limit}
+param alwaysReadyHttp = {budget.always_ready - worker}
+param alwaysReadyWorker = {worker}
+param redisConnectionsPerWorker = {budget.connections_per_worker}
+param redisHeadroomPercent = {budget.headroom_percent}
+"""
+    )
+    return file
+
+
+@pytest.mark.parametrize("budget", BOUNDARIES, ids=lambda b: f"{b.tier}-{b.scale_out_limit}")
+def test_the_largest_safe_limit_is_deployed_and_told_to_the_app(
+    bicep: Evaluator, infra: Path, budget: ConnectionBudget
+) -> None:
+    assert budget.largest_safe_limit == budget.scale_out_limit
+    deployment = Deployment(bicep.snapshot(parameters(infra, budget)))
+    assert deployment.scale["maximumInstanceCount"] == budget.scale_out_limit
+    assert deployment.app_settings["SCALE_OUT_LIMIT"] == str(budget.scale_out_limit)
+
+
+@pytest.mark.parametrize("budget", BOUNDARIES, ids=lambda b: f"{b.tier}-{b.scale_out_limit}")
+def test_one_instance_more_is_refused_with_the_words_of_the_code(
+    bicep: Evaluator, infra: Path, budget: ConnectionBudget
+) -> None:
+    above = replace(budget, scale_out_limit=budget.scale_out_limit + 1)
+    with pytest.raises(Refused) as refused:
+        bicep.snapshot(parameters(infra, above))
+    assert refusal(above) in str(refused.value)
+    assert f"Set the scale-out limit to {budget.scale_out_limit} or less" in str(refused.value)
+
+
+def test_where_no_limit_fits_the_refusal_says_so(bicep: Evaluator, infra: Path) -> None:
+    budget = ConnectionBudget("Basic_C0", 1, always_ready=150, connections_per_worker=2)
+    with pytest.raises(Refused, match=r"No scale-out limit fits"):
+        bicep.snapshot(parameters(infra, budget))
+
+
+@pytest.mark.parametrize("name", UNSAFE)
+def test_the_command_refuses_an_unsafe_file_with_the_numbers_and_the_largest_safe_limit(
+    compiler: Path, infra: Path, name: str
+) -> None:
+    """Exit 1 alone could be any mistake."""
+    done = snapshot_by_command(compiler, infra / f"params/{name}.bicepparam")
+    assert done.returncode == 1
+    assert refusal(ConnectionBudget("Basic_C0", 100, connections_per_worker=2)) in done.stdout + done.stderr
+
+
+def test_a_deployment_tells_its_clients_at_full_scale_and_what_is_allowed(deployment: Deployment) -> None:
+    settings = deployment.app_settings
+    budget = ConnectionBudget(
+        settings["REDIS_TIER"],
+        int(settings["SCALE_OUT_LIMIT"]),
+        FLEX_SCALE_GROUPS,
+        always_ready=int(settings["ALWAYS_READY_INSTANCES"]),
+        connections_per_worker=int(settings["REDIS_CONNECTIONS_PER_WORKER"]),
+        headroom_percent=int(settings["REDIS_HEADROOM_PERCENT"]),
+    )
+    told = (deployment.outputs["REDIS_CLIENTS_AT_FULL_SCALE"], deployment.outputs["REDIS_CLIENTS_ALLOWED"])
+    assert told == (budget.clients, budget.usable)

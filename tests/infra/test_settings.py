@@ -1,0 +1,123 @@
+"""The app's settings are the same in Bicep, in the code and locally, and Flex Consumption takes all of them."""
+
+import json
+
+import pytest
+
+from services.connection_budget import FLEX_SCALE_GROUPS
+from services.settings import SETTING_NAMES, Settings, load_settings
+from tests.infra.conftest import ROOT
+from tests.infra.deployment import Deployment
+
+BICEP, CODE, LOCAL = "Bicep", "code", "local.settings.json.example"
+EVERYWHERE = {BICEP, CODE, LOCAL}
+
+# Every setting that does not stand in all three places: where it stands, and why not in the others.
+DIFFERENCES: dict[str, tuple[set[str], str]] = {
+    "ServiceBusConnection": ({CODE, LOCAL}, "in Azure an identity stands in its place"),
+    "ServiceBusConnection__fullyQualifiedNamespace": ({BICEP, CODE}, "locally a connection string stands in its place"),
+    "ServiceBusConnection__credential": ({BICEP, CODE}, "locally a connection string stands in its place"),
+    "ServiceBusConnection__clientId": ({BICEP, CODE}, "locally a connection string stands in its place"),
+    "REDIS_ENTRA_CLIENT_ID": ({BICEP, CODE}, "there is no managed identity on a developer's machine"),
+    "REDIS_TIER": ({BICEP, CODE}, "the budget of a deployed app"),
+    "SCALE_OUT_LIMIT": ({BICEP, CODE}, "the budget of a deployed app"),
+    "SCALE_GROUPS": ({BICEP, CODE}, "the budget of a deployed app"),
+    "ALWAYS_READY_INSTANCES": ({BICEP, CODE}, "the budget of a deployed app"),
+    "REDIS_HEADROOM_PERCENT": ({BICEP, CODE}, "the budget of a deployed app"),
+    "FUNCTIONS_WORKER_PROCESS_COUNT": ({CODE}, "the platform's own, on other plans; Flex refuses it"),
+    "FUNCTIONS_WORKER_RUNTIME": ({LOCAL}, "the host's own; Flex has it in functionAppConfig"),
+    "AzureWebJobsStorage": ({LOCAL}, "the host's own; in Azure an identity stands in its place"),
+    "AzureWebJobsStorage__accountName": ({BICEP}, "the host's own, by identity"),
+    "AzureWebJobsStorage__credential": ({BICEP}, "the host's own, by identity"),
+    "AzureWebJobsStorage__clientId": ({BICEP}, "the host's own, by identity"),
+    "APPLICATIONINSIGHTS_CONNECTION_STRING": ({BICEP}, "the host's own; nothing is reported locally"),
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": ({BICEP}, "the host's own; nothing is reported locally"),
+    "AzureFunctionsJobHost__extensions__serviceBus__maxConcurrentCalls": ({BICEP}, "overrides host.json"),
+}
+
+# learn.microsoft.com/azure/azure-functions/functions-app-settings, Flex Consumption plan deprecations.
+REFUSED_BY_FLEX = {
+    "ENABLE_ORYX_BUILD",
+    "FUNCTIONS_EXTENSION_VERSION",
+    "FUNCTIONS_MAX_HTTP_CONCURRENCY",
+    "FUNCTIONS_WORKER_PROCESS_COUNT",
+    "FUNCTIONS_WORKER_RUNTIME",
+    "FUNCTIONS_WORKER_RUNTIME_VERSION",
+    "SCM_DO_BUILD_DURING_DEPLOYMENT",
+    "WEBSITE_CONTENTAZUREFILECONNECTIONSTRING",
+    "WEBSITE_CONTENTOVERVNET",
+    "WEBSITE_CONTENTSHARE",
+    "WEBSITE_MAX_DYNAMIC_APPLICATION_SCALE_OUT",
+    "WEBSITE_NODE_DEFAULT_VERSION",
+    "WEBSITE_RUN_FROM_PACKAGE",
+    "WEBSITE_SKIP_CONTENTSHARE_VALIDATION",
+    "WEBSITE_TIME_ZONE",
+    "WEBSITE_USE_PLACEHOLDER",
+    "WEBSITE_VNET_ROUTE_ALL",
+}
+
+
+@pytest.fixture(scope="module")
+def local() -> dict[str, str]:
+    """What a developer starts from."""
+    values: dict[str, str] = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]
+    return values
+
+
+def test_each_setting_stands_in_all_three_places_or_in_the_list(deployment: Deployment, local: dict[str, str]) -> None:
+    places = {BICEP: set(deployment.app_settings), CODE: set(SETTING_NAMES), LOCAL: set(local)}
+    names = set().union(*places.values())
+    found = {name: {place for place, known in places.items() if name in known} for name in names}
+    expected = {name: DIFFERENCES.get(name, (EVERYWHERE, ""))[0] for name in names}
+    assert found == expected
+
+
+def test_the_list_names_no_setting_that_is_nowhere(default: Deployment, local: dict[str, str]) -> None:
+    assert set(DIFFERENCES) <= {*default.app_settings, *SETTING_NAMES, *local}
+
+
+def test_the_app_finds_no_problem_in_what_bicep_writes(deployment: Deployment) -> None:
+    assert load_settings(deployment.resolved_app_settings).problems == ()
+
+
+def test_the_deployed_app_computes_the_clients_that_the_deployment_tells(deployment: Deployment) -> None:
+    budget = load_settings(deployment.resolved_app_settings).connection_budget
+    assert budget is not None
+    assert budget.clients == deployment.outputs["REDIS_CLIENTS_AT_FULL_SCALE"]
+
+
+def test_the_platform_scales_to_the_limit_that_the_app_is_told(deployment: Deployment) -> None:
+    settings = load_settings(deployment.resolved_app_settings)
+    always_ready = sum(group["instanceCount"] for group in deployment.scale["alwaysReady"])
+    told = (settings.scale_out_limit, settings.always_ready_instances)
+    assert told == (deployment.scale["maximumInstanceCount"], always_ready)
+
+
+def test_bicep_counts_the_scale_groups_that_the_code_counts(default: Deployment) -> None:
+    assert default.app_settings["SCALE_GROUPS"] == str(FLEX_SCALE_GROUPS)
+
+
+@pytest.mark.parametrize("name", ["HOLD_S", "PATIENCE_S", "REDIS_IDLE_CHECK_S", "REDIS_CONNECTIONS_PER_WORKER"])
+def test_the_default_in_bicep_and_the_local_example_are_the_default_of_the_code(
+    default: Deployment, local: dict[str, str], name: str
+) -> None:
+    (field,) = [field for field in Settings.model_fields.values() if field.alias == name]
+    assert float(default.app_settings[name]) == float(local[name]) == field.default
+
+
+def test_redis_is_reached_over_tls_with_neither_user_nor_password(deployment: Deployment) -> None:
+    assert deployment.app_settings["REDIS_URL"].startswith("[format('rediss://{0}:{1}/0', reference(")
+
+
+def test_managed_redis_is_reached_at_its_port(default: Deployment) -> None:
+    assert default.only("Microsoft.Cache/redisEnterprise/databases")["properties"]["port"] == 10000
+    assert default.app_settings["REDIS_URL"].endswith(".hostName, 10000)]")
+
+
+def test_no_setting_is_one_that_flex_consumption_refuses(deployment: Deployment) -> None:
+    assert set(deployment.app_settings) & REFUSED_BY_FLEX == set()
+
+
+def test_no_site_property_is_one_that_flex_consumption_refuses(deployment: Deployment) -> None:
+    """Runtime, scale-out limit and instance counts are in functionAppConfig there."""
+    assert set(deployment.only("Microsoft.Web/sites")["properties"]["siteConfig"]) == {"minTlsVersion", "http20Enabled"}

@@ -1,0 +1,75 @@
+"""Every number on docs/sizing.md is what services/connection_budget.py computes, or a fact that is named here."""
+
+import math
+import re
+
+import pytest
+
+from services.connection_budget import ConnectionBudget, tier_limits
+from services.errors import OverBudget
+from tests.unit.deploy.pages import page, prose, rows_with
+
+SIZING = page("sizing.md")
+EXAMPLES = rows_with(SIZING, "largest limit")
+HEADROOMS = rows_with(SIZING, "headroom %")
+
+# Numbers in the prose that no table of the page holds, and where they come from.
+FACTS = {
+    "1000": "the end of Flex, and of trivial invocations a second per process; azure-functions/flex-consumption-plan",
+    "2000": "trivial invocations a second per process, measured on the real host",
+    "512,000": "MB per subscription and region on Flex",
+    "250": "512,000 MB in instances of 2 GB",
+    "11790": "an issue of azure-functions-host",
+    "2026": "a year",
+    "2028": "a year",
+}
+
+
+def example(row: dict[str, str]) -> ConnectionBudget:
+    return ConnectionBudget(
+        tier=row["tier"],
+        scale_out_limit=int(row["limit"]),
+        scale_groups=int(row["scale groups"]),
+        always_ready=int(row["always ready"]),
+        worker_processes=int(row["processes"]),
+        connections_per_worker=int(row["connections"]),
+    )
+
+
+def fits(budget: ConnectionBudget) -> str:
+    try:
+        budget.check()
+    except OverBudget:
+        return "no"
+    return "yes"
+
+
+@pytest.mark.parametrize("row", EXAMPLES, ids=lambda row: f"{row['tier']}-{row['limit']}x{row['connections']}")
+def test_each_worked_example_shows_what_the_budget_computes(row: dict[str, str]) -> None:
+    budget = example(row)
+    shown = [row[name] for name in ("instances", "clients", "usable", "fits", "largest limit")]
+    computed = [budget.instances, budget.clients, budget.usable, fits(budget), budget.largest_safe_limit]
+    assert shown == [str(value) for value in computed]
+
+
+@pytest.mark.parametrize("row", HEADROOMS, ids=lambda row: f"{row['tier']}-{row['headroom %']}")
+def test_each_headroom_shows_what_the_budget_computes(row: dict[str, str]) -> None:
+    budget = ConnectionBudget(row["tier"], 1, headroom_percent=int(row["headroom %"]))
+    assert (row["clients of the tier"], row["usable"]) == (str(tier_limits()[row["tier"]]), str(budget.usable))
+
+
+@pytest.mark.parametrize("row", rows_with(SIZING, "instances wanted"), ids=lambda row: row["orders waiting"])
+def test_the_instances_wanted_are_the_queue_divided_by_the_concurrency(row: dict[str, str]) -> None:
+    wanted = math.ceil(int(row["orders waiting"]) / int(row["messageConcurrency"]))
+    assert row["instances wanted"] == str(wanted)
+
+
+def test_the_page_works_the_three_tiers_out_on_both_kinds_of_plan() -> None:
+    assert {row["tier"] for row in EXAMPLES} >= {"Basic_C0", "Balanced_B0", "Balanced_B10"}
+    assert {row["scale groups"] for row in EXAMPLES} == {"1", "2"}
+
+
+def test_a_number_in_the_prose_stands_in_a_table_or_is_a_named_fact() -> None:
+    computed = {cell for row in [*EXAMPLES, *HEADROOMS] for cell in row.values()}
+    numbers = set(re.findall(r"\d[\d,]*\d{2}|\d{3,}", prose(SIZING)))
+    assert numbers - computed - FACTS.keys() == set()
