@@ -1,4 +1,4 @@
-# `make` alone lists the verbs.
+# `make` alone lists the verbs. PYTHON makes .venv and counts only then: `make clean` before another one.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -37,8 +37,9 @@ clean: ## remove .venv and what the lab left behind
 	rm -rf $(VENV) .lab build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(READY): requirements-dev.lock
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on PATH: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 " + "$(MAKECMDGOALS)")'
-	@echo "Installing into $(VENV) (half a minute, once) ..."
+	@echo "Installing into $(VENV) (a minute or two, once) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
 	@touch $(READY)

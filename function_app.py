@@ -30,5 +30,5 @@ async def ready(req: func.HttpRequest) -> func.HttpResponse:
 
 
 def _status(status: str, reason: str | None, code: int) -> func.HttpResponse:
-    body = json.dumps({"status": status, "reason": reason})
+    body = json.dumps({"status": status, "reason": reason}) + "\n"
     return func.HttpResponse(body, status_code=code, mimetype="application/json")

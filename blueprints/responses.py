@@ -18,7 +18,7 @@ Handler = Callable[P, Awaitable[func.HttpResponse]]
 def document(content: BaseModel, status: int, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
     """A resource as JSON."""
     return func.HttpResponse(
-        content.model_dump_json(), status_code=status, headers=dict(headers or {}), mimetype="application/json"
+        content.model_dump_json() + "\n", status_code=status, headers=dict(headers or {}), mimetype="application/json"
     )
 
 
@@ -26,7 +26,7 @@ def problem(error: AppError, headers: Mapping[str, str] | None = None) -> func.H
     """The problem document of an error."""
     found = problem_of(error)
     return func.HttpResponse(
-        json.dumps(found.document),
+        json.dumps(found.document) + "\n",
         status_code=found.status,
         headers={**found.headers, **(headers or {})},
         mimetype="application/problem+json",

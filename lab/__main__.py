@@ -6,9 +6,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from lab import bench, dead_letters, enqueue, up
-from lab.session_faults import command as session_faults
-from lab.session_fleet import command as session_fleet
+try:
+    from lab import bench, dead_letters, enqueue, up
+    from lab.session_faults import command as session_faults
+    from lab.session_fleet import command as session_fleet
+except ModuleNotFoundError as error:
+    sys.exit(f"{error}. This Python lacks the lab's packages: `make install`, then `.venv/bin/python -m lab`.")
 
 DESCRIPTION = "Run the app on this machine: no Docker, no Azure, no root."
 EXAMPLES = """\

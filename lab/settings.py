@@ -27,7 +27,8 @@ def read_values(path: Path) -> dict[str, str]:
         values = json.loads(path.read_text(encoding="utf-8")).get("Values", {})
         return {str(name): str(value) for name, value in values.items()}
     except (ValueError, AttributeError, OSError) as error:
-        raise SettingsFileError(f"{path} is not a local.settings.json: {type(error).__name__}") from error
+        where = f" at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise SettingsFileError(f"{path} is not a local.settings.json: {type(error).__name__}{where}") from error
 
 
 def app_settings(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:

@@ -30,7 +30,7 @@ from lab.processes import Child
 from lab.queue_target import endpoint
 from lab.redis_server import RedisServer, RedisServerError
 from lab.settings import CONNECTION, DEFAULT_QUEUE, QUEUE, ROOT, SettingsFileError, app_settings
-from lab.state_file import DEFAULT_PATH, LabState, remove_state, write_state
+from lab.state_file import DEFAULT_PATH, LabState, read_state, remove_state, write_state
 
 HOST = "127.0.0.1"
 START_S = 30.0
@@ -82,10 +82,17 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--key", help="enforce this function key (default: no key is asked for)")
     parser.add_argument(
-        "--client-limit", type=int, metavar="N", help="clients the started Redis takes (default: 10000)"
+        "--client-limit", type=at_least_one, metavar="N", help="clients the started Redis takes (default: 10000)"
     )
     parser.add_argument("--state", type=Path, default=DEFAULT_PATH, metavar="FILE", help="where to note what runs")
     parser.set_defaults(run=run)
+
+
+def at_least_one(text: str) -> int:
+    """A number of clients. Raises ArgumentTypeError."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of clients: 1 or more")
+    return int(text)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -99,7 +106,9 @@ def run(options: argparse.Namespace) -> int:
             lab.start()
             introduce(console, lab, options)
             code = watch(console, lab, stopping)
-            console.print("\nStopping ...", style="dim")
+            console.print(f"\nStopping ... (at most {STOP_S:.0f} s; Ctrl-C again ends it at once)", style="dim")
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: lab.kill())
     except (StartError, PortTaken, RedisServerError, SettingsFileError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -119,12 +128,18 @@ class Lab:
         self.settings = app_settings(options.app, os.environ)
         self.children: dict[str, Child] = {}
         self.served: dict[str, Any] = {}
+        self.state_path: Path = options.state
 
     def __enter__(self) -> Lab:
         return self
 
     def __exit__(self, *error: object) -> None:
         self._cleanup.close()
+
+    def kill(self) -> None:
+        """End every child without waiting for what it does."""
+        for child in self.children.values():
+            child.signal(signal.SIGKILL)
 
     def start(self) -> None:
         """Start what is wanted, in the order in which it is needed. Raises StartError or RedisServerError."""
@@ -141,7 +156,8 @@ class Lab:
                 return chosen
         except PortTaken as error:
             raise StartError(
-                f"{error}\nDoes another `python -m lab up` run? End it, or choose a port: --port 7072 (0: a free one)."
+                f"{error}\nDoes another lab run? End it, or choose a port (0: a free one):\n"
+                '  make run ARGS="--port 7072", or python -m lab up --port 7072'
             ) from error
 
     def _start_redis(self) -> None:
@@ -203,6 +219,9 @@ class Lab:
 
     def _note(self) -> None:
         path: Path = self._options.state
+        if read_state(path) is not None:  # another lab runs: it stays the one that is found
+            path = path.with_name(f"{path.stem}-{os.getpid()}.json")
+        self.state_path = path
         state = LabState(
             pid=os.getpid(),
             url=self.served.get("url", ""),
@@ -254,6 +273,17 @@ def introduce(console: Console, lab: Lab, options: argparse.Namespace) -> None:
     for name, reason in lab.served.get("errors", {}).items():
         console.print(Text(f"{name} is not served: {reason}", style="bold red"), soft_wrap=True)
     console.print(f"\nReady on {lab.served['url']} - Ctrl-C ends it all.", style="bold green", soft_wrap=True)
+    if reason := not_ready(lab.served["url"]):
+        console.print(Text(f"The app itself says that it is NOT READY: {reason}", style="bold red"), soft_wrap=True)
+
+
+def not_ready(url: str) -> str | None:
+    """The reason that the app's readiness gives, if it has such a function and gives one."""
+    try:
+        answer = httpx.get(f"{url}/api/health/ready", timeout=START_S)
+        return str(answer.json()["reason"]) if answer.status_code == 503 else None
+    except (httpx.TransportError, ValueError, KeyError, TypeError):
+        return None
 
 
 def functions(lab: Lab, options: argparse.Namespace) -> Iterator[Text]:
@@ -274,9 +304,17 @@ def places(lab: Lab, options: argparse.Namespace) -> Iterator[str]:
     limit = f", at most {options.client_limit} clients" if options.client_limit else ""
     yield f"Redis          {redis.hostname}:{redis.port or 6379}{limit}"
     yield f"Service Bus    {endpoint(lab.settings[CONNECTION])}, queue '{lab.settings[QUEUE]}'"
-    yield "by hand        python -m lab enqueue BODY, python -m lab dead-letters (in a second terminal)"
+    where = "" if lab.state_path == DEFAULT_PATH else f" --state {lab.state_path}"
+    command = f"{python()} -m lab"
+    yield f"by hand        {command} enqueue{where} BODY, {command} dead-letters{where} (in a second terminal)"
     if options.key:
         yield "key            goes into the header x-functions-key"
+
+
+def python() -> str:
+    """The interpreter that has the lab's packages, as one types it in the project's folder."""
+    own = Path(sys.executable)
+    return str(own.relative_to(ROOT)) if own.is_relative_to(ROOT) else str(own)
 
 
 def auth(level: str, key: str | None) -> str:

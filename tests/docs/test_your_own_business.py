@@ -71,6 +71,13 @@ def test_the_new_functions_run_on_the_same_sessions(project: Path, tmp_path: Pat
         assert tally == {"soup": 1}
 
 
+@pytest.mark.timeout(180)
+def test_the_result_type_checks(project: Path) -> None:
+    command = [sys.executable, "-m", "mypy", "function_app.py", "blueprints", "services"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=170, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.timeout(300)
 def test_without_our_business_the_tests_of_the_sessions_stay_green(project: Path) -> None:
     arguments = ["tests/unit/sessions"]
