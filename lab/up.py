@@ -34,6 +34,7 @@ from lab.state_file import DEFAULT_PATH, LabState, read_state, remove_state, wri
 
 HOST = "127.0.0.1"
 START_S = 30.0
+PROBE_S = 5.0
 STOP_S = 15.0
 POLL_S = 0.05
 WATCH_S = 0.5
@@ -106,7 +107,9 @@ def run(options: argparse.Namespace) -> int:
             lab.start()
             introduce(console, lab, options)
             code = watch(console, lab, stopping)
-            console.print(f"\nStopping ... (at most {STOP_S:.0f} s; Ctrl-C again ends it at once)", style="dim")
+            console.print(
+                f"\nStopping ... (at most {STOP_S:.0f} s; Ctrl-C again ends it at once)", style="dim", soft_wrap=True
+            )
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, lambda *_: lab.kill())
     except (StartError, PortTaken, RedisServerError, SettingsFileError) as error:
@@ -272,15 +275,16 @@ def introduce(console: Console, lab: Lab, options: argparse.Namespace) -> None:
         console.print(line, markup=False, soft_wrap=True)
     for name, reason in lab.served.get("errors", {}).items():
         console.print(Text(f"{name} is not served: {reason}", style="bold red"), soft_wrap=True)
+    reason = not_ready(lab.served["url"])
     console.print(f"\nReady on {lab.served['url']} - Ctrl-C ends it all.", style="bold green", soft_wrap=True)
-    if reason := not_ready(lab.served["url"]):
+    if reason is not None:
         console.print(Text(f"The app itself says that it is NOT READY: {reason}", style="bold red"), soft_wrap=True)
 
 
 def not_ready(url: str) -> str | None:
     """The reason that the app's readiness gives, if it has such a function and gives one."""
     try:
-        answer = httpx.get(f"{url}/api/health/ready", timeout=START_S)
+        answer = httpx.get(f"{url}/api/health/ready", timeout=PROBE_S)
         return str(answer.json()["reason"]) if answer.status_code == 503 else None
     except (httpx.TransportError, ValueError, KeyError, TypeError):
         return None

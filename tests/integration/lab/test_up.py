@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -208,6 +209,51 @@ def test_ctrl_c_ends_everything_it_started(start: Start) -> None:
     assert up.end(signal.SIGINT) == 0
     assert [pid for pid in pids if not gone(pid)] == []
     assert not up.state_file.exists()
+
+
+def test_a_second_lab_gets_a_state_file_of_its_own_and_leaves_that_of_the_first(start: Start) -> None:
+    first = start()
+    first.wait_ready()
+    second = start("--state", str(first.state_file))
+    second.wait_ready()
+    own = first.state_file.with_name(f"up-{second.process.pid}.json")
+    assert f"enqueue --state {own}" in second.log.read_text()
+    assert (first.state["pid"], json.loads(own.read_text())["pid"]) == (first.process.pid, second.process.pid)
+    assert second.end() == 0
+    assert (own.exists(), first.state["pid"]) == (False, first.process.pid)
+    assert first.end() == 0
+
+
+def test_a_second_ctrl_c_does_not_wait_for_what_a_child_still_does(start: Start) -> None:
+    up = start()
+    up.wait_ready()
+    app = up.state["pids"]["app"]
+    os.kill(app, signal.SIGSTOP)
+    up.process.send_signal(signal.SIGINT)
+    until(lambda: "Ctrl-C again ends it at once" in up.log.read_text())
+    with contextlib.suppress(ProcessLookupError):  # it may have been quicker
+        os.kill(app, signal.SIGSTOP)  # as if it were busy: ending it politely has to wait
+    assert up.end() == 0
+    assert gone(app)
+
+
+def test_an_app_that_says_it_is_not_ready_is_shown_with_its_reason(start: Start, tmp_path: Path) -> None:
+    text = APP.replace('return "ready"', 'return func.HttpResponse(\'{"reason": "no tea"}\', status_code=503)')
+    (tmp_path / "function_app.py").write_text(
+        text.replace("-> str:\n    return func.Http", "-> func.HttpResponse:\n    return func.Http")
+    )
+    (tmp_path / "host.json").write_text('{"version": "2.0"}')
+    up = start("--app", str(tmp_path))
+    up.wait_ready()
+    until(lambda: "NOT READY: no tea" in up.log.read_text())
+    assert up.end() == 0
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "many"])
+def test_a_client_limit_below_one_is_refused_in_one_line(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["up", f"--client-limit={number}"])
+    assert "1 or more" in capsys.readouterr().err
 
 
 def test_killed_itself_it_leaves_no_process_behind(start: Start) -> None:
