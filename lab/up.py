@@ -34,7 +34,6 @@ from lab.state_file import DEFAULT_PATH, LabState, read_state, remove_state, wri
 
 HOST = "127.0.0.1"
 START_S = 30.0
-PROBE_S = 5.0
 STOP_S = 15.0
 POLL_S = 0.05
 WATCH_S = 0.5
@@ -132,6 +131,7 @@ class Lab:
         self.children: dict[str, Child] = {}
         self.served: dict[str, Any] = {}
         self.state_path: Path = options.state
+        self.not_ready: str | None = None
 
     def __enter__(self) -> Lab:
         return self
@@ -203,7 +203,16 @@ class Lab:
         self.children["app"] = child
         self._wait(child, announced.exists)
         self.served = json.loads(announced.read_text(encoding="utf-8"))
-        self._wait(child, lambda: answers(self.served["url"]))
+        self._wait(child, self._answers)
+
+    def _answers(self) -> bool:
+        """True if the host answers at all, whatever the status; what its readiness says is kept for the greeting."""
+        try:
+            answer = httpx.get(f"{self.served['url']}/api/health/ready", timeout=START_S)
+        except httpx.TransportError:
+            return False
+        self.not_ready = why_not_ready(answer)
+        return True
 
     def _child(self, name: str, words: list[str], on_line: Callable[[str], None]) -> Child:
         env = {**self.settings, KEY_SETTING: self._options.key or ""}
@@ -244,13 +253,12 @@ def did_not_start(child: Child) -> str:
     return f"The {child.name} {state}. Its last lines:\n  {tail}"
 
 
-def answers(url: str) -> bool:
-    """True if the host answers at all, whatever the status."""
+def why_not_ready(answer: httpx.Response) -> str | None:
+    """The reason that the app's readiness gives, if it has such a function and gives one."""
     try:
-        httpx.get(f"{url}/api/health/ready", timeout=START_S)
-    except httpx.TransportError:
-        return False
-    return True
+        return str(answer.json()["reason"]) if answer.status_code == 503 else None
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def watch(console: Console, lab: Lab, stopping: threading.Event) -> int:
@@ -275,19 +283,11 @@ def introduce(console: Console, lab: Lab, options: argparse.Namespace) -> None:
         console.print(line, markup=False, soft_wrap=True)
     for name, reason in lab.served.get("errors", {}).items():
         console.print(Text(f"{name} is not served: {reason}", style="bold red"), soft_wrap=True)
-    reason = not_ready(lab.served["url"])
     console.print(f"\nReady on {lab.served['url']} - Ctrl-C ends it all.", style="bold green", soft_wrap=True)
-    if reason is not None:
-        console.print(Text(f"The app itself says that it is NOT READY: {reason}", style="bold red"), soft_wrap=True)
-
-
-def not_ready(url: str) -> str | None:
-    """The reason that the app's readiness gives, if it has such a function and gives one."""
-    try:
-        answer = httpx.get(f"{url}/api/health/ready", timeout=PROBE_S)
-        return str(answer.json()["reason"]) if answer.status_code == 503 else None
-    except (httpx.TransportError, ValueError, KeyError, TypeError):
-        return None
+    if lab.not_ready is not None:
+        console.print(
+            Text(f"The app itself says that it is NOT READY: {lab.not_ready}", style="bold red"), soft_wrap=True
+        )
 
 
 def functions(lab: Lab, options: argparse.Namespace) -> Iterator[Text]:

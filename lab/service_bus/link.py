@@ -52,7 +52,6 @@ class Link:
         self.sending = attach.role is amqp.RECEIVER
         self.presettled = attach.snd_settle_mode == amqp.PRESETTLED
         self.address = _address(attach.source if self.sending else attach.target)
-        self.reply_address = _address(attach.target)
         self.role = self.queue_name = ""
         self.credit = 0
         self.unconfirmed = 0  # messages received and not confirmed yet
