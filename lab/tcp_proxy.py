@@ -17,6 +17,7 @@ HOST = "127.0.0.1"
 KERNEL_BUFFER = 65_536  # bytes: what a slow link holds is in the link, not in generous buffers at its ends
 CHUNK = 16_384
 SLOW_S = 0.002
+CLOSES_S = 1.0
 
 
 @dataclass
@@ -37,6 +38,7 @@ class _Link:
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    ending: bool = False  # a side has said its last
 
 
 class TcpProxy:
@@ -70,6 +72,7 @@ class TcpProxy:
     async def __aexit__(self, *error: object) -> None:
         if self._server is not None:
             self._server.close()
+        self.heal()  # nobody is left waiting for the end of a black hole
         links = list(self._links)
         self.reset_all()
         await asyncio.gather(*(task for link in links for task in link.tasks), return_exceptions=True)
@@ -97,17 +100,40 @@ class TcpProxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
+        said = await self._held_back(reader) if self.to_server.black_hole else b""
+        if said is None:
+            writer.transport.abort()
+            return
         try:
             server_reader, server_writer = await asyncio.open_connection(HOST, self.target_port, limit=CHUNK)
         except OSError:
             writer.transport.abort()
             return
+        server_writer.write(said)
         link = _Link(writer, server_writer)
         self._links.add(link)
         link.tasks = [
             asyncio.create_task(self._pump(link, reader, server_writer, self.to_server)),
             asyncio.create_task(self._pump(link, server_reader, writer, self.to_client)),
         ]
+
+    async def _held_back(self, reader: asyncio.StreamReader) -> bytes | None:
+        """Wait for the end of a black hole, and then until the closes that it held back have passed: they came first.
+
+        What the client has said meanwhile; None if it gave up, so that the server never hears of it.
+        """
+        saying = asyncio.create_task(reader.read(CHUNK))
+        clock = asyncio.get_running_loop().time
+        while self.to_server.black_hole:
+            await self._changed.wait()
+            ends = clock() + CLOSES_S
+            while any(link.ending for link in self._links) and clock() < ends:  # noqa: ASYNC110 - links come and go
+                await asyncio.sleep(SLOW_S)
+        if not saying.done():
+            saying.cancel()
+            return b""
+        said = saying.result()
+        return said if said and not reader.at_eof() else None
 
     async def _pump(
         self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, faults: Faults
@@ -121,6 +147,7 @@ class TcpProxy:
                 await queue.put((clock() + faults.delay_s, data))
                 while faults.bytes_per_s and not queue.empty():  # noqa: ASYNC110 - a slow link holds little
                     await asyncio.sleep(SLOW_S)
+            link.ending = True
             await queue.put((clock() + faults.delay_s, b""))
             await sender
         except (OSError, asyncio.CancelledError):

@@ -60,9 +60,14 @@ class ConnectionBudget:
         return self.instances * self.worker_processes * self.connections_per_worker
 
     @property
+    def tier_clients(self) -> int:
+        """Clients that the tier accepts. Raises KeyError for one that the table lacks."""
+        return tier_limits()[self.tier]
+
+    @property
     def usable(self) -> int:
         """Clients of the tier after the headroom. Raises KeyError for a tier that the table lacks."""
-        return tier_limits()[self.tier] * (100 - self.headroom_percent) // 100
+        return self.tier_clients * (100 - self.headroom_percent) // 100
 
     @property
     def largest_safe_limit(self) -> int:
@@ -81,7 +86,7 @@ class ConnectionBudget:
             else "No scale-out limit fits: choose a larger tier, or fewer connections per worker."
         )
         raise OverBudget(
-            f"Redis connection budget exceeded: {self.tier} allows {tier_limits()[self.tier]} clients, {self.usable} "
+            f"Redis connection budget exceeded: {self.tier} allows {self.tier_clients} clients, {self.usable} "
             f"with {self.headroom_percent} % headroom; {self.scale_groups} scale group(s) x {self.scale_out_limit} + "
             f"{self.always_ready} always ready = {self.instances} instances, x {self.worker_processes} worker "
             f"process(es) x {self.connections_per_worker} connection(s) = {self.clients} clients. {mend}"

@@ -215,3 +215,15 @@ class Broker:
         """How many messages of a queue are active (locked ones included), locked, scheduled, deferred and dead, and
         how many were ever completed or dropped as duplicates. Raises KeyError for an unknown queue."""
         return self._call(self._service.queues[queue.lower()].stats)
+
+    def remember_completed(self) -> None:
+        """From now on `completed` knows which messages were completed; it grows with each."""
+
+        def remember() -> None:
+            self._service.completed = set()
+
+        self._call(remember)
+
+    def completed(self) -> set[str]:
+        """The MessageIds of the messages completed since `remember_completed`."""
+        return self._call(lambda: set(self._service.completed or ()))

@@ -203,8 +203,11 @@ class Queue(Generic[Content]):
 
     def settle(
         self, token: uuid.UUID, settlement: Settlement, reason: str | None = None, description: str | None = None
-    ) -> None:
-        """End a lock; `reason` and `description` are for DEAD_LETTER. Raises LockLost, AlreadyDead."""
+    ) -> Content:
+        """End a lock; returns what was locked. `reason` and `description` are for DEAD_LETTER.
+
+        Raises LockLost, AlreadyDead.
+        """
         entry = self._held(token)
         if settlement is Settlement.DEAD_LETTER and self.dead is None:
             raise AlreadyDead(self.name)
@@ -218,6 +221,7 @@ class Queue(Generic[Content]):
             if settlement is Settlement.DEFER:
                 self._change(entry, State.DEFERRED)
             self._give_back(entry, counted=settlement is not Settlement.RELEASE)
+        return entry.content
 
     def tick(self) -> None:
         """Apply what time has done: locks that ran out, schedules that came due, messages that expired."""

@@ -54,6 +54,7 @@ class Service:
         self.tokens = Tokens(required=require_tokens, clock=clock)
         self.connections: set[Connection] = set()
         self.links: set[Link] = set()
+        self.completed: set[str] | None = None  # MessageIds, once somebody wants to know
         self._max_connections = max_connections
         self._consumers: dict[str, deque[Link]] = {name: deque() for name in self.queues}
         self._management = Management(self)
@@ -200,11 +201,13 @@ class Service:
         if settlement is None:
             raise Refusal("amqp:not-implemented", "A delivery is accepted, rejected, released or modified.", 501)
         try:
-            queue.settle(token, settlement, reason, description)
+            message = queue.settle(token, settlement, reason, description)
         except LockLost:
             raise lock_lost() from None
         except AlreadyDead:
             raise Refusal("amqp:not-allowed", "A dead-lettered message cannot be dead-lettered again.") from None
+        if self.completed is not None and settlement is Settlement.COMPLETE:
+            self.completed.add(message.message_id)
         for changed in queue.with_dead():
             self.dispatch(changed)
 

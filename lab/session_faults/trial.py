@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from lab.redis_server import RedisServer
+from lab.sentinel import Sentinel
 from lab.session_faults.faults import Fault
 from lab.session_faults.load import Load
 from lab.session_faults.outcome import Outcome, of_calls
@@ -17,30 +16,6 @@ from lab.session_faults.scene import POLL_S, Scene, new_password, prepare, url_o
 from lab.strategies import OURS, STRATEGIES, Session
 from lab.tcp_proxy import TcpProxy
 from services.redis_service import RedisService
-
-
-class Sentinel:
-    """How late the machine lets a thread be that only sleeps: what no session can be blamed for, in seconds."""
-
-    def __init__(self, step_s: float = 0.02) -> None:
-        self.late_s = 0.0
-        self._step_s, self._ended = step_s, threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> Sentinel:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        before = time.monotonic()
-        while not self._ended.wait(self._step_s):
-            now = time.monotonic()
-            self.late_s = max(self.late_s, now - before - self._step_s)
-            before = now
 
 
 def session_of(side: str, pace: Pace) -> Callable[[str], Session]:

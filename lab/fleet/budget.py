@@ -1,0 +1,24 @@
+"""The connection budget of a fleet in the lab: the app's own formula, with the limit of the lab's Redis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.connection_budget import ConnectionBudget
+
+
+@dataclass(frozen=True)
+class FleetBudget(ConnectionBudget):
+    """`client_limit`: clients that the lab's Redis accepts, in the place of a tier's."""
+
+    client_limit: int = 0
+
+    @property
+    def tier_clients(self) -> int:
+        """The lab's own limit."""
+        return self.client_limit
+
+
+def check(instances: int, client_limit: int) -> None:
+    """Raise OverBudget, with the numbers, if so many instances with one connection each do not fit."""
+    FleetBudget("the lab's Redis", instances, scale_groups=1, client_limit=client_limit).check()

@@ -1,0 +1,1 @@
+"""The report of the spikes as a browser shows it."""

@@ -1,0 +1,1 @@
+"""The report of the spikes, as far as no browser is needed."""
