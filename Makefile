@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PROOF := docs/proof
 
 .DEFAULT_GOAL := help
 .PHONY: help run test prove smoke install lock clean
@@ -17,12 +18,17 @@ test: $(READY) ## lint, types and every test, in at most 8 minutes
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile $(ARGS)
 
-prove: $(READY) ## everything at full length
+prove: $(READY) ## everything at full length, with what it counted in docs/proof (more than an hour)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest -q --timeout 3600 $(ARGS)
-	$(BIN)/python -m lab session-faults
-	$(BIN)/python -m lab session-fleet
-	$(BIN)/python -m lab bench
+	$(BIN)/python -m lab spike --json $(PROOF)/spike.json --report $(PROOF)/spike
+	$(BIN)/python -m lab spike --stock 5000 --json $(PROOF)/spike-stock-5000.json
+	$(BIN)/python -m lab compare --instances 200 --client-limit 256 --orders 14200 --users 10000 --seconds 60 \
+		--json $(PROOF)/compare.json --report $(PROOF)/compare
+	$(BIN)/python -m lab faults --full --json $(PROOF)/faults.json --report $(PROOF)/faults
+	$(BIN)/python -m lab session-faults --json $(PROOF)/session-faults.json
+	$(BIN)/python -m lab session-fleet --json $(PROOF)/session-fleet.json
+	$(BIN)/python -m lab bench --json $(PROOF)/bench.json
 
 smoke: export FUNCTIONS_KEY = $(KEY)
 smoke: $(READY) ## the README's walk-through against a deployed app: URL=https://... KEY=... (see docs/deploy.md)

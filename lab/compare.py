@@ -19,7 +19,7 @@ EXAMPLES = f"""\
 examples:
   python -m lab compare                                 scaled down, about 3 minutes
   python -m lab compare --report build/compare          side by side, as a page with pictures
-  python -m lab compare --instances 200 --client-limit 256 --orders 23600 --seconds 100    about 13 minutes
+  python -m lab compare --instances 200 --client-limit 256 --orders 14200 --seconds 60    about 9 minutes
 
 strategies: {", ".join(STRATEGIES)}
 

@@ -14,10 +14,11 @@ from lab.fleet.scaling import adjust
 from lab.sentinel import Sentinel
 from lab.spike.load import Load
 from lab.spike.progress import Progress
-from lab.spike.run import background, books_of, closed, looking, open_sale, settled
+from lab.spike.run import books_of, closed, looking, open_sale, settled
 from lab.spike.shop import Shop
 from lab.spike.stage import Plan, put_up
 from lab.spike.timeline import Timeline
+from lab.tasks import background, end_all
 
 STOCK = 100_000
 USERS = 10_000
@@ -106,7 +107,7 @@ async def _through(scene: Scene, fault: Fault, outcome: Outcome) -> None:
         going.stop()
         await sending
     finally:
-        sending.cancel()
+        await end_all([sending])
     await settled(scene.books, pace.settle_s)
     late = [failure.sent_at - over for failure in answers.failures]
     outcome.recovery_s = round(max(0.0, max(late, default=0.0)), 2)

@@ -60,6 +60,7 @@ class BusProcess:
             if question is not None:
                 self._channel.send(question)
             if not self._channel.poll(ANSWER_S):
+                self._channel.close()  # a late answer would be taken for that to the next question
                 raise BusError(f"the Service Bus did not answer within {ANSWER_S:g} s")
             return self._channel.recv()
 

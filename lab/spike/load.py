@@ -16,6 +16,7 @@ from types import TracebackType
 import aiohttp
 
 from lab.spike.shop import Request, Shop, Verdict
+from lab.tasks import end_all
 
 ANSWER_S = 30.0  # then a customer has left
 MOST_WAITING = 4000  # orders without an answer; the next ones wait for a place, and that counts as latency
@@ -75,9 +76,7 @@ class Load:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for order in self._orders:
-            order.cancel()
-        await asyncio.gather(*self._orders, return_exceptions=True)
+        await end_all(self._orders)
         await self._client.close()
 
     async def run(self, times: Iterable[float]) -> None:
@@ -89,6 +88,9 @@ class Load:
                 await asyncio.sleep(early)
             await self._places.acquire()
             self.answers.scheduled += 1
+            if self._clock() - due > ANSWER_S:
+                self._left(due)
+                continue
             order = asyncio.create_task(self._order(number, due))
             self._orders.add(order)
             order.add_done_callback(self._orders.discard)
@@ -103,6 +105,14 @@ class Load:
                 return answer.status, await answer.read(), _seconds(answer.headers.get("Retry-After"))
         except (aiohttp.ClientError, TimeoutError, OSError):
             return 0, b"", 1.0
+
+    def _left(self, due: float) -> None:
+        """A customer who waited too long even for a place has left without having sent anything."""
+        now = self._clock()
+        self._places.release()
+        self.answers.failures.append(Failure(0, now, now))
+        self.answers.latency_ms.append((now - due) * 1000)
+        self.answers.given_up += 1
 
     async def _order(self, number: int, due: float) -> None:
         self.waiting += 1

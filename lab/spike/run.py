@@ -7,9 +7,6 @@ import contextlib
 import math
 import platform
 import secrets
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any
 
 import psutil
 import redis as redis_py
@@ -26,6 +23,7 @@ from lab.spike.schedule import Schedule
 from lab.spike.shop import Shop
 from lab.spike.stage import Plan, Stage, put_up
 from lab.spike.timeline import Timeline
+from lab.tasks import background
 
 FIRST_SHARE = 0.1  # of the instances are there when the spike begins
 LEAD_S = 5.0  # instances are asked for so long before the load that needs them is due
@@ -83,7 +81,8 @@ async def open_sale(load: Load, stock: int) -> None:
     """Put the drop on sale, over HTTP. Raises SpikeError."""
     status, body, _ = await load.ask(load.shop.put(stock))
     if status not in (200, 201):
-        raise SpikeError(f"PUT of the drop was answered {status}: {body.decode(errors='replace')[:300]}")
+        said = body.decode(errors="replace")[:200]
+        raise SpikeError(f"PUT of the drop was answered {status or 'not at all'}: {said}")
 
 
 async def looking(books: Books) -> None:
@@ -96,14 +95,15 @@ async def looking(books: Books) -> None:
 
 async def settled(books: Books, within_s: float) -> bool:
     """Wait until every accepted order is decided; False if that took longer."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(within_s):
-            while books.undecided:
-                await asyncio.sleep(0.1)
-                with contextlib.suppress(redis_py.RedisError, OSError):
-                    await books.look()
-            return True
-    return False
+    clock = asyncio.get_running_loop().time
+    ends = clock() + within_s
+    while books.undecided:
+        if clock() > ends:
+            return False
+        await asyncio.sleep(0.1)
+        with contextlib.suppress(redis_py.RedisError, OSError):
+            await books.look()
+    return True
 
 
 async def closed(stage: Stage, books: Books, stock: int, completed: frozenset[str] = frozenset()) -> Audit:
@@ -166,18 +166,3 @@ def machine() -> dict[str, str]:
         "cores": str(psutil.cpu_count()),
         "redis-py": redis_py.__version__,
     }
-
-
-@asynccontextmanager
-async def background(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Work beside the block, ended with it. What any of it raises ends the block and is raised here."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work) for work in works]
-            try:
-                yield
-            finally:
-                for task in tasks:
-                    task.cancel()
-    except BaseExceptionGroup as several:
-        raise several.exceptions[0] from None

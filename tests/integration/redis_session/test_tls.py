@@ -93,7 +93,7 @@ async def test_a_black_hole_is_noticed_and_a_slow_link_is_not_taken_for_one(
     connect: Connect, tls_port: int, certificate: Path
 ) -> None:
     async with TcpProxy(tls_port) as proxy:
-        client = await connect(f"rediss://127.0.0.1:{proxy.port}/0", ssl_ca_certs=str(certificate), stall_s=0.5)
+        client = await connect(f"rediss://127.0.0.1:{proxy.port}/0", ssl_ca_certs=str(certificate), stall_s=1.5)
         proxy.to_server.bytes_per_s = 4e6
         assert await client.set("k", b"x" * 4_000_000)
         proxy.black_hole()
