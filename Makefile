@@ -23,8 +23,7 @@ prove: $(READY) ## everything at full length, with what it counted in docs/proof
 	HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest -q --timeout 3600 $(ARGS)
 	$(BIN)/python -m lab spike --json $(PROOF)/spike.json --report $(PROOF)/spike
 	$(BIN)/python -m lab spike --stock 5000 --json $(PROOF)/spike-stock-5000.json
-	$(BIN)/python -m lab compare --instances 200 --client-limit 256 --orders 14200 --users 10000 --seconds 60 \
-		--json $(PROOF)/compare.json --report $(PROOF)/compare
+	$(BIN)/python -m lab compare --json $(PROOF)/compare.json --report $(PROOF)/compare
 	$(BIN)/python -m lab faults --full --json $(PROOF)/faults.json --report $(PROOF)/faults
 	$(BIN)/python -m lab session-faults --json $(PROOF)/session-faults.json
 	$(BIN)/python -m lab session-fleet --json $(PROOF)/session-fleet.json

@@ -14,12 +14,13 @@ SETTLE_S = 8.0  # for the last decisions: a strategy that failed has no more to 
 
 DESCRIPTION = """\
 The same app under the same spike with each Redis session in turn: the three of 2023, redis-py as it comes, a blocking
-pool, and ours. Only the session differs: blueprints, Lua, HTTP and queue are the same code."""
+pool, and ours. Only the session differs: blueprints, Lua, HTTP and queue are the same code. In the middle Redis stops
+answering for a second, as in a failover: then calls pile up, and a pool opens a connection for each."""
 EXAMPLES = f"""\
 examples:
   python -m lab compare                                 scaled down, about 3 minutes
   python -m lab compare --report build/compare          side by side, as a page with pictures
-  python -m lab compare --instances 200 --client-limit 256 --orders 14200 --seconds 60    about 9 minutes
+  python -m lab compare --instances 200 --client-limit 256 --orders 14200 --seconds 60
 
 strategies: {", ".join(STRATEGIES)}
 
@@ -35,7 +36,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_size(parser, Parameters(OURS, orders=3_000, users=1_000, instances=40, client_limit=52, seconds=15.0))
+    add_size(
+        parser, Parameters(OURS, orders=3_000, users=1_000, instances=40, client_limit=52, seconds=15.0, pause=1.0)
+    )
     parser.add_argument("--strategy", action="append", choices=STRATEGIES, help="this one (repeatable; default: all)")
     parser.set_defaults(run=run)
 

@@ -50,11 +50,10 @@ async def empty(scene: Scene) -> None:
     assert proxy is not None  # noqa: S101 - every trial has one
     async with _messages_waiting(scene):
         proxy.black_hole()  # else something is decided between the last look into the books and the crash
-        await asyncio.sleep(HELD_S)
-        sold = await _known_as_sold(scene)
-        scene.stage.redis.kill()
-        await asyncio.to_thread(scene.stage.redis.restart, keep_data=False)
-        proxy.heal()
+    sold = await _known_as_sold(scene)
+    scene.stage.redis.kill()
+    await asyncio.to_thread(scene.stage.redis.restart, keep_data=False)
+    proxy.heal()
     await asyncio.sleep(scene.pace.outage_s)
     if await scene.admin.dbsize():
         raise FaultDidNotHappen("Redis is not empty")
@@ -69,8 +68,15 @@ async def empty(scene: Scene) -> None:
 
 
 async def _known_as_sold(scene: Scene) -> int:
-    """The tickets whose message was completed; the books forget what else was decided, as Redis does."""
-    scene.completed = frozenset(await scene.stage.bus.ask("completed"))
+    """The tickets whose message was completed; the books forget what else was decided, as Redis does.
+
+    Who had heard of a decision before the black hole completes its message now: that is waited for.
+    """
+    completed: frozenset[str] | None = None
+    while completed != scene.completed or completed is None:
+        completed = scene.completed
+        await asyncio.sleep(HELD_S)
+        scene.completed = frozenset(await scene.stage.bus.ask("completed"))
     await scene.books.look()
     for order_id in set(scene.books.decided) - scene.completed:
         del scene.books.decided[order_id]

@@ -13,8 +13,9 @@ PATIENCE_S, LOCK_S, RENEWAL_S = 120.0, 60.0, 300.0  # as deployed: PATIENCE_S, t
 class Pace:
     """Seconds, unless the name says otherwise.
 
-    `outage_s`: of short faults. `hole_s`: of a pause and a black hole, longer than the session's stall clock.
-    `lock_s`: of the queue, so how long a killed instance's message waits. `after_s`: load beyond the recovery bound.
+    `before_s`: the load rises. `outage_s`: of short faults. `hole_s`: of a pause and a black hole, longer than the
+    session's stall clock. `lock_s`: of the queue, so how long a killed instance's message waits. `after_s`: load beyond
+    the recovery bound.
     `scale`: by how much patience, lock and the long outages are shortened. `outage_fleet`: HTTP and fulfilment
     instances of the long outages.
     """
@@ -44,7 +45,7 @@ FULL = Pace(
     instances=200,
     client_limit=256,
     orders_per_s=120.0,
-    before_s=5.0,
+    before_s=20.0,
     outage_s=5.0,
     hole_s=15.0,
     lock_s=LOCK_S,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 from collections.abc import Iterator
 
@@ -25,15 +26,21 @@ USERS = 10_000
 
 
 class Going:
-    """The times of a load with no end of its own: evenly, until `stop`."""
+    """The times of a load with no end of its own: it rises for `ramp_s` seconds, then goes on evenly until `stop`.
 
-    def __init__(self, per_s: float) -> None:
-        self._per_s, self._stopped = per_s, False
+    Without the ramp every instance would have its first order, and its two connections to make, in the same second.
+    """
+
+    def __init__(self, per_s: float, ramp_s: float) -> None:
+        self._per_s, self._ramp_s, self._stopped = per_s, ramp_s, False
 
     def __iter__(self) -> Iterator[float]:
-        number = 0
+        number, in_ramp = 0, self._per_s * self._ramp_s / 2
         while not self._stopped:
-            yield number / self._per_s
+            if number < in_ramp:
+                yield math.sqrt(2 * number * self._ramp_s / self._per_s)
+            else:
+                yield number / self._per_s + self._ramp_s / 2
             number += 1
 
     def stop(self) -> None:
@@ -93,10 +100,10 @@ async def endure(fault: Fault, pace: Pace, progress: Progress) -> Outcome:
 async def _through(scene: Scene, fault: Fault, outcome: Outcome) -> None:
     """Orders before, during and after the fault, until every accepted one is decided."""
     clock, pace, answers = asyncio.get_running_loop().time, scene.pace, scene.load.answers
-    going = Going(pace.orders_per_s)
+    going = Going(pace.orders_per_s, pace.before_s)
     sending = asyncio.create_task(scene.load.run(going))
     try:
-        await asyncio.sleep(pace.before_s)
+        await asyncio.sleep(pace.before_s + pace.after_s)
         began = clock()
         try:
             await fault.inflict(scene)

@@ -65,6 +65,13 @@ def add_size(parser: argparse.ArgumentParser, default: Parameters) -> None:
     )
     size.add_argument("--stock", type=whole, metavar="N", help="tickets on sale (default: enough for all)")
     size.add_argument("--seed", type=int, default=default.seed, metavar="N", help="of the arrival times (default: 1)")
+    size.add_argument(
+        "--pause",
+        type=float,
+        default=default.pause,
+        metavar="S",
+        help=f"Redis stops answering for so long in the middle, as in a failover (default: {default.pause:g})",
+    )
     results = parser.add_argument_group("results")
     results.add_argument("--json", type=Path, metavar="FILE", help="write everything that was counted to FILE")
     results.add_argument("--report", type=Path, metavar="DIR", help="write a page with pictures to DIR/index.html")
@@ -88,6 +95,7 @@ def parameters_of(options: argparse.Namespace, strategy: str) -> Parameters:
         seconds=options.seconds,
         stock=options.stock,
         seed=options.seed,
+        pause=options.pause,
     )
 
 
@@ -119,7 +127,10 @@ def run(options: argparse.Namespace) -> int:
 
 def typed(arguments: list[str]) -> str:
     """The command line as one would type it, without the key."""
-    words = list(arguments)
-    if "--key" in words[:-1]:
-        words[words.index("--key") + 1] = "..."
-    return " ".join(["python -m lab", *words])
+    words, hide = ["python -m lab"], False
+    for word in arguments:
+        name, given, _ = word.partition("=")
+        is_key = len(name) > 2 and "--key".startswith(name)  # argparse takes abbreviations
+        words.append("..." if hide else f"{name}=..." if is_key and given else word)
+        hide = is_key and not given
+    return " ".join(words)

@@ -28,7 +28,10 @@ class Moment:
 
 @dataclass
 class Parameters:
-    """What was asked for. `seconds`: the schedule's length; `stock` None: enough for everybody."""
+    """What was asked for. `seconds`: the schedule's length; `stock` None: enough for everybody.
+
+    `pause`: seconds for which Redis stops answering in the middle, as in a failover.
+    """
 
     strategy: str
     orders: int
@@ -38,6 +41,7 @@ class Parameters:
     seconds: float
     stock: int | None = None
     seed: int = 1
+    pause: float = 0.0
 
 
 @dataclass

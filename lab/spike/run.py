@@ -52,6 +52,7 @@ async def spike(parameters: Parameters, plan: Plan, progress: Progress, settle_s
                 looking(books),
                 follow(stage.fleet, lambda: sizes(plan, schedule, elapsed(load) + LEAD_S)),
                 progress.follow(timeline, schedule.seconds),
+                hiccup(stage, schedule.seconds / 2, parameters.pause),
             ):
                 await load.run(schedule.times())
                 await settled(books, settle_s)
@@ -83,6 +84,17 @@ async def open_sale(load: Load, stock: int) -> None:
     if status not in (200, 201):
         said = body.decode(errors="replace")[:200]
         raise SpikeError(f"PUT of the drop was answered {status or 'not at all'}: {said}")
+
+
+async def hiccup(stage: Stage, after_s: float, pause_s: float) -> None:
+    """Let Redis stop answering for `pause_s` seconds, `after_s` seconds from now; with 0 nothing happens."""
+    if pause_s:
+        await asyncio.sleep(after_s)
+        stage.redis.pause()
+        try:
+            await asyncio.sleep(pause_s)
+        finally:
+            stage.redis.resume()
 
 
 async def looking(books: Books) -> None:

@@ -66,10 +66,10 @@ class Shop:
 
 def _field(body: bytes, name: str) -> str | None:
     try:
-        content: Any = json.loads(body)
-        return str(content[name])
+        found: Any = json.loads(body)[name]
     except (ValueError, KeyError, TypeError):
         return None
+    return found if isinstance(found, str) else None
 
 
 _JSON = {"Content-Type": "application/json"}
