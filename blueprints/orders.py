@@ -1,14 +1,16 @@
 """HTTP: place an order, and follow it (the Asynchronous Request-Reply pattern of the Azure Architecture Center)."""
 
+import logging
 from urllib.parse import urlsplit
 
 import azure.functions as func
 
-from blueprints import requests, responses
-from services import app_services
+from blueprints import invocations, requests, responses
+from services import app_services, telemetry
 from services.errors import OutcomeUnknown, QueueUnavailable
 from services.models import DropPath, Order, OrderHeaders, OrderPath, OrderStatus, PlaceOrder, order_id_for
 
+log = logging.getLogger(__name__)
 bp = func.Blueprint()
 
 WHILE_QUEUED = {"Retry-After": "1"}  # seconds
@@ -22,9 +24,12 @@ async def place_order(req: func.HttpRequest, context: func.Context) -> func.Http
     command = requests.body(req, PlaceOrder)
     key = requests.headers(req, OrderHeaders).idempotency_key
     order_id = order_id_for(drop_id, command.customer_id, key)
+    fields = invocations.log_fields(context, order_id=order_id, drop_id=drop_id)
     location = {"Location": f"{urlsplit(req.url).path.rstrip('/')}/{order_id}"}
     try:
-        order = await app_services.order_desk.place(order_id, drop_id, command, _trace(context))
+        with telemetry.spans.function("place_order", invocations.trace_of(context), ids=fields):
+            order = await app_services.order_desk.place(order_id, drop_id, command, _message_properties(context))
+            log.info("placed order %s of drop %s, now %s", order_id, drop_id, order.status, extra=fields)
     except (QueueUnavailable, OutcomeUnknown) as error:  # the order is recorded, or may be: say where
         return responses.problem(error, location)
     queued = order.status is OrderStatus.QUEUED
@@ -44,10 +49,7 @@ def _retry_after(order: Order) -> dict[str, str]:
     return WHILE_QUEUED if order.status is OrderStatus.QUEUED else {}
 
 
-def _trace(context: func.Context) -> dict[str, str]:
-    """The W3C trace context, under the names that the Service Bus SDKs and the host read."""
-    trace = context.trace_context
-    if not trace.trace_parent:
-        return {}
-    state = {"tracestate": trace.trace_state} if trace.trace_state else {}
-    return {"Diagnostic-Id": trace.trace_parent, "traceparent": trace.trace_parent, **state}
+def _message_properties(context: func.Context) -> dict[str, str]:
+    """The trace context, under the names that the Service Bus SDKs and the host read."""
+    trace = invocations.trace_of(context)
+    return {"Diagnostic-Id": trace["traceparent"], **trace} if trace else {}

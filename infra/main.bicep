@@ -96,6 +96,9 @@ param patienceSeconds int = 120
 @description('REDIS_IDLE_CHECK_S: a connection idle for longer proves itself with a PING before use, in seconds.')
 param redisIdleCheckSeconds int = 15
 
+@description('OpenTelemetry: the host and the Python worker both export by it. Needs a line of requirements.txt: docs/operations.md.')
+param telemetry 'ApplicationInsights' | 'OpenTelemetry' = 'ApplicationInsights'
+
 @minValue(1)
 @description('Orders waiting on the queue, on average over 15 minutes, that raise an alert.')
 param backlogLimit int = 1000
@@ -227,7 +230,18 @@ module roles 'modules/roles.bicep' = {
   ]
 }
 
-var appSettings strings = {
+// Both exporters or neither: with one of them alone, logs are lost.
+var telemetrySettings strings = telemetry == 'OpenTelemetry'
+  ? {
+      AzureFunctionsJobHost__telemetryMode: 'OpenTelemetry'
+      PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY: 'true'
+      // By trace id, so that every instance keeps the same traces; by default each keeps 5 of its own a second.
+      OTEL_TRACES_SAMPLER: 'microsoft.fixed_percentage'
+      OTEL_TRACES_SAMPLER_ARG: '0.1'
+    }
+  : {}
+
+var appSettings strings = union(telemetrySettings, {
   REDIS_URL: managed ? redisManaged!.outputs.url : redisClassic!.outputs.url
   REDIS_ENTRA_CLIENT_ID: appIdentity.clientId
   REDIS_IDLE_CHECK_S: string(redisIdleCheckSeconds)
@@ -244,7 +258,7 @@ var appSettings strings = {
   HOLD_S: string(holdSeconds)
   PATIENCE_S: string(patienceSeconds)
   AzureFunctionsJobHost__extensions__serviceBus__maxConcurrentCalls: string(messageConcurrency)
-}
+})
 
 module functionApp 'modules/function-flex.bicep' = {
   scope: group

@@ -6,6 +6,7 @@ from functools import partial
 
 from pydantic import SecretStr
 
+from services import telemetry
 from services.entra_identity import entra_credential
 from services.order_desk import OrderDesk
 from services.order_queue import OrderQueue
@@ -43,6 +44,16 @@ def _queue(settings: Settings) -> OrderQueue:
     return OrderQueue(connection, settings.orders_queue)
 
 
+def _turn_telemetry_on() -> None:
+    try:
+        from services import otel_spans, session_metrics
+    except ImportError:
+        log.warning("telemetry is on and OpenTelemetry is not installed: no spans and no metrics")
+        return
+    telemetry.spans = otel_spans.OtelSpans()
+    session_metrics.watch(redis_service, order_queue)
+
+
 settings = load_settings(os.environ)
 for problem in settings.problems:
     log.error("Bad app setting: %s", problem)
@@ -51,3 +62,5 @@ redis_service = _redis(settings)
 order_queue = _queue(settings)
 order_desk = OrderDesk(OrderStore(redis_service, settings.hold_s), order_queue, settings.patience_s)
 readiness = Readiness(redis_service, settings.problems)
+if settings.telemetry:
+    _turn_telemetry_on()

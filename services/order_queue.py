@@ -6,12 +6,14 @@ never repeat a message under another MessageId, nor send one whose caller has be
 """
 
 import asyncio
+import contextvars
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from services import telemetry
 from services.backoff import Backoff
 from services.errors import BadSetting, MessageNotSent, MessageOutcomeUnknown, Unavailable
 from services.service_bus_connection import TRY_S, QueueSender, ServiceBusConnection, end, within
@@ -39,6 +41,7 @@ class _Waiting:
     sending: bool = False
     maybe_stored: bool = False
     alone: bool = False  # a batch with it was refused for its size: it goes in one of its own
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)  # its caller's
 
     def failure(self, reason: str) -> MessageNotSent | MessageOutcomeUnknown:
         if self.sending or self.maybe_stored:
@@ -91,10 +94,16 @@ class OrderQueue:
             BadSetting: no usable connection or queue name.
         """
         try:
-            await self._send(message_id, body, within_s, properties or {})
+            with telemetry.spans.sending(self.queue_name or "", message_id, properties or {}) as stamped:
+                await self._send(message_id, body, within_s, stamped)
         except Unavailable:
             self.counters.failures += 1
             raise
+
+    @property
+    def waiting(self) -> int:
+        """Messages not confirmed yet, those of callers who have given up included."""
+        return 0 if self._owner is None else self._owner.waiting
 
     async def aclose(self) -> None:
         """End the owner task, fail who waits and close the sender; a later send opens it again.
@@ -138,7 +147,15 @@ class _Owner:
         self._taken: list[_Waiting] = []
         self._sender: QueueSender | None = None
         self._arrived, self._backoff = asyncio.Event(), Backoff()
-        self._task = self.loop.create_task(self._run(), name="order queue")
+        self._task = self.loop.create_task(
+            self._run(),
+            name="order queue",
+            context=contextvars.Context(),  # its first caller's trace is not everybody's
+        )
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting) + len(self._taken)
 
     def add(self, waiting: _Waiting) -> None:
         if len(self._waiting) >= MAX_WAITING:
@@ -215,7 +232,7 @@ class _Owner:
             if self._taken and (waiting.alone or self._taken[0].alone):
                 return
             try:
-                batch.add_message(waiting.to_sdk())
+                waiting.context.run(batch.add_message, waiting.to_sdk())  # the SDK may stamp its caller's trace on it
             except MessageSizeExceededError:
                 if self._taken:
                     return  # the batch is full, this one goes with the next

@@ -14,6 +14,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
+from services import telemetry
 from services.errors import (
     BelowConfirmed,
     CustomerLimit,
@@ -36,15 +37,17 @@ class Script:
     """A Lua script with what all of them share in front, run by its hash; sent whole where the server lost it."""
 
     def __init__(self, name: str) -> None:
+        self.name = name
         self._text = (_LUA / "common.lua").read_text() + (_LUA / f"{name}.lua").read_text()
         self._sha = hashlib.sha1(self._text.encode()).hexdigest()  # noqa: S324 - Redis's name for a script
 
     async def __call__(self, redis: Redis, keys: Sequence[str], *arguments: str | float) -> Any:
         """Its reply. Raises what redis-py raises."""
-        try:
-            return await redis.evalsha(self._sha, len(keys), *keys, *map(str, arguments))
-        except NoScriptError:
-            return await redis.eval(self._text, len(keys), *keys, *map(str, arguments))
+        with telemetry.spans.script(self.name):
+            try:
+                return await redis.evalsha(self._sha, len(keys), *keys, *map(str, arguments))
+            except NoScriptError:
+                return await redis.eval(self._text, len(keys), *keys, *map(str, arguments))
 
 
 _PUT_DROP, _PLACE_ORDER, _DECIDE_ORDER = Script("put_drop"), Script("place_order"), Script("decide_order")

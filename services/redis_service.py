@@ -61,6 +61,7 @@ class Counters:
     """What the session has done since the process started."""
 
     connections_opened: int = 0
+    connects_failed: int = 0
     pings: int = 0
     recreates: int = 0
     commands: int = 0
@@ -104,6 +105,11 @@ class RedisService:
 
     def __repr__(self) -> str:
         return f"<RedisService {'connected' if self._client else 'not connected'}, {self.counters.in_flight} in flight>"
+
+    @property
+    def open_client(self) -> MultiplexedRedis | None:
+        """The client of now, to be looked at; for calls there is `run`, and `client` proves it first."""
+        return self._client
 
     async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
         """Run one operation on a healthy client, within `within_s` seconds in all.
@@ -272,6 +278,7 @@ class RedisService:
 
     def _not_connected(self, error: Exception) -> RedisUnavailable:
         """What to say, and when to try again: with a fresh credential once and soon, at a full server not soon."""
+        self.counters.connects_failed += 1
         cause = (isinstance(error, NotSent) and error.__cause__) or error
         text = f"{type(cause).__name__}: {cause}"
         if isinstance(cause, ResponseError):

@@ -25,6 +25,9 @@ from services.connection_budget import FLEX_SCALE_GROUPS, ConnectionBudget, tier
 from services.errors import OverBudget
 
 _DATABASE = re.compile(r"/?\d{0,4}")
+_TRUE, _FALSE = {"1", "t", "true", "y", "yes"}, {"0", "f", "false", "n", "no"}
+WORKER_TELEMETRY = "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY"
+HOST_TELEMETRY = "AzureFunctionsJobHost__telemetryMode"
 LOCK_RENEWAL_S = 300  # host.json: maxAutoLockRenewalDuration
 
 
@@ -52,6 +55,13 @@ def _connection_string(text: SecretStr) -> SecretStr:
     if "SharedAccessSignature" not in parts and not {"SharedAccessKeyName", "SharedAccessKey"} <= parts.keys():
         raise ValueError("must hold SharedAccessKeyName and SharedAccessKey, or SharedAccessSignature")
     return text
+
+
+def _switch(text: str) -> str:
+    """What the Python worker takes for true, and its opposites."""
+    if text.lower() not in _TRUE | _FALSE:
+        raise ValueError("must be true or false")
+    return text.lower()
 
 
 def _known_tier(name: str | None) -> str | None:
@@ -93,7 +103,14 @@ class Settings(BaseModel):
     always_ready_instances: Annotated[int, Field(ge=0, le=1000, alias="ALWAYS_READY_INSTANCES")] = 0
     redis_headroom_percent: Annotated[int, Field(ge=0, le=90, alias="REDIS_HEADROOM_PERCENT")] = 20
     worker_processes: Annotated[int, Field(ge=1, le=10, alias="FUNCTIONS_WORKER_PROCESS_COUNT")] = 1
+    worker_telemetry: Annotated[str, AfterValidator(_switch), Field(alias=WORKER_TELEMETRY)] = "false"
+    host_telemetry: Annotated[str, Field(max_length=32, alias=HOST_TELEMETRY)] = "ApplicationInsights"
     problems: tuple[str, ...] = ()
+
+    @property
+    def telemetry(self) -> bool:
+        """Whether the Python worker exports what OpenTelemetry is told."""
+        return self.worker_telemetry in _TRUE
 
     @property
     def connection_budget(self) -> ConnectionBudget | None:
@@ -167,4 +184,7 @@ def _missing(settings: Settings) -> list[tuple[str, str]]:
     if (settings.redis_tier is None) != (settings.scale_out_limit is None):
         absent = "REDIS_TIER" if settings.redis_tier is None else "SCALE_OUT_LIMIT"
         missing.append((absent, "is missing: without it the connection budget cannot be checked"))
+    if settings.telemetry != (settings.host_telemetry.lower() == "opentelemetry"):
+        both = f"must be OpenTelemetry if {WORKER_TELEMETRY} is true, and only then: with one of the two, logs are lost"
+        missing.append((HOST_TELEMETRY, both))
     return missing

@@ -112,7 +112,7 @@ def test_the_override_of_host_json_names_a_value_that_is_there_and_has_its_defau
 
 def test_host_json_asks_for_nothing_that_only_other_plans_have(host: dict[str, Any]) -> None:
     """Flex Consumption scales by its own per-instance HTTP concurrency, not by host.json's dynamic one."""
-    assert set(host) == {"version", "logging", "functionTimeout", "extensionBundle", "extensions"}
+    assert set(host) == {"version", "logging", "functionTimeout", "extensionBundle", "extensions"}  # no telemetryMode
     assert set(host["extensions"]["http"]) == {"routePrefix"}
 
 

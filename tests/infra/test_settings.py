@@ -5,12 +5,15 @@ import json
 import pytest
 
 from services.connection_budget import FLEX_SCALE_GROUPS
-from services.settings import SETTING_NAMES, Settings, load_settings
+from services.settings import HOST_TELEMETRY, SETTING_NAMES, WORKER_TELEMETRY, Settings, load_settings
 from tests.infra.conftest import ROOT
 from tests.infra.deployment import Deployment
 
 BICEP, CODE, LOCAL = "Bicep", "code", "local.settings.json.example"
 EVERYWHERE = {BICEP, CODE, LOCAL}
+
+BOTH = {HOST_TELEMETRY, WORKER_TELEMETRY}  # or neither
+SAMPLING = {"OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"}
 
 # Every setting that does not stand in all three places: where it stands, and why not in the others.
 DIFFERENCES: dict[str, tuple[set[str], str]] = {
@@ -33,6 +36,8 @@ DIFFERENCES: dict[str, tuple[set[str], str]] = {
     "APPLICATIONINSIGHTS_CONNECTION_STRING": ({BICEP}, "the host's own; nothing is reported locally"),
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": ({BICEP}, "the host's own; nothing is reported locally"),
     "AzureFunctionsJobHost__extensions__serviceBus__maxConcurrentCalls": ({BICEP}, "overrides host.json"),
+    **{name: ({BICEP, CODE}, "where telemetry is on; nothing is reported locally") for name in sorted(BOTH)},
+    **{name: ({BICEP}, "the exporters' own, where telemetry is on") for name in sorted(SAMPLING)},
 }
 
 # learn.microsoft.com/azure/azure-functions/functions-app-settings, Flex Consumption plan deprecations.
@@ -68,12 +73,43 @@ def test_each_setting_stands_in_all_three_places_or_in_the_list(deployment: Depl
     places = {BICEP: set(deployment.app_settings), CODE: set(SETTING_NAMES), LOCAL: set(local)}
     names = set().union(*places.values())
     found = {name: {place for place, known in places.items() if name in known} for name in names}
-    expected = {name: DIFFERENCES.get(name, (EVERYWHERE, ""))[0] for name in names}
+    off = set() if BOTH & places[BICEP] else {BICEP}
+    expected = {
+        name: DIFFERENCES.get(name, (EVERYWHERE, ""))[0] - (off if name in BOTH | SAMPLING else set()) for name in names
+    }
     assert found == expected
 
 
-def test_the_list_names_no_setting_that_is_nowhere(default: Deployment, local: dict[str, str]) -> None:
-    assert set(DIFFERENCES) <= {*default.app_settings, *SETTING_NAMES, *local}
+def test_the_list_names_no_setting_that_is_nowhere(large: Deployment, local: dict[str, str]) -> None:
+    assert set(DIFFERENCES) <= {*large.app_settings, *SETTING_NAMES, *local}
+
+
+def test_the_host_and_the_worker_export_by_opentelemetry_together_or_not_at_all(deployment: Deployment) -> None:
+    """Set apart, logs are lost; and sampled apart, a trace has holes."""
+    written = {name: text for name, text in deployment.app_settings.items() if name in BOTH | SAMPLING}
+    together = {
+        HOST_TELEMETRY: "OpenTelemetry",
+        WORKER_TELEMETRY: "true",
+        "OTEL_TRACES_SAMPLER": "microsoft.fixed_percentage",
+        "OTEL_TRACES_SAMPLER_ARG": "0.1",
+    }
+    assert written in ({}, together)
+    assert load_settings(deployment.resolved_app_settings).telemetry is bool(written)
+
+
+def test_both_are_off_by_default_and_one_parameter_turns_them_on(default: Deployment, large: Deployment) -> None:
+    assert (BOTH & set(default.app_settings), BOTH & set(large.app_settings)) == (set(), BOTH)
+
+
+def test_no_setting_that_telemetry_adds_is_written_without_it(default: Deployment, large: Deployment) -> None:
+    assert set(large.app_settings) - set(default.app_settings) == BOTH | SAMPLING
+
+
+def test_the_exporters_take_the_app_s_identity_for_application_insights_takes_no_key(deployment: Deployment) -> None:
+    """The worker hands its exporter no credential; the exporter reads this setting, as the host does."""
+    told = deployment.app_settings["APPLICATIONINSIGHTS_AUTHENTICATION_STRING"]
+    assert "Authorization=AAD" in told
+    assert "ClientId=" in told
 
 
 def test_the_app_finds_no_problem_in_what_bicep_writes(deployment: Deployment) -> None:

@@ -6,6 +6,7 @@ whole app away, and publishing would still succeed.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 from pathspec import GitIgnoreSpec
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +41,7 @@ DEVELOPMENT = [
         "uv",
     ),
     *("lab", "tests"),
+    *("opentelemetry", "azure.monitor"),  # only in the requirements of those who turn telemetry on
 ]
 SETTINGS: dict[str, dict[str, str]] = {
     "good": {
@@ -51,6 +54,13 @@ SETTINGS: dict[str, dict[str, str]] = {
         "ServiceBusConnection__fullyQualifiedNamespace": "example.servicebus.windows.net",
         "ServiceBusConnection__credential": "managedidentity",
         "ORDERS_QUEUE": "orders",
+    },
+    "telemetry": {  # without the packages for it
+        "REDIS_URL": f"rediss://:{SECRET}@cache.example:6380/0",
+        "ServiceBusConnection": f"Endpoint=sb://example/;SharedAccessKeyName=app;SharedAccessKey={SECRET}",
+        "ORDERS_QUEUE": "orders",
+        "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY": "true",
+        "AzureFunctionsJobHost__telemetryMode": "OpenTelemetry",
     },
     "bad": {
         "REDIS_URL": f"http://:{SECRET}@cache.example",
@@ -65,7 +75,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     "empty": {"REDIS_URL": "", "ServiceBusConnection": " ", "ORDERS_QUEUE": "", "HOLD_S": ""},
 }
 NEEDED = ["REDIS_URL", "ORDERS_QUEUE", "ServiceBusConnection"]
-NAMED_BAD = {"good": [], "identity": [], "bad": list(SETTINGS["bad"]), "no": NEEDED, "empty": NEEDED}
+NAMED_BAD = {"good": [], "identity": [], "telemetry": [], "bad": list(SETTINGS["bad"]), "no": NEEDED, "empty": NEEDED}
 
 PROBE = """
 import importlib.util, json, logging, sys
@@ -192,6 +202,22 @@ def test_what_few_apps_need_at_once_is_not_imported_with_the_app(probed: tuple[s
     assert not set(LAZY) & set(found["imported"])
 
 
+def test_no_module_of_opentelemetry_is_imported(probed: tuple[str, dict[str, Any]]) -> None:
+    _, found = probed
+    assert [name for name in found["imported"] if name.startswith("opentelemetry")] == []
+
+
 def test_the_functions_are_the_same_whatever_the_settings(probes: dict[str, dict[str, Any]]) -> None:
     indexes = {json.dumps(found["functions"], sort_keys=True) for found in probes.values()}
     assert len(indexes) == 1
+
+
+def test_telemetry_without_its_packages_is_one_warning_and_nothing_else(probes: dict[str, dict[str, Any]]) -> None:
+    lines = {name: [text for level, text in found["log"] if level == "WARNING"] for name, found in probes.items()}
+    assert [name for name, warnings in lines.items() if warnings] == ["telemetry"]
+    assert len(lines["telemetry"]) == 1
+
+
+def test_the_line_for_telemetry_is_a_requirement_once_its_mark_is_taken_away() -> None:
+    (line,) = re.findall(r"^# (azure-monitor-opentelemetry\S+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    assert Requirement(line).specifier.contains("1.8.11")

@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.functions.servicebus import ServiceBusMessage
 from redis.asyncio import Redis
 
 from lab.redis_server import RedisServer, free_port
 from lab.service_bus import Broker
+from services import telemetry
 from services.errors import BadSetting, RedisUnavailable, Undecidable
 from services.order_queue import OrderQueue
+from services.otel_spans import OtelSpans
 from services.redis_service import RedisService
 from services.service_bus_connection import ServiceBusConnection
 
 from .shop import DROP, snapshot
-from .worker import Worker, install, queue_on
+from .worker import Worker, fulfil, install, queue_on
 
 MESSAGE = {"order_id": "o", "drop_id": DROP, "customer_id": "ann", "quantity": 2}
 SECRET = "hunter2"
@@ -89,6 +92,36 @@ async def test_a_made_up_field_name_or_message_id_cannot_forge_a_log_line(
     with pytest.raises(Undecidable):
         await worker.fulfil(b'{"a\\nERROR": 1, "a\\nERROR": 2}', "m\nERROR")
     assert all("\n" not in record.getMessage() for record in caplog.records)
+
+
+async def test_the_lines_of_an_invocation_carry_its_id_and_those_of_the_order(
+    worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "blueprints")
+    await worker.put_drop()
+    await worker.fulfil(MESSAGE)
+    with pytest.raises(Undecidable):
+        await worker.fulfil(MESSAGE | {"quantity": 3})
+    with pytest.raises(Undecidable):
+        await worker.fulfil(b"not json")
+    names = ("invocation_id", "order_id", "drop_id", "outcome")
+    assert [[getattr(record, name, None) for name in names] for record in caplog.records] == [
+        ["id", "o", DROP, "confirmed"],
+        ["id", "o", DROP, None],
+        ["id", None, None, None],
+    ]
+
+
+@pytest.mark.parametrize("value", [1, b"x", None, ["00"], {"a": 1}, f"00-{SECRET}"], ids=repr)
+async def test_whatever_stands_in_a_message_s_trace_properties_it_is_decided(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, value: Any
+) -> None:
+    monkeypatch.setattr(telemetry, "spans", OtelSpans())
+    await worker.put_drop()
+    properties = {"traceparent": value, "tracestate": value, "Diagnostic-Id": value}
+    body = json.dumps(MESSAGE).encode()
+    await fulfil(ServiceBusMessage(body=body, message_id="m", application_properties=properties, user_properties={}))
+    assert (await worker.get_order("o")).document["status"] == "confirmed"
 
 
 async def test_what_can_never_succeed_does_not_wait_for_redis(monkeypatch: pytest.MonkeyPatch) -> None:

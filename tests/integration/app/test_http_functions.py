@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from blueprints.fulfilment import fulfil_order
 from lab.functions_host.invocation import TraceContext
 from services import app_services
 from services.models import OrderMessage, PlaceOrder, order_id_for
@@ -14,7 +13,7 @@ from services.order_queue import OrderQueue
 from services.service_bus_connection import ServiceBusConnection
 
 from .shop import DROP, WITHIN_S, snapshot
-from .worker import TRACE, Answer, Worker
+from .worker import TRACE, Answer, Worker, fulfil
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 SECRET = "hunter2"
@@ -183,7 +182,7 @@ async def test_an_order_goes_all_the_way_from_request_to_decision(worker: Worker
     await worker.put_drop(stock=2)
     placed = (await worker.place_order(quantity=2)).document
     (message,) = await worker.messages(1)
-    await fulfil_order(message)
+    await fulfil(message)
     assert (await worker.get_order(placed["order_id"])).document["status"] == "confirmed"
     assert (await worker.get_drop()).document["remaining"] == 0
 

@@ -106,7 +106,7 @@ class Worker:
     async def fulfil(body: bytes | dict[str, Any], message_id: str = "m1") -> None:
         raw = json.dumps(body).encode() if isinstance(body, dict) else body
         message = ServiceBusMessage(body=raw, message_id=message_id, application_properties={}, user_properties={})
-        await fulfilment.fulfil_order(message)
+        await fulfil(message)
 
     async def messages(self, count: int) -> list[func.ServiceBusMessage]:
         """That many messages taken from the queue, as the worker would hand them to the function."""
@@ -125,6 +125,11 @@ class Worker:
     def waiting(self) -> int:
         """How many messages lie on the queue."""
         return self.broker.stats("orders")["active"]
+
+
+async def fulfil(message: func.ServiceBusMessage, trace: TraceContext = TRACE) -> None:
+    """Call fulfil_order as the worker does."""
+    await fulfilment.fulfil_order(message, Context("id", "fulfil_order", ".", trace))
 
 
 def _request(

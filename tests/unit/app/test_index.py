@@ -68,6 +68,8 @@ NOT_IN_THE_EXAMPLE = {
     "ALWAYS_READY_INSTANCES": "the budget of a deployed app",
     "REDIS_HEADROOM_PERCENT": "the budget of a deployed app",
     "FUNCTIONS_WORKER_PROCESS_COUNT": "the platform's own",
+    "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY": "nothing is reported locally",
+    "AzureFunctionsJobHost__telemetryMode": "nothing is reported locally",
 }
 THE_HOSTS_OWN = {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"}
 

@@ -162,6 +162,41 @@ def test_every_bad_setting_has_its_own_line() -> None:
     ]
 
 
+WORKER, HOST = "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY", "AzureFunctionsJobHost__telemetryMode"
+
+
+@pytest.mark.parametrize("text", ["true", "True", "1", "yes", "y", "t"])
+def test_telemetry_is_on_for_what_the_worker_takes_for_true(text: str) -> None:
+    settings = load_settings({**GOOD, WORKER: text, HOST: "OpenTelemetry"})
+    assert (settings.telemetry, settings.problems) == (True, ())
+
+
+@pytest.mark.parametrize("text", ["", "false", "0", "no"])
+def test_telemetry_is_off_without_a_word_otherwise(text: str) -> None:
+    settings = load_settings({**GOOD, WORKER: text})
+    assert (settings.telemetry, settings.problems) == (False, ())
+
+
+@pytest.mark.parametrize(
+    "apart",
+    [
+        {WORKER: "true"},
+        {WORKER: "true", HOST: "ApplicationInsights"},
+        {HOST: "OpenTelemetry"},
+        {WORKER: "false", HOST: "opentelemetry"},
+    ],
+)
+def test_the_host_s_and_the_worker_s_telemetry_set_apart_is_a_problem(apart: dict[str, str]) -> None:
+    (problem,) = problems_with(**apart)
+    assert problem.startswith(f"{HOST}: ")
+    assert "logs are lost" in problem
+
+
+def test_a_switch_that_is_neither_true_nor_false_is_named_and_telemetry_is_off() -> None:
+    settings = load_settings({**GOOD, WORKER: SECRET})
+    assert (settings.telemetry, settings.problems) == (False, (f"{WORKER}: must be true or false",))
+
+
 def test_good_secrets_show_in_no_repr() -> None:
     settings = load_settings(GOOD)
     assert SECRET not in f"{settings!r} {settings} {settings.model_dump()}"
