@@ -2,17 +2,26 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOCUST := build/locust/bin/locust
 READY := $(VENV)/.ready
 PROOF := docs/proof
 
 .DEFAULT_GOAL := help
-.PHONY: help run test prove smoke install lock clean
+.PHONY: help run compose test prove smoke load install lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
-run: $(READY) ## the app on http://localhost:7071 with an embedded Valkey and a local Service Bus (ARGS="--help" for more)
-	@$(BIN)/python -m lab up $(ARGS)
+run: $(READY) $(ON) ## the app on http://localhost:7071 with an embedded Valkey and a local Service Bus (ARGS="--help" for more; ON=compose: in Docker)
+	@$(BIN)/python -m lab up $(PARTS_$(ON)) $(ARGS)
+
+# make run ON=compose: with the containers of docker-compose.yml in place of the lab's own Redis and Service Bus.
+PARTS_compose := --redis redis://127.0.0.1:6379/0 --service-bus "Endpoint=sb://127.0.0.1;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true;"
+
+compose:
+	@test "$(ACCEPT_EULA)" = Y || { echo "Read the licences of Microsoft's Service Bus emulator and of SQL Server, then: make run ON=compose ACCEPT_EULA=Y"; exit 1; }
+	docker compose up --detach --wait
+	curl --silent --show-error --fail --output /dev/null --retry 90 --retry-delay 2 --retry-all-errors http://127.0.0.1:5300/health
 
 test: $(READY) ## lint, types and every test, in at most 8 minutes
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
@@ -33,6 +42,10 @@ smoke: export FUNCTIONS_KEY = $(KEY)
 smoke: $(READY) ## the README's walk-through against a deployed app: URL=https://... KEY=... (see docs/deploy.md)
 	@$(BIN)/python -m tests.e2e.smoke $(URL) $(if $(NAMESPACE),--namespace $(NAMESPACE))
 
+load: export FUNCTIONS_KEY = $(KEY)
+load: $(LOCUST) ## the spike with Locust, against an app that runs: URL=http://localhost:7071 KEY=... (see docs/testing-elsewhere.md)
+	@$(LOCUST) -f lab/spike/locustfile.py --headless --users 200 --spawn-rate 200 --host $(or $(URL),http://localhost:7071) $(ARGS)
+
 install: $(READY) ## only the environment, in .venv (run and test do it too)
 
 lock: $(READY) ## write requirements-dev.lock anew from requirements-dev.txt
@@ -48,3 +61,9 @@ $(READY): requirements-dev.lock
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
 	@touch $(READY)
+
+# Apart from .venv: Locust turns everything it shares a process with over to gevent, and brings 30 packages.
+$(LOCUST): requirements-load.txt
+	@$(PYTHON) -m venv build/locust
+	@build/locust/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-load.txt
+	@touch $@

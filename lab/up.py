@@ -38,6 +38,8 @@ STOP_S = 15.0
 POLL_S = 0.05
 WATCH_S = 0.5
 KEY_SETTING = "LAB_FUNCTIONS_KEY"
+REDIS_PORT = 6379  # as in local.settings.json.example
+BUS_PORT = 5672  # where the SDKs look for an emulator
 
 DESCRIPTION = """\
 Start the app with everything it needs: a Valkey server (a real one, from a wheel), a local Service Bus and one instance
@@ -50,6 +52,7 @@ examples:
   python -m lab up --client-limit 20                  a Redis that takes 20 clients and no more
   python -m lab up --redis redis://127.0.0.1:6379/0   your own Redis
   python -m lab up --service-bus "$CONNECTION"        a real namespace, or Microsoft's emulator
+  python -m lab up --without-app                      for `func start`: only what local.settings.json.example names
 
 Settings: Values of local.settings.json.example, then local.settings.json, then the environment, then what this command
 starts (REDIS_URL, ServiceBusConnection, ORDERS_QUEUE)."""
@@ -79,6 +82,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--redis", metavar="URL", help="use this Redis instead of starting one")
     parser.add_argument(
         "--service-bus", metavar="CONNECTION_STRING", help="use this Service Bus instead of a local one"
+    )
+    parser.add_argument(
+        "--without-app",
+        action="store_true",
+        help=f"only the Redis on port {REDIS_PORT} and the Service Bus on port {BUS_PORT}, for an app on another host",
     )
     parser.add_argument("--key", help="enforce this function key (default: no key is asked for)")
     parser.add_argument(
@@ -146,10 +154,11 @@ class Lab:
 
     def start(self) -> None:
         """Start what is wanted, in the order in which it is needed. Raises StartError or RedisServerError."""
-        port = self._free_port(self._options.port)
+        port = 0 if self._options.without_app else self._free_port(self._options.port)
         self._start_redis()
         self._start_service_bus()
-        self._start_app(port)
+        if not self._options.without_app:
+            self._start_app(port)
         self._note()
 
     def _free_port(self, port: int) -> int:
@@ -167,7 +176,8 @@ class Lab:
         if self._options.redis:
             self.settings["REDIS_URL"] = self._options.redis
             return
-        server = RedisServer(maxclients=self._options.client_limit)
+        port = REDIS_PORT if self._options.without_app else 0
+        server = RedisServer(port=port, maxclients=self._options.client_limit)
         self._cleanup.callback(server.stop)
         server.start()
         self.children["redis"] = server.child
@@ -186,7 +196,8 @@ class Lab:
             else:  # the first line is the connection string: not for the screen
                 lines.put(line)
 
-        child = self._child("bus", [sys.executable, "-u", "-m", "lab.service_bus", "--port", "0"], on_line)
+        port = str(BUS_PORT if self._options.without_app else 0)
+        child = self._child("bus", [sys.executable, "-u", "-m", "lab.service_bus", "--port", port], on_line)
         self._wait(child, lambda: not lines.empty())
         self.settings[CONNECTION] = lines.get()
         if not self.settings[CONNECTION].startswith("Endpoint="):
@@ -283,7 +294,8 @@ def introduce(console: Console, lab: Lab, options: argparse.Namespace) -> None:
         console.print(line, markup=False, soft_wrap=True)
     for name, reason in lab.served.get("errors", {}).items():
         console.print(Text(f"{name} is not served: {reason}", style="bold red"), soft_wrap=True)
-    console.print(f"\nReady on {lab.served['url']} - Ctrl-C ends it all.", style="bold green", soft_wrap=True)
+    where = "for an app on another host" if options.without_app else f"on {lab.served['url']}"
+    console.print(f"\nReady {where} - Ctrl-C ends it all.", style="bold green", soft_wrap=True)
     if lab.not_ready is not None:
         console.print(
             Text(f"The app itself says that it is NOT READY: {lab.not_ready}", style="bold red"), soft_wrap=True

@@ -15,8 +15,14 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--base-url`: run tests/e2e against an app that runs already (the lab, `func start`, a deployed app)."""
+    """`--base-url`: run tests/e2e against an app that runs already (the lab, `func start`, a deployed app).
+
+    Its key is read from the environment, FUNCTIONS_KEY.
+    """
     parser.addoption("--base-url", help="e.g. http://localhost:7071; default: each run starts a lab of its own")
+    parser.addoption(
+        "--queue-options", default="", help="its queue, as `python -m lab enqueue` takes it: --namespace NAME"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,27 +12,50 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 ROOT = Path(__file__).parents[2]
 START_S = 30
+KEY_SETTING = "FUNCTIONS_KEY"
+THIS_MACHINE = ("localhost", "127.0.0.1")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --base-url, leave out what cannot run there; the test's marker says why."""
+    url, folder = config.getoption("--base-url"), Path(__file__).parent
+    if not url:
+        return
+    unfit = {"own_lab"}
+    if urlsplit(url).hostname not in THIS_MACHINE:
+        unfit |= {"this_machine"} if config.getoption("--queue-options") else {"this_machine", "by_hand"}
+    left_out = [
+        item for item in items if folder in item.path.parents and unfit & {mark.name for mark in item.iter_markers()}
+    ]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 @dataclass(frozen=True)
 class Lab:
-    """A running app. `state` is where `python -m lab` finds the lab; None: the default place."""
+    """A running app. `queue_options`: how `python -m lab` finds its queue; `key`: its function key, if it wants one."""
 
     url: str
-    state: Path | None = None
+    queue_options: str = ""
+    key: str = field(default="", repr=False)
     pids: dict[str, int] = field(default_factory=dict)
     redis_url: str = ""
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request carries."""
+        return {"x-functions-key": self.key} if self.key else {}
+
     def command(self, *arguments: str) -> str:
         """The output of `python -m lab ...` against this lab."""
-        where = ["--state", str(self.state)] if self.state else []
-        command = [sys.executable, "-m", "lab", *arguments, *where]
+        command = [sys.executable, "-m", "lab", *arguments, *shlex.split(self.queue_options)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -55,7 +79,7 @@ def running_lab(folder: Path, *arguments: str, **environment: str) -> Iterator[L
                 assert time.monotonic() < ends_at, f"the lab did not start: {log.read_text()}"
                 time.sleep(0.05)
             found = json.loads(state.read_text())
-            yield Lab(found["url"], state, found["pids"], found["redis_url"])
+            yield Lab(found["url"], f"--state {state}", pids=found["pids"], redis_url=found["redis_url"])
         finally:
             process.send_signal(signal.SIGINT)
             code = process.wait(30)
@@ -67,7 +91,7 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     """The app under test."""
     url = request.config.getoption("--base-url")
     if url:
-        yield Lab(url)
+        yield Lab(url.rstrip("/"), request.config.getoption("--queue-options"), os.environ.get(KEY_SETTING, ""))
     else:
         with running_lab(tmp_path_factory.mktemp("lab")) as lab:
             yield lab
@@ -76,7 +100,7 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture
 def api(lab: Lab) -> Iterator[httpx.Client]:
     """A client of the app; every call has a deadline."""
-    with httpx.Client(base_url=f"{lab.url}/api", timeout=10) as client:
+    with httpx.Client(base_url=f"{lab.url}/api", headers=lab.headers, timeout=10) as client:
         yield client
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 
 import httpx
+import pytest
 
 from tests.e2e.conftest import Lab
 from tests.e2e.shop import decided, order, put_drop
@@ -39,6 +40,7 @@ def test_an_order_past_the_stock_is_a_conflict(api: httpx.Client, drop_id: str) 
     assert refused.json()["type"].endswith(":sold-out")
 
 
+@pytest.mark.by_hand("the message goes past the app")
 def test_a_message_put_on_the_queue_by_hand_is_decided(api: httpx.Client, lab: Lab, drop_id: str) -> None:
     put_drop(api, drop_id, 1)
     body = f'{{"order_id": "by-hand", "drop_id": "{drop_id}", "customer_id": "carol", "quantity": 1}}'
@@ -48,7 +50,7 @@ def test_a_message_put_on_the_queue_by_hand_is_decided(api: httpx.Client, lab: L
 
 async def test_a_thousand_orders_for_a_hundred_tickets_confirm_exactly_a_hundred(lab: Lab, drop_id: str) -> None:
     limits = httpx.Limits(max_connections=20)  # its pool is slow with more
-    async with httpx.AsyncClient(base_url=f"{lab.url}/api", timeout=30, limits=limits) as api:
+    async with httpx.AsyncClient(base_url=f"{lab.url}/api", headers=lab.headers, timeout=30, limits=limits) as api:
         await api.put(f"/drops/{drop_id}", json={"stock": 100, "per_customer": 1})
 
         async def place(number: int) -> httpx.Response:

@@ -12,7 +12,7 @@ from lab.service_bus import Broker
 from tests.e2e.conftest import Lab, running_lab
 from tests.e2e.shop import decided, order, put_drop
 
-pytestmark = pytest.mark.skipif("config.getoption('--base-url')", reason="needs servers that it may stop")
+pytestmark = pytest.mark.own_lab("it stops the servers that the app needs")
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from tests.e2e.walk_through import EXPECTED, Step, WalkThrough, steps
 
 KEY = "k3y-of-the-lab"
 
+pytestmark = pytest.mark.own_lab("it proves `make smoke` itself, which is for an app that runs elsewhere")
+
 
 @pytest.fixture(scope="module")
 def keyed_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:

@@ -24,7 +24,7 @@ def queue(**properties: Any) -> dict[str, Any]:
 def test_the_shipped_file_has_the_queue_orders() -> None:
     assert load() == {
         "orders": QueueConfig(
-            lock_duration_s=60, max_delivery_count=10, duplicate_window_s=600, dead_letter_on_expiration=True
+            lock_duration_s=60, max_delivery_count=10, duplicate_window_s=300, dead_letter_on_expiration=True
         )
     }
 
