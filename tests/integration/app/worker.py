@@ -102,6 +102,9 @@ class Worker:
     async def ready(self) -> Answer:
         return Answer.of(await function_app.ready(_request("GET", "health/ready")))
 
+    async def openapi(self) -> Answer:
+        return Answer.of(await function_app.openapi(_request("GET", "openapi.json")))
+
     @staticmethod
     async def fulfil(body: bytes | dict[str, Any], message_id: str = "m1") -> None:
         raw = json.dumps(body).encode() if isinstance(body, dict) else body
