@@ -1,7 +1,5 @@
 """HTTP: place an order, and follow it (the Asynchronous Request-Reply pattern of the Azure Architecture Center)."""
 
-from urllib.parse import urlsplit
-
 import azure.functions as func
 
 from blueprints import requests, responses
@@ -11,6 +9,7 @@ from services.models import DropPath, Order, OrderHeaders, OrderPath, OrderStatu
 
 bp = func.Blueprint()
 
+ADDRESS = "/api/drops/{}/orders/{}"  # not from the request's URL: its Host is whatever the caller sent
 WHILE_QUEUED = {"Retry-After": "1"}  # seconds
 
 
@@ -22,7 +21,7 @@ async def place_order(req: func.HttpRequest, context: func.Context) -> func.Http
     command = requests.body(req, PlaceOrder)
     key = requests.headers(req, OrderHeaders).idempotency_key
     order_id = order_id_for(drop_id, command.customer_id, key)
-    location = {"Location": f"{urlsplit(req.url).path.rstrip('/')}/{order_id}"}
+    location = {"Location": ADDRESS.format(drop_id, order_id)}
     try:
         order = await app_services.order_desk.place(order_id, drop_id, command, _trace(context))
     except (QueueUnavailable, OutcomeUnknown) as error:  # the order is recorded, or may be: say where

@@ -12,6 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel
 
 from blueprints import operations
+from blueprints.orders import ADDRESS
 from services import openapi
 from services.models import (
     Drop,
@@ -92,6 +93,10 @@ def test_it_describes_every_http_function_by_route_and_method_and_no_other() -> 
 def test_the_server_is_the_hosts_prefix() -> None:
     host = json.loads((ROOT / "host.json").read_text())
     assert DOCUMENT["servers"] == [{"url": f"/{host['extensions']['http']['routePrefix']}"}]
+
+
+def test_the_location_of_an_order_is_the_path_that_reads_it() -> None:
+    assert ADDRESS.format("{drop_id}", "{order_id}") == f"{openapi.PREFIX}/{HTTP['get_order']['route']}"
 
 
 @pytest.mark.parametrize("name", HTTP)
