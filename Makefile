@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test prove smoke install lock clean
+.PHONY: help run test prove fuzz smoke install lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -24,6 +24,10 @@ prove: $(READY) ## everything at full length
 	$(BIN)/python -m lab session-fleet
 	$(BIN)/python -m lab bench
 
+fuzz: export FUZZ_REQUESTS ?= 100000
+fuzz: $(READY) ## 100,000 hostile requests over HTTP, 20,000 hostile messages, Schemathesis (FUZZ_REQUESTS=5000 for fewer)
+	@$(BIN)/python -m pytest -v --timeout 3600 tests/fuzz tests/integration/app/test_hostile_messages.py $(ARGS)
+
 smoke: export FUNCTIONS_KEY = $(KEY)
 smoke: $(READY) ## the README's walk-through against a deployed app: URL=https://... KEY=... (see docs/deploy.md)
 	@$(BIN)/python -m tests.e2e.smoke $(URL) $(if $(NAMESPACE),--namespace $(NAMESPACE))
@@ -34,7 +38,7 @@ lock: $(READY) ## write requirements-dev.lock anew from requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade requirements-dev.txt -o requirements-dev.lock
 
 clean: ## remove .venv and what the lab left behind
-	rm -rf $(VENV) .lab build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .lab build .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis
 
 $(READY): requirements-dev.lock
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on PATH: make PYTHON=/path/to/python3.11"; exit 1; }
