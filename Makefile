@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 PROOF := docs/proof
 
 .DEFAULT_GOAL := help
-.PHONY: help run compose test prove smoke load install lock clean
+.PHONY: help run compose test prove fuzz smoke load install lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -38,6 +38,10 @@ prove: $(READY) ## everything at full length, with what it counted in docs/proof
 	$(BIN)/python -m lab session-fleet --json $(PROOF)/session-fleet.json
 	$(BIN)/python -m lab bench --json $(PROOF)/bench.json
 
+fuzz: export FUZZ_REQUESTS ?= 100000
+fuzz: $(READY) ## 100,000 hostile requests over HTTP, 20,000 hostile messages, Schemathesis (FUZZ_REQUESTS=5000 for fewer)
+	@$(BIN)/python -m pytest -v --timeout 3600 tests/fuzz tests/integration/app/test_hostile_messages.py $(ARGS)
+
 smoke: export FUNCTIONS_KEY = $(KEY)
 smoke: $(READY) ## the README's walk-through against a deployed app: URL=https://... KEY=... (see docs/deploy.md)
 	@$(BIN)/python -m tests.e2e.smoke $(URL) $(if $(NAMESPACE),--namespace $(NAMESPACE))
@@ -52,7 +56,7 @@ lock: $(READY) ## write requirements-dev.lock anew from requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade requirements-dev.txt -o requirements-dev.lock
 
 clean: ## remove .venv and what the lab left behind
-	rm -rf $(VENV) .lab build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .lab build .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis
 
 $(READY): requirements-dev.lock
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on PATH: make PYTHON=/path/to/python3.11"; exit 1; }

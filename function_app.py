@@ -1,12 +1,13 @@
-"""Assembles the app: every blueprint is registered here, and nowhere else; health and readiness live here."""
+"""Assembles the app: every blueprint is registered here, and nowhere else; health and openapi.json live here."""
 
-import json
 import logging
 
 import azure.functions as func
 
 from blueprints import drops, fulfilment, orders
+from blueprints.responses import document
 from services import app_services
+from services.readiness import Health
 
 logging.getLogger("azure").setLevel(logging.WARNING)  # the SDK logs every AMQP state change at INFO
 
@@ -19,16 +20,21 @@ app.register_functions(fulfilment.bp)
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     """200 while the worker runs: no I/O, so that a Redis outage restarts nobody."""
-    return _status("ok", None, 200)
+    return document(Health(status="ok", reason=None), 200)
 
 
 @app.route("health/ready", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def ready(req: func.HttpRequest) -> func.HttpResponse:
     """200 if this instance can serve, 503 with the reason if not."""
     reason = await app_services.readiness.reason()
-    return _status("ready", None, 200) if reason is None else _status("unavailable", reason, 503)
+    if reason is None:
+        return document(Health(status="ready", reason=None), 200)
+    return document(Health(status="unavailable", reason=reason), 503)
 
 
-def _status(status: str, reason: str | None, code: int) -> func.HttpResponse:
-    body = json.dumps({"status": status, "reason": reason}) + "\n"
-    return func.HttpResponse(body, status_code=code, mimetype="application/json")
+@app.route("openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def openapi(req: func.HttpRequest) -> func.HttpResponse:
+    """200 with the OpenAPI document of this app."""
+    from blueprints import operations  # not at the top: a cold start does not pay for it
+
+    return func.HttpResponse(operations.document(), mimetype="application/json")

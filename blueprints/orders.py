@@ -1,7 +1,6 @@
 """HTTP: place an order, and follow it (the Asynchronous Request-Reply pattern of the Azure Architecture Center)."""
 
 import logging
-from urllib.parse import urlsplit
 
 import azure.functions as func
 
@@ -13,6 +12,7 @@ from services.models import DropPath, Order, OrderHeaders, OrderPath, OrderStatu
 log = logging.getLogger(__name__)
 bp = func.Blueprint()
 
+ADDRESS = "/api/drops/{}/orders/{}"  # not from the request's URL: its Host is whatever the caller sent
 WHILE_QUEUED = {"Retry-After": "1"}  # seconds
 
 
@@ -25,7 +25,7 @@ async def place_order(req: func.HttpRequest, context: func.Context) -> func.Http
     key = requests.headers(req, OrderHeaders).idempotency_key
     order_id = order_id_for(drop_id, command.customer_id, key)
     fields = invocations.log_fields(context, order_id=order_id, drop_id=drop_id)
-    location = {"Location": f"{urlsplit(req.url).path.rstrip('/')}/{order_id}"}
+    location = {"Location": ADDRESS.format(drop_id, order_id)}
     try:
         with telemetry.spans.function("place_order", invocations.trace_of(context), ids=fields):
             order = await app_services.order_desk.place(order_id, drop_id, command, _message_properties(context))

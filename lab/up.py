@@ -323,6 +323,8 @@ def places(lab: Lab, options: argparse.Namespace) -> Iterator[str]:
     where = "" if lab.state_path == DEFAULT_PATH else f" --state {lab.state_path}"
     command = f"{python()} -m lab"
     yield f"by hand        {command} enqueue{where} BODY, {command} dead-letters{where} (in a second terminal)"
+    if lab.served.get("docs"):
+        yield f"API            {lab.served['docs']} (to read and to try)"
     if options.key:
         yield "key            goes into the header x-functions-key"
 

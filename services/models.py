@@ -19,6 +19,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     StringConstraints,
+    WithJsonSchema,
 )
 
 MAX_STOCK = 1_000_000
@@ -56,6 +57,7 @@ Time = Annotated[
     BeforeValidator(_rfc3339_only),
     AfterValidator(_in_utc),
     PlainSerializer(rfc3339, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 
 
@@ -76,7 +78,9 @@ class RefusalReason(StrEnum):
 
 class _Strict(BaseModel):
     # defer_build: a cold start pays only for the models that its first request uses
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, defer_build=True, json_schema_serialization_defaults_required=True
+    )
 
 
 class DropPath(_Strict):

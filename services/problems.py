@@ -19,7 +19,9 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class _Kind:
+class Kind:
+    """Which answer an error and its subclasses get, unless a kind before it fits."""
+
     error: type[errors.AppError]
     status: int
     type: str
@@ -31,23 +33,23 @@ def _named(name: str) -> str:
 
 
 # The first that fits counts.
-_KINDS = (
-    _Kind(errors.InvalidInput, 400, _named("invalid-input"), "The request is not as documented"),
-    _Kind(errors.NotFound, 404, "about:blank", "Not Found"),
-    _Kind(errors.DropClosed, 409, _named("closed"), "The drop is closed"),
-    _Kind(errors.CustomerLimit, 409, _named("customer-limit"), "Above the limit per customer"),
-    _Kind(errors.SoldOut, 409, _named("sold-out"), "Not enough tickets left"),
-    _Kind(errors.BelowConfirmed, 409, _named("below-confirmed"), "Stock below the confirmed tickets"),
-    _Kind(errors.BodyTooLarge, 413, "about:blank", "Content Too Large"),
-    _Kind(errors.WrongContentType, 415, "about:blank", "Unsupported Media Type"),
-    _Kind(errors.KeyReused, 422, _named("key-reused"), "Idempotency-Key used for another order"),
-    _Kind(errors.Unavailable, 503, "about:blank", "Service Unavailable"),
+KINDS = (
+    Kind(errors.InvalidInput, 400, _named("invalid-input"), "The request is not as documented"),
+    Kind(errors.NotFound, 404, "about:blank", "Not Found"),
+    Kind(errors.DropClosed, 409, _named("closed"), "The drop is closed"),
+    Kind(errors.CustomerLimit, 409, _named("customer-limit"), "Above the limit per customer"),
+    Kind(errors.SoldOut, 409, _named("sold-out"), "Not enough tickets left"),
+    Kind(errors.BelowConfirmed, 409, _named("below-confirmed"), "Stock below the confirmed tickets"),
+    Kind(errors.BodyTooLarge, 413, "about:blank", "Content Too Large"),
+    Kind(errors.WrongContentType, 415, "about:blank", "Unsupported Media Type"),
+    Kind(errors.KeyReused, 422, _named("key-reused"), "Idempotency-Key used for another order"),
+    Kind(errors.Unavailable, 503, "about:blank", "Service Unavailable"),
 )
 
 
 def problem_of(error: errors.AppError) -> Problem:
     """The answer to an error of ours. Raises LookupError for one that must never reach a caller."""
-    kind = next((kind for kind in _KINDS if isinstance(error, kind.error)), None)
+    kind = next((kind for kind in KINDS if isinstance(error, kind.error)), None)
     if kind is None:
         raise LookupError(f"{type(error).__name__} has no HTTP answer")
     document: dict[str, Any] = {"type": kind.type, "title": kind.title, "status": kind.status, "detail": str(error)}

@@ -2,11 +2,22 @@
 
 import asyncio
 
+from pydantic import BaseModel, ConfigDict
+
 from services.errors import Unavailable
 from services.redis_service import RedisService
 
 PROBE_S = 1.0  # deadline of the PING
 CACHE_S = 1.0  # anybody may ask, as often as they like
+
+
+class Health(BaseModel):
+    """What the health checks answer. `reason` is null unless the status is `unavailable`."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    status: str
+    reason: str | None
 
 
 class Readiness:

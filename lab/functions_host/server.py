@@ -13,10 +13,11 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import uvicorn
 
+from lab.functions_host.docs_page import PAGE, DocsPage, with_docs
 from lab.functions_host.function_index import index_folder
 from lab.functions_host.host import FunctionsHost
 from lab.functions_host.host_json import HostConfig
@@ -53,14 +54,14 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def make_server(host: FunctionsHost, *, parser: Literal["h11", "httptools"] = "h11") -> Server:
-    """A uvicorn server for a host's HTTP functions.
+def make_server(host: FunctionsHost, *, parser: Literal["h11", "httptools"] = "h11", application: Any = None) -> Server:
+    """A uvicorn server for a host's HTTP functions, or for an ASGI application around them.
 
     `parser`: httptools takes a third of the time, but uvicorn then sends header names in lower case, unlike the host.
     """
     return Server(
         uvicorn.Config(
-            host.frontend,
+            application or host.frontend,
             http=parser,
             ws="none",
             lifespan="off",
@@ -74,10 +75,11 @@ def make_server(host: FunctionsHost, *, parser: Literal["h11", "httptools"] = "h
     )
 
 
-def announce(path: Path, host: FunctionsHost, url: str) -> None:
+def announce(path: Path, host: FunctionsHost, url: str, *, docs: bool = False) -> None:
     """Write, in one step, what is served where; whoever started this instance waits for the file."""
     draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps({"url": url, "pid": os.getpid(), **host.describe(url)}), encoding="utf-8")
+    told = {"url": url, "pid": os.getpid(), "docs": f"{url}{PAGE}" if docs else None, **host.describe(url)}
+    draft.write_text(json.dumps(told), encoding="utf-8")
     draft.replace(path)
 
 
@@ -95,12 +97,13 @@ async def run_instance(
     """
     address, port = listener.getsockname()[:2]
     host = FunctionsHost(index_folder(folder, settings), HostConfig.load(folder, settings), directory=folder, key=key)
+    application = with_docs(host)
 
     def started() -> None:
         if announce_to is not None:
-            announce(announce_to, host, f"http://{address}:{port}")
+            announce(announce_to, host, f"http://{address}:{port}", docs=isinstance(application, DocsPage))
 
-    await serve_until_signal(make_server(host), host, listener, started)
+    await serve_until_signal(make_server(host, application=application), host, listener, started)
 
 
 async def serve_until_signal(

@@ -69,6 +69,7 @@ def test_the_new_functions_run_on_the_same_sessions(project: Path, tmp_path: Pat
             if tally:
                 break
         assert tally == {"soup": 1}
+        assert "/votes" in httpx.get(f"{lab.url}/api/openapi.json").json()["paths"]
 
 
 @pytest.mark.timeout(180)

@@ -29,7 +29,9 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.mark.own_lab("its key is known, and enforced")
 @pytest.mark.parametrize(("method", "path"), PROTECTED)
-def test_every_function_but_the_health_checks_demands_its_key(locked: Lab, method: str, path: str) -> None:
+def test_every_function_but_the_health_checks_and_the_document_demands_its_key(
+    locked: Lab, method: str, path: str
+) -> None:
     url = f"{locked.url}/api{path}"
     assert httpx.request(method, url).status_code == 401
     assert httpx.request(method, url, headers={"x-functions-key": "wrong"}).status_code == 401
@@ -37,8 +39,8 @@ def test_every_function_but_the_health_checks_demands_its_key(locked: Lab, metho
 
 
 @pytest.mark.own_lab("its key is enforced")
-@pytest.mark.parametrize("path", ["/health", "/health/ready"])
-def test_the_health_checks_are_open_to_anyone(locked: Lab, path: str) -> None:
+@pytest.mark.parametrize("path", ["/health", "/health/ready", "/openapi.json"])
+def test_the_health_checks_and_the_document_are_open_to_anyone(locked: Lab, path: str) -> None:
     assert httpx.get(f"{locked.url}/api{path}").status_code == 200
 
 

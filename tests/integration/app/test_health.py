@@ -1,4 +1,4 @@
-"""Health and readiness: what they do, what they cost, and that they say no more than status and reason."""
+"""Health, readiness and openapi.json: what they do, what they cost, and that they say no more than they must."""
 
 import asyncio
 
@@ -72,3 +72,13 @@ async def test_ready_asks_redis_again_only_when_its_answer_is_older_than_the_cac
 
 def test_ready_is_cached_for_1_second() -> None:
     assert readiness.CACHE_S == 1.0
+
+
+async def test_openapi_json_is_200_with_the_document_and_asks_redis_nothing(
+    monkeypatch: pytest.MonkeyPatch, worker: Worker
+) -> None:
+    session = RedisService(None)
+    install(monkeypatch, session, NO_QUEUE, problems=("REDIS_URL: is missing",))
+    answer = await worker.openapi()
+    assert (answer.status, answer.media_type) == (200, "application/json")
+    assert answer.document["openapi"] == "3.1.0"

@@ -92,6 +92,14 @@ async def test_the_location_never_shows_the_function_key(worker: Worker) -> None
     assert "function-key" not in location(await worker.place_order())
 
 
+@pytest.mark.parametrize("host", ["[", "a/b", "a?b#c", ""])
+async def test_an_odd_host_header_neither_breaks_an_order_nor_bends_its_location(worker: Worker, host: str) -> None:
+    await worker.put_drop()
+    answer = await worker.place_order(host=host)
+    assert answer.status == 202
+    assert location(answer) == f"/api/drops/{DROP}/orders/{answer.document['order_id']}"
+
+
 async def test_a_202_means_that_service_bus_has_the_message(worker: Worker) -> None:
     await worker.put_drop()
     assert (await worker.place_order()).status == 202

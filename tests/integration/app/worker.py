@@ -27,6 +27,7 @@ from services.service_bus_connection import ServiceBusConnection
 
 from .shop import DROP
 
+HOST = "localhost:7071"
 TRACE = TraceContext("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "vendor=value")
 
 
@@ -85,11 +86,12 @@ class Worker:
         body: bytes | None = None,
         content_type: str = "application/json",
         trace: TraceContext = TRACE,
+        host: str = HOST,
         **values: Any,
     ) -> Answer:
         content = json.dumps({"customer_id": "ann", "quantity": 2} | values).encode() if body is None else body
         headers = {"content-type": content_type} | ({} if key is None else {"idempotency-key": key})
-        request = _request("POST", f"drops/{drop}/orders", content, headers, drop_id=drop)
+        request = _request("POST", f"drops/{drop}/orders", content, headers, host, drop_id=drop)
         return Answer.of(await orders.place_order(request, Context("id", "place_order", ".", trace)))
 
     async def get_order(self, order: str, drop: str = DROP) -> Answer:
@@ -101,6 +103,9 @@ class Worker:
 
     async def ready(self) -> Answer:
         return Answer.of(await function_app.ready(_request("GET", "health/ready")))
+
+    async def openapi(self) -> Answer:
+        return Answer.of(await function_app.openapi(_request("GET", "openapi.json")))
 
     @staticmethod
     async def fulfil(body: bytes | dict[str, Any], message_id: str = "m1") -> None:
@@ -133,11 +138,16 @@ async def fulfil(message: func.ServiceBusMessage, trace: TraceContext = TRACE) -
 
 
 def _request(
-    method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None, **route: str
+    method: str,
+    path: str,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    host: str = HOST,
+    **route: str,
 ) -> func.HttpRequest:
     return func.HttpRequest(
         method,
-        f"http://localhost:7071/api/{path}?code=function-key",
+        f"http://{host}/api/{path}?code=function-key",
         headers={"content-type": "application/json"} if headers is None else headers,
         params={"code": "function-key"},
         route_params=route,

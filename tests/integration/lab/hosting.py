@@ -10,6 +10,7 @@ import azure.functions as func
 import httpx
 
 from lab.functions_host import FunctionsHost, HostConfig, index_app
+from lab.functions_host.docs_page import with_docs
 from lab.functions_host.server import listen, make_server
 
 
@@ -43,12 +44,13 @@ async def serving(
     settings: dict[str, str] | None = None,
     key: str | None = None,
     max_body: int = 100 * 1024 * 1024,
+    docs: bool = False,
 ) -> AsyncIterator[Served]:
     index = index_app(app, settings or {})
     host = FunctionsHost(index, config or HostConfig(), directory=Path.cwd(), key=key, max_body=max_body)
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
-    server = make_server(host)
+    server = make_server(host, application=with_docs(host) if docs else None)
     running = asyncio.create_task(server.serve(sockets=[listener]))
     await host.start()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:

@@ -134,6 +134,15 @@ def test_up_says_what_runs_where_and_how_to_end_it_and_no_secret(shared: Up) -> 
     assert "SharedAccessKey" not in log
 
 
+def test_up_says_where_the_page_is_only_if_the_app_has_a_document(shared: Up, start: Start) -> None:
+    assert "/docs" not in shared.log.read_text()
+    up = start("--app", str(ROOT))
+    up.wait_ready()
+    assert f"{up.state['url']}/docs" in up.log.read_text()
+    assert httpx.get(f"{up.state['url']}/docs", timeout=20).status_code == 200
+    assert up.end() == 0
+
+
 def test_the_state_file_is_for_its_owner_and_names_every_process(shared: Up) -> None:
     assert stat.S_IMODE(shared.state_file.stat().st_mode) == 0o600
     assert set(shared.state["pids"]) == {"redis", "bus", "app"}

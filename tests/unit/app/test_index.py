@@ -54,6 +54,7 @@ EXPECTED = {
     ],
     "health": http("health", "GET", "ANONYMOUS"),
     "ready": http("health/ready", "GET", "ANONYMOUS"),
+    "openapi": http("openapi.json", "GET", "ANONYMOUS"),
 }
 
 # Settings of the app that the example leaves out, and why.

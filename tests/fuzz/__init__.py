@@ -1,0 +1,1 @@
+"""Hostile input, over HTTP and on the queue. `make fuzz` runs these at full length; FUZZ_REQUESTS says how long."""

@@ -1,0 +1,1 @@
+"""The page /docs of the lab, over HTTP and in a real browser."""
