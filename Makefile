@@ -33,7 +33,8 @@ prove: $(READY) ## everything at full length, with what it counted in docs/proof
 	$(BIN)/python -m lab spike --json $(PROOF)/spike.json --report $(PROOF)/spike
 	$(BIN)/python -m lab spike --stock 5000 --json $(PROOF)/spike-stock-5000.json
 	$(BIN)/python -m lab compare --json $(PROOF)/compare.json --report $(PROOF)/compare
-	$(BIN)/python -m lab faults --full --json $(PROOF)/faults.json --report $(PROOF)/faults
+	$(BIN)/python -m lab faults --json $(PROOF)/faults.json --report $(PROOF)/faults
+	$(BIN)/python -m lab faults --full --json $(PROOF)/faults-full.json
 	$(BIN)/python -m lab session-faults --json $(PROOF)/session-faults.json
 	$(BIN)/python -m lab session-fleet --json $(PROOF)/session-fleet.json
 	$(BIN)/python -m lab bench --json $(PROOF)/bench.json

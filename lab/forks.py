@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from multiprocessing import forkserver
 
 from lab.leash import ask_kernel
 from lab.processes import HAS_PDEATHSIG
@@ -22,6 +23,7 @@ def leashed() -> None:
     """Called first in a forked process: it ignores the terminal's Ctrl-C and never outlives the lab."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _let_go_of_the_fork_server()
     if HAS_PDEATHSIG:
         ask_kernel(os.getppid())  # the fork server, which ends with the lab; this ends a stopped process too
         return
@@ -33,3 +35,11 @@ def leashed() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="leash", daemon=True).start()
+
+
+def _let_go_of_the_fork_server() -> None:
+    """It ends when nobody holds the other end of its pipe, which every process that it forks is handed too."""
+    server = getattr(forkserver, "_forkserver")  # noqa: B009 - not in the annotations
+    if server._forkserver_alive_fd is not None:
+        os.close(server._forkserver_alive_fd)
+        server._forkserver_alive_fd = None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 AGAIN_S = 0.5
 
 
@@ -17,6 +18,19 @@ async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
         for task in left:
             task.cancel()
         await asyncio.wait(left, timeout=AGAIN_S)
+
+
+async def certain(work: asyncio.Future[T]) -> T:
+    """Await what must not be left half-done: a cancellation meanwhile is raised when it is done."""
+    interrupted: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError as error:
+            interrupted = error
+    if interrupted is not None:
+        raise interrupted
+    return work.result()
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ from multiprocessing.context import ForkServerProcess
 
 from lab.fleet.instance import HOST, Group, Task, become
 from lab.forks import context
+from lab.tasks import certain
 
 START_S = 60.0  # a crowd on two cores starts slowly
 DRAIN_S = 45.0  # longer than the host gives its running calls
@@ -82,6 +83,8 @@ class Fleet:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 await self.wait_gone(self.instances)
+        for instance in self.instances:
+            instance.channel.close()
         self._spawner.shutdown(wait=False)
 
     def of(self, group: Group, *states: State) -> list[Instance]:
@@ -146,11 +149,14 @@ class Fleet:
         ours, theirs = context.Pipe()
         process = context.Process(target=become, args=(self._task, group, theirs), name=group.value)
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._spawner, process.start)
-        theirs.close()
         instance = Instance(next(self._numbers), group, process, ours)
-        self.instances.append(instance)
-        loop.add_reader(process.sentinel, self._ended, instance)
+        try:
+            await certain(loop.run_in_executor(self._spawner, process.start))
+        finally:
+            theirs.close()
+            if process.pid is not None:  # also if cancelled: nobody else would know of it
+                self.instances.append(instance)
+                loop.add_reader(process.sentinel, self._ended, instance)
         return instance
 
     async def _serving(self, instance: Instance) -> None:
@@ -170,7 +176,6 @@ class Fleet:
         instance.process.join(1)
         instance.state = State.GONE
         instance.gone.set()
-        instance.channel.close()
 
     @staticmethod
     def _signal(instance: Instance, number: signal.Signals) -> None:

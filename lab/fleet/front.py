@@ -40,9 +40,10 @@ class Front:
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
-        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None), handle_signals=False)
+        server = web.Server(self._handle, access_log=None)
+        self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, HOST, 0, backlog=4096, shutdown_timeout=1).start()
+        await web.TCPSite(self._runner, HOST, 0, backlog=4096).start()
         self.url = f"http://{HOST}:{self._runner.addresses[0][1]}"
         return self
 

@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import Any
 
 from lab.forks import context, leashed
+from lab.tasks import certain
 
 from .broker import Broker
 from .queue_config import QueueConfig
@@ -35,15 +36,20 @@ class BusProcess:
     async def __aenter__(self) -> BusProcess:
         self._channel, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, self._queues), name="bus")
-        await asyncio.get_running_loop().run_in_executor(self._caller, self._process.start)
-        theirs.close()
-        self.connection_string = str(await self._answer())
+        try:
+            await certain(asyncio.get_running_loop().run_in_executor(self._caller, self._process.start))
+            theirs.close()
+            self.connection_string = str(await self._answer())
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *error: object) -> None:
         self._channel.close()
-        self._process.terminate()
-        await asyncio.to_thread(self._process.join, ANSWER_S)
+        if self._process.pid is not None:
+            self._process.terminate()
+            await certain(asyncio.ensure_future(asyncio.to_thread(self._process.join, ANSWER_S)))
         self._caller.shutdown(wait=False)
 
     @property

@@ -17,6 +17,7 @@ from lab.spike.outcome import Parameters
 from lab.spike.progress import Progress
 from lab.spike.run import SpikeError
 from lab.spike.stage import Plan
+from lab.tasks import end_all
 from services.errors import OverBudget
 
 T = TypeVar("T")
@@ -39,16 +40,17 @@ def run_until_signal(work: Coroutine[Any, Any, T]) -> T:
     allow_open_files()
 
     async def bounded() -> T:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine that runs is a task here
+        stopped = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        return await work
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        task, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stopped.wait())
+        await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
+        await end_all([stopping] if task.done() else [stopping, task])
+        if task.cancelled():
+            raise KeyboardInterrupt
+        return task.result()
 
-    try:
-        return asyncio.run(bounded())
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+    return asyncio.run(bounded())
 
 
 def allow_open_files() -> None:

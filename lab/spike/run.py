@@ -50,7 +50,7 @@ async def spike(parameters: Parameters, plan: Plan, progress: Progress, settle_s
             async with background(
                 timeline.watch(stage.admin()),
                 looking(books),
-                follow(stage.fleet, lambda: sizes(plan, schedule, elapsed(load) + LEAD_S)),
+                follow(stage.fleet, lambda: sizes_ahead(plan, schedule, elapsed(load))),
                 progress.follow(timeline, schedule.seconds),
                 hiccup(stage, schedule.seconds / 2, parameters.pause),
             ):
@@ -76,6 +76,12 @@ def books_of(stage: Stage, load: Load) -> Books:
 def elapsed(load: Load) -> float:
     """Seconds since the first order was scheduled; 0 before."""
     return asyncio.get_running_loop().time() - load.started_at if load.started_at else 0.0
+
+
+def sizes_ahead(plan: Plan, schedule: Schedule, t: float) -> dict[Group, int]:
+    """The same, asked for a little before the load is due: instances take their time to start."""
+    now, soon = sizes(plan, schedule, t), sizes(plan, schedule, t + min(LEAD_S, schedule.seconds * schedule.ramp))
+    return {group: max(now[group], soon[group]) for group in now}
 
 
 async def open_sale(load: Load, stock: int) -> None:

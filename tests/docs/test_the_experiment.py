@@ -1,0 +1,97 @@
+"""README and docs/the-experiment.md show what docs/proof holds: each row of their tables is written anew from there."""
+
+import json
+from typing import Any
+
+import pytest
+
+from lab.strategies import OURS, STRATEGIES, TITLES
+from tests.e2e.conftest import ROOT
+
+PROOF = ROOT / "docs/proof"
+README = (ROOT / "README.md").read_text()
+PAGE = (ROOT / "docs/the-experiment.md").read_text()
+
+
+def proof(name: str) -> Any:
+    """What a run wrote."""
+    return json.loads((PROOF / name).read_text())
+
+
+def row(*cells: object, bold: bool = False) -> str:
+    """A row of a table."""
+    return "| " + " | ".join(f"**{cell}**" if bold else str(cell) for cell in cells) + " |"
+
+
+def compared(run: dict[str, Any]) -> str:
+    """A strategy's row."""
+    return row(
+        TITLES[run["strategy"]],
+        f"{run['failed']:,}",
+        f"{run['undecided']:,}",
+        run["peak_clients"],
+        f"{run['refused_connections']:,}",
+        f"{run['p50_ms']:,.0f} / {run['p99_ms']:,.0f}",
+        bold=run["strategy"] == OURS,
+    )
+
+
+def endured(fault: dict[str, Any]) -> str:
+    """A fault's row."""
+    errors = ", ".join(f"{count} x {status}" for status, count in fault["client_errors"].items()) or "none"
+    return row(
+        fault["title"],
+        f"{fault['accepted']:,}",
+        errors,
+        f"{fault['longest_answer_s']:.1f}",
+        f"{fault['recovery_s']:.1f}",
+        fault["replayed"] or "",
+    )
+
+
+def spiked(run: dict[str, Any]) -> str:
+    """A spike's row."""
+    return row(
+        f"{run['orders']:,}",
+        f"{run['stock']:,}",
+        f"{run['accepted']:,}",
+        f"{run['confirmed']:,}",
+        f"{run['refused']:,}",
+        f"{run['seconds']:.0f}",
+        f"{run['peak_clients']} / {run['client_limit']}",
+        f"{run['p50_ms']:,.0f} / {run['p99_ms']:,.0f}",
+    )
+
+
+def test_every_strategy_has_its_row_in_the_readme_and_on_the_page() -> None:
+    runs = proof("compare.json")["runs"]
+    assert {run["strategy"] for run in runs} == STRATEGIES.keys()
+    for run in runs:
+        assert compared(run) in PAGE
+        assert compared(run) in README
+
+
+@pytest.mark.parametrize("name", ["spike.json", "spike-stock-5000.json"])
+def test_every_spike_has_its_row_and_kept_its_promises(name: str) -> None:
+    run = proof(name)
+    assert spiked(run) in PAGE
+    assert (run["failed"], run["lost"], run["decided_twice"], run["oversold"], run["undecided"]) == (0, 0, 0, 0, 0)
+    assert run["accepted"] + run["refused"] >= run["orders"]
+    assert run["peak_clients"] <= run["instances"] + 8
+
+
+def test_every_fault_has_its_row_and_broke_nothing() -> None:
+    for fault in proof("faults.json")["faults"]:
+        assert endured(fault) in PAGE
+        assert (fault["lost"], fault["decided_twice"], fault["oversold"], fault["leaked"], fault["broken"]) == (
+            0,
+            0,
+            0,
+            0,
+            [],
+        )
+
+
+def test_the_pictures_and_pages_that_are_linked_are_there() -> None:
+    for path in ("compare/strategies.svg", "compare/index.html", "spike/index.html", "spike/clients.svg"):
+        assert (PROOF / path).stat().st_size > 0
