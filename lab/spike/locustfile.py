@@ -43,8 +43,9 @@ class Sale:
         self.stock = STOCK or ORDERS
         self.due = deque(enumerate(Schedule(ORDERS, SECONDS).times()))
         self.unanswered = ORDERS
-        self.undecided: deque[tuple[float, str]] = deque()  # from when to ask, order id
+        self.to_ask: deque[tuple[float, str]] = deque()  # from when on, order id
         self.again: list[str] = []  # decided; asked for once more, since a final status may not change
+        self.asked_again = 0
         self.decided: dict[str, str] = {}
         self.accepted: set[str] = set()
         self.changed: set[str] = set()
@@ -57,34 +58,35 @@ class Sale:
         """An order has its answer; with an id it was accepted."""
         if order_id is not None:
             self.accepted.add(order_id)
-            self.undecided.append((0.0, order_id))
+            self.to_ask.append((0.0, order_id))
         self.unanswered -= 1
         if not self.unanswered:
             self.settle_until = time.monotonic() + SETTLE_S
 
     def to_follow(self) -> str | None:
         """An order to ask for now, if there is one."""
-        if self.undecided and self.undecided[0][0] <= time.monotonic():
-            return self.undecided.popleft()[1]
+        if self.to_ask and self.to_ask[0][0] <= time.monotonic():
+            return self.to_ask.popleft()[1]
         if self.unanswered or len(self.decided) < len(self.accepted):
             return None
         return self.again.pop() if self.again else None
 
-    def seen(self, order_id: str, status: str) -> None:
-        """What an order was answered to be."""
-        if status == "queued":
-            self.undecided.append((time.monotonic() + PAUSE_S, order_id))
+    def seen(self, order_id: str, status: str | None) -> None:
+        """What an order was answered to be; None: there was no answer."""
+        if status is None or (status == "queued" and order_id not in self.decided):
+            self.to_ask.append((time.monotonic() + PAUSE_S, order_id))
         elif order_id not in self.decided:
             self.decided[order_id] = status
             self.again.append(order_id)
-        elif self.decided[order_id] != status:
-            self.changed.add(order_id)
+        else:
+            self.asked_again += 1
+            if self.decided[order_id] != status:
+                self.changed.add(order_id)
 
     @property
     def is_over(self) -> bool:
         """True once every order is answered and asked for twice, or the time to settle is up."""
-        followed = len(self.decided) == len(self.accepted) and not self.again
-        return not self.unanswered and (followed or time.monotonic() > self.settle_until)
+        return not self.unanswered and (self.asked_again == len(self.accepted) or time.monotonic() > self.settle_until)
 
     def checks(self, drop: dict[str, Any]) -> dict[str, int]:
         """By how much each promise was broken, as in lab/spike/remote.py; all 0 is what is expected."""
@@ -147,7 +149,7 @@ class Customer(FastHttpUser):
     def follow(self, sale: Sale, order_id: str) -> None:
         """Ask for an order."""
         status, body = self.send(sale.shop.read(order_id), "follow an order", (200,))
-        sale.seen(order_id, json.loads(body)["status"] if status == 200 else "queued")
+        sale.seen(order_id, json.loads(body)["status"] if status == 200 else None)
 
     def close(self, sale: Sale) -> None:
         """Check the books."""

@@ -64,7 +64,7 @@ def test_every_script_is_valid_shell(name: str) -> None:
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_every_make_target_exists(name: str) -> None:
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert set(re.findall(r"\bmake (\w+)", "\n".join(scripts(name)))) <= targets
+    assert set(re.findall(r"\bmake (\w+)(?![\w/])", "\n".join(scripts(name)))) <= targets
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
@@ -79,6 +79,16 @@ def test_a_deployment_is_started_by_a_person_only() -> None:
 def test_the_tests_of_the_templates_cannot_be_skipped() -> None:
     assert WORKFLOWS["ci"]["env"]["REQUIRE_BICEP"]
     assert 'echo "BICEP=' in "\n".join(scripts("ci"))
+
+
+def test_the_tests_that_need_a_browser_or_locust_cannot_be_skipped() -> None:
+    assert WORKFLOWS["ci"]["env"]["REQUIRE_CHROMIUM"]
+    assert WORKFLOWS["ci"]["env"]["REQUIRE_LOCUST"]
+    assert {"make build/locust/bin/locust", "make test"} <= set(scripts("ci"))
+
+
+def test_the_end_to_end_tests_run_against_the_real_host_and_microsofts_emulator() -> None:
+    assert {".ci/e2e func", ".ci/e2e compose"} <= set(scripts("ci"))
 
 
 def test_every_python_that_the_readme_names_is_tested() -> None:
