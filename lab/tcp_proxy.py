@@ -12,6 +12,7 @@ import contextlib
 import socket
 import struct
 from dataclasses import dataclass, field
+from typing import Any
 
 HOST = "127.0.0.1"
 KERNEL_BUFFER = 65_536  # bytes: what a slow link holds is in the link, not in generous buffers at its ends
@@ -49,6 +50,7 @@ class TcpProxy:
         self.to_server, self.to_client = Faults(), Faults()
         self.accepted = 0
         self._links: set[_Link] = set()
+        self._accepting: set[asyncio.Task[Any] | None] = set()
         self._server: asyncio.Server | None = None
         self._changed = asyncio.Event()
 
@@ -72,10 +74,12 @@ class TcpProxy:
     async def __aexit__(self, *error: object) -> None:
         if self._server is not None:
             self._server.close()
-        self.heal()  # nobody is left waiting for the end of a black hole
+        waiting = [task for task in self._accepting if task is not None]
+        for task in waiting:
+            task.cancel()
         links = list(self._links)
         self.reset_all()
-        await asyncio.gather(*(task for link in links for task in link.tasks), return_exceptions=True)
+        await asyncio.gather(*waiting, *(task for link in links for task in link.tasks), return_exceptions=True)
 
     def black_hole(self) -> None:
         """From now on nothing passes, in either direction, and nobody is told."""
@@ -100,6 +104,16 @@ class TcpProxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
+        accepting = asyncio.current_task()
+        self._accepting.add(accepting)
+        try:
+            await self._connect(reader, writer)
+        except asyncio.CancelledError:
+            writer.transport.abort()
+        finally:
+            self._accepting.discard(accepting)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         said = await self._held_back(reader) if self.to_server.black_hole else b""
         if said is None:
             writer.transport.abort()
@@ -124,16 +138,18 @@ class TcpProxy:
         """
         saying = asyncio.create_task(reader.read(CHUNK))
         clock = asyncio.get_running_loop().time
-        while self.to_server.black_hole:
-            await self._changed.wait()
-            ends = clock() + CLOSES_S
-            while any(link.ending for link in self._links) and clock() < ends:  # noqa: ASYNC110 - links come and go
-                await asyncio.sleep(SLOW_S)
-        if not saying.done():
+        try:
+            while self.to_server.black_hole:
+                await self._changed.wait()
+                ends = clock() + CLOSES_S
+                while any(link.ending for link in self._links) and clock() < ends:  # noqa: ASYNC110 - links come and go
+                    await asyncio.sleep(SLOW_S)
+            if not saying.done():
+                return b""
+            said = saying.result()
+            return said if said and not reader.at_eof() else None
+        finally:
             saying.cancel()
-            return b""
-        said = saying.result()
-        return said if said and not reader.at_eof() else None
 
     async def _pump(
         self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, faults: Faults
