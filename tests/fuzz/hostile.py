@@ -13,6 +13,8 @@ OPEN, EMPTY, CLOSED = "open", "empty", "closed"
 LONGEST_ID = "x" * 64
 
 ids = st.sampled_from([OPEN, EMPTY, CLOSED, "nowhere", LONGEST_ID, "-", "."])
+fresh_ids = st.one_of(st.uuids().map(str), st.just("put-again"))  # a PUT leaves the three drops as they are
+customers = st.one_of(st.uuids().map(str), ids)
 odd_texts = st.one_of(
     st.text(max_size=80),
     st.sampled_from(["", "a\n", "\x00", "..", "{x}", "x" * 65, "\u0661", "\ud800", "a:b}:meta", "*", "'; --"]),
@@ -36,13 +38,13 @@ def mostly(good: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 quantities = st.integers(1, 100)
 good_puts = st.fixed_dictionaries({"stock": st.integers(0, 1_000_000), "per_customer": quantities})
-good_orders = st.fixed_dictionaries({"customer_id": ids, "quantity": quantities})
+good_orders = st.fixed_dictionaries({"customer_id": customers, "quantity": quantities})
 put_bodies = st.fixed_dictionaries(
     {"stock": mostly(st.integers(0, 1_000_000)), "per_customer": mostly(quantities)},
     optional={"closes_at": st.one_of(times, junk), "gift": junk},
 )
 order_bodies = st.fixed_dictionaries(
-    {"customer_id": mostly(ids), "quantity": mostly(quantities)}, optional={"gift": junk}
+    {"customer_id": mostly(customers), "quantity": mostly(quantities)}, optional={"gift": junk}
 )
 messages = st.fixed_dictionaries(
     {"order_id": mostly(ids), "drop_id": mostly(ids), "customer_id": mostly(ids), "quantity": mostly(quantities)},
@@ -142,7 +144,8 @@ def requests(draw: st.DrawFn, key: str) -> Request:
         return draw(hostile if name in odd else good)
 
     method, path, good_body, odd_body = draw(st.sampled_from(TARGETS))
-    target = path.format(part("path", ids, escaped), part("path", ids, escaped))
+    names = fresh_ids if method == "PUT" else ids
+    target = path.format(part("path", names, escaped), part("path", names, escaped))
     target += part("query", st.just(""), queries)
     framing = part("framing", st.just("length"), st.sampled_from(FRAMINGS))
     values = odd_body if "body" in odd else good_body
