@@ -21,6 +21,7 @@ from services.redis_service import RedisService
 
 ONCE = "if order and order.status ~= 'queued' then return {'decided', json} end\n"
 IN_STOCK = "drop.confirmed + quantity > drop.stock"
+BETWEEN_S = 0.05  # a check and its change: so wide that calls at the same time surely meet in it
 sending: set[asyncio.Task[None]] = set()
 
 
@@ -72,6 +73,7 @@ def checks_outside() -> None:
 
     async def decide(redis: Redis, keys: Sequence[str], *arguments: str | float) -> Any:
         stock, confirmed = await redis.hmget(keys[0], ["stock", "confirmed"])
+        await asyncio.sleep(BETWEEN_S)
         script = blind if int(confirmed or 0) < int(stock or 0) else sound
         return await script(redis, keys, *arguments)
 
