@@ -11,10 +11,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from lab.faults.pace import Pace
-from lab.faults.scene import POLL_S, FaultDidNotHappen, Scene
+from lab.faults.scene import Scene
 from lab.fleet.fleet import Instance
 from lab.fleet.instance import Group
 from lab.redis_server import HOST, free_port
+from lab.session_faults.scene import FaultDidNotHappen
 from lab.settings import DEFAULT_QUEUE
 from lab.spike.letters import replay
 
@@ -57,7 +58,7 @@ async def empty(scene: Scene) -> None:
     await asyncio.sleep(scene.pace.outage_s)
     if await scene.admin.dbsize():
         raise FaultDidNotHappen("Redis is not empty")
-    await _all_dead(scene)
+    await scene.stage.emptied(DEAD_WITHIN_S)  # delivered as often as may be, nothing decided: all are dead
     scene.stock -= sold
     status, _, _ = await scene.load.ask(scene.load.shop.put(scene.stock))
     if status != 201:
@@ -95,13 +96,6 @@ async def _messages_waiting(scene: Scene) -> AsyncIterator[None]:
     finally:
         for instance in deciders:
             scene.stage.fleet.thaw(instance)
-
-
-async def _all_dead(scene: Scene) -> None:
-    """Until no message waits any more: each has been delivered as often as it may, and nothing was decided."""
-    async with asyncio.timeout(DEAD_WITHIN_S):
-        while (await scene.stage.queue_stats())["active"]:  # noqa: ASYNC110 - it happens in another process
-            await asyncio.sleep(POLL_S)
 
 
 async def pause(scene: Scene) -> None:

@@ -25,6 +25,7 @@ from lab.spike.stage import Plan, Stage, put_up
 
 PER_S = 100.0  # orders, before the outage
 FEWEST_DELIVERIES = 5
+EMPTY_WITHIN_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,7 @@ async def _be_away(outage: Outage, pace: Pace, stage: Stage, outcome: Outcome) -
 
 async def _replayed(stage: Stage, outcome: Outcome) -> None:
     """Wait until the queue is empty, then send back what was given up."""
-    async with asyncio.timeout(120):
-        while (await stage.queue_stats())["active"]:  # noqa: ASYNC110 - it happens in another process
-            await asyncio.sleep(0.1)
+    await stage.emptied(EMPTY_WITHIN_S)
     outcome.replayed = await replay(stage.bus.connection_string, DEFAULT_QUEUE)
     if not outcome.replayed:
         raise SpikeError("there was nothing to replay")

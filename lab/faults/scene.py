@@ -16,10 +16,6 @@ from lab.spike.stage import LAB, Stage
 POLL_S = 0.05
 
 
-class FaultDidNotHappen(RuntimeError):
-    """The trial proves nothing: what it was to endure did not take place."""
-
-
 @dataclass
 class Scene:
     """`stock`: of the drop now. `completed`: order ids whose message was completed before Redis lost its data.

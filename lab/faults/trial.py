@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from lab.faults.faults import Fault
 from lab.faults.outcome import Outcome, broken_promises
 from lab.faults.pace import RENEWAL_S, Pace
-from lab.faults.scene import FaultDidNotHappen, Scene
+from lab.faults.scene import Scene
 from lab.fleet.scaling import adjust
 from lab.sentinel import Sentinel
+from lab.session_faults.scene import FaultDidNotHappen
 from lab.spike.load import Load
 from lab.spike.progress import Progress
 from lab.spike.run import books_of, closed, looking, open_sale, settled

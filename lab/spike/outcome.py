@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -104,4 +105,4 @@ PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99, 99.9, 100)
 def percentiles(values: list[float]) -> list[tuple[float, float]]:
     """[percentile, value] of PERCENTILES, by the nearest rank; empty if there are no values."""
     ordered = sorted(values)
-    return [(share, ordered[max(0, -(-len(ordered) * share // 100).__int__() - 1)]) for share in PERCENTILES if ordered]
+    return [(share, ordered[max(0, math.ceil(len(ordered) * share / 100) - 1)]) for share in PERCENTILES if ordered]

@@ -9,12 +9,12 @@ import asyncio
 import json
 import secrets
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lab.spike.load import Load
-from lab.spike.outcome import Outcome, Parameters, percentiles
+from lab.spike.outcome import Outcome, Parameters
 from lab.spike.progress import Progress
-from lab.spike.run import SpikeError, elapsed, machine, open_sale
+from lab.spike.run import SpikeError, answered, elapsed, open_sale
 from lab.spike.schedule import Schedule
 from lab.spike.shop import Shop
 
@@ -97,27 +97,12 @@ async def _tell(load: Load, schedule: Schedule, progress: Progress) -> None:
 def _outcome(
     parameters: Parameters, stock: int, load: Load, following: Following, drop: dict[str, int], took_s: float
 ) -> Outcome:
-    answers, statuses = load.answers, Counter(following.decided.values())
-    ranks = percentiles(answers.latency_ms)
-    by_rank = dict(ranks)
-    return Outcome(
-        strategy=parameters.strategy,
-        instances=0,
-        stock=stock,
-        orders=answers.scheduled,
-        accepted=len(answers.accepted),
+    statuses = Counter(following.decided.values())
+    return replace(
+        answered(parameters, stock, load.answers, took_s),
         confirmed=statuses["confirmed"],
-        refused=statuses["refused"] + answers.sold_out,
-        failed=len(answers.failures),
+        refused=statuses["refused"] + load.answers.sold_out,
         undecided=len(following.undecided()),
         decided_twice=len(following.changed) + abs(drop["stock"] - drop["remaining"] - drop["confirmed"]),
         oversold=max(0, drop["confirmed"] - stock),
-        seconds=round(took_s, 1),
-        orders_per_second=round(answers.scheduled / took_s, 1),
-        p50_ms=round(by_rank.get(50, 0.0), 1),
-        p99_ms=round(by_rank.get(99, 0.0), 1),
-        failures=answers.by_status,
-        latency_ms=[(rank, round(ms, 2)) for rank, ms in ranks],
-        parameters=parameters,
-        machine=machine(),
     )

@@ -7,6 +7,7 @@ import contextlib
 import math
 import platform
 import secrets
+from dataclasses import replace
 
 import psutil
 import redis as redis_py
@@ -16,7 +17,7 @@ from lab.fleet.scaling import adjust, follow
 from lab.settings import DEFAULT_QUEUE
 from lab.spike.books import Audit, Books
 from lab.spike.letters import waiting_orders
-from lab.spike.load import Load
+from lab.spike.load import Answers, Load
 from lab.spike.outcome import Outcome, Parameters, percentiles
 from lab.spike.progress import Progress
 from lab.spike.schedule import Schedule
@@ -143,34 +144,41 @@ def outcome_of(
     cpu_s: dict[str, float],
 ) -> Outcome:
     """Everything that was counted, in one place."""
-    answers = load.answers
-    ranks = dict(percentiles(answers.latency_ms))
-    return Outcome(
-        strategy=parameters.strategy,
+    return replace(
+        answered(parameters, stock, load.answers, took_s),
         instances=parameters.instances,
-        stock=stock,
-        orders=answers.scheduled,
-        accepted=len(answers.accepted),
+        client_limit=parameters.client_limit,
         confirmed=audit.confirmed,
-        refused=audit.refused + answers.sold_out,
-        failed=len(answers.failures),
+        refused=audit.refused + load.answers.sold_out,
         lost=audit.lost,
         decided_twice=audit.decided_twice,
         oversold=audit.oversold,
         dead_lettered=audit.dead_lettered,
         undecided=audit.undecided,
+        peak_clients=timeline.peak_clients,
+        refused_connections=timeline.refused_connections,
+        decision_ms=[(rank, round(ms, 2)) for rank, ms in percentiles(books.decision_ms)],
+        cpu_s=cpu_s,
+        timeline=timeline.moments,
+    )
+
+
+def answered(parameters: Parameters, stock: int, answers: Answers, took_s: float) -> Outcome:
+    """What the answers alone tell, of a fleet here or an app elsewhere."""
+    ranks = dict(percentiles(answers.latency_ms))
+    return Outcome(
+        strategy=parameters.strategy,
+        instances=0,
+        stock=stock,
+        orders=answers.scheduled,
+        accepted=len(answers.accepted),
+        failed=len(answers.failures),
         seconds=round(took_s, 1),
         orders_per_second=round(answers.scheduled / took_s, 1),
-        peak_clients=timeline.peak_clients,
-        client_limit=parameters.client_limit,
-        refused_connections=timeline.refused_connections,
         p50_ms=round(ranks.get(50, 0.0), 1),
         p99_ms=round(ranks.get(99, 0.0), 1),
         failures=answers.by_status,
         latency_ms=[(rank, round(ms, 2)) for rank, ms in ranks.items()],
-        decision_ms=[(rank, round(ms, 2)) for rank, ms in percentiles(books.decision_ms)],
-        cpu_s=cpu_s,
-        timeline=timeline.moments,
         parameters=parameters,
         machine=machine(),
     )

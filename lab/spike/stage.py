@@ -35,6 +35,7 @@ from services.redis_service import Clocks
 
 LAB, LAB_CLIENTS = "lab", 8
 ADMIN_S = 5.0
+POLL_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,12 @@ class Stage:
         """How many messages the queue has, by state."""
         stats: dict[str, int] = await self.bus.ask("stats", DEFAULT_QUEUE)
         return stats
+
+    async def emptied(self, within_s: float) -> None:
+        """Wait until no message is on the queue, whatever became of them. Raises TimeoutError."""
+        async with asyncio.timeout(within_s):
+            while (await self.queue_stats())["active"]:  # noqa: ASYNC110 - it happens in another process
+                await asyncio.sleep(POLL_S)
 
 
 @asynccontextmanager

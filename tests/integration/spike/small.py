@@ -51,9 +51,7 @@ class Spike:
 
     async def emptied(self) -> None:
         """Wait until no message is left on the queue, whatever became of them."""
-        async with asyncio.timeout(WAIT_S):
-            while (await self.stage.queue_stats())["active"]:  # noqa: ASYNC110 - it is another process
-                await asyncio.sleep(0.05)
+        await self.stage.emptied(WAIT_S)
 
     async def audit(self) -> Audit:
         """The books, closed once the queue is empty."""
