@@ -35,7 +35,7 @@ class PostgresServer:
         self._folder = Path(tempfile.mkdtemp(prefix="another-dependency-"))
         self._data, self._max_connections = self._folder / "data", max_connections
         self._as_user: tuple[str, ...] = ()
-        self._bin, self.port = _bundled(), free_port()
+        self._bin, self.port = _bundled(), 0
         self._child: Child | None = None
         self._paused: list[psutil.Process] = []
 
@@ -61,7 +61,8 @@ class PostgresServer:
         return f"postgresql://postgres:hush-hush@127.0.0.1:{self.port}/postgres?sslmode=disable"
 
     def start(self) -> None:
-        """Start it, again if it was killed; returns when it takes connections."""
+        """Start it, on the same port if it was killed; returns when it takes connections."""
+        self.port = self.port or free_port()
         options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
         options |= {"port": str(self.port), "max_connections": str(self._max_connections)}
         settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]

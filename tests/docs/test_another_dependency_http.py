@@ -124,6 +124,7 @@ async def test_past_the_bound_a_caller_is_told_at_once(session: Any, page: Page)
     with pytest.raises(page["bounded_calls"].CallOverloaded):
         await get(session)
     assert len(await asyncio.gather(*callers)) == 52
+    assert await get(session)
 
 
 async def test_a_frozen_server_holds_up_nobody_past_the_deadline(session: Any, partner: Partner, page: Page) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import os
+import subprocess
+import sys
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +19,7 @@ import pytest
 
 from services.errors import BadSetting
 from tests.docs.postgres_server import PostgresServer
+from tests.e2e.conftest import ROOT
 
 SOON_S, PATIENT_S = 1.0, 30.0
 MOST = 10  # connections that the server takes
@@ -124,6 +127,32 @@ async def test_a_full_server_is_not_sent_with_the_reason_and_recovers_by_itself(
     assert await patient
 
 
+async def test_fifty_callers_at_a_full_server_make_few_attempts_and_one_at_a_time(
+    open_session: Open, postgres: PostgresServer, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, connect = open_session(), asyncpg.connect
+    running: list[None] = []
+    attempts: list[int] = []
+
+    async def counted(*args: Any, **kwargs: Any) -> Any:
+        running.append(None)
+        attempts.append(len(running))
+        try:
+            return await connect(*args, **kwargs)
+        finally:
+            running.pop()
+
+    async with contextlib.AsyncExitStack() as others:
+        for _ in range(MOST):
+            await others.enter_async_context(watching(postgres))
+        monkeypatch.setattr(asyncpg, "connect", counted)
+        calls = [session.run(backend, idempotent=True, within_s=SOON_S) for _ in range(50)]
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {page["bounded_calls"].CallNotSent}
+    assert set(attempts) == {1}
+    assert len(attempts) <= 4  # half a second apart, and one may outlive its caller
+
+
 @pytest.mark.parametrize("operation", [sleep_long, sleep_long_in_a_transaction])
 async def test_a_statement_whose_server_is_killed_has_an_unknown_outcome_and_is_not_repeated(
     open_session: Open, postgres: PostgresServer, page: Page, operation: Any
@@ -182,6 +211,7 @@ async def test_past_the_bound_a_caller_is_told_at_once_and_those_who_wait_are_se
             await session.run(backend, idempotent=True, within_s=PATIENT_S)
         first.cancel()
         assert all(await asyncio.gather(*others))
+    assert await session.run(backend, idempotent=True, within_s=PATIENT_S)
 
 
 @pytest.mark.parametrize("operation", [sleep_long, sleep_long_in_a_transaction])
@@ -210,13 +240,23 @@ async def test_the_server_itself_ends_a_statement_whose_client_is_gone(page: Pag
     assert isinstance((await asyncio.gather(statement, return_exceptions=True))[0], asyncpg.PostgresConnectionError)
 
 
+async def test_a_connection_that_was_not_used_for_long_is_replaced(
+    open_session: Open, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = open_session(connections=1)
+    first = await session.run(backend, idempotent=True, within_s=PATIENT_S)
+    assert await session.run(backend, idempotent=True, within_s=PATIENT_S) == first
+    monkeypatch.setattr(page["postgres_service"], "IDLE_S", 0.0)
+    assert await session.run(backend, idempotent=True, within_s=PATIENT_S) != first
+
+
 async def test_a_handshake_outlives_the_caller_who_began_it(
     open_session: Open, postgres: PostgresServer, page: Page
 ) -> None:
     session = open_session()
     with postgres.frozen(), pytest.raises(page["bounded_calls"].CallNotSent):
         await session.run(backend, idempotent=True, within_s=SOON_S)
-    await until(session._loops.here().pool.get_idle_size, equals=1)
+    await until(partial(len, session._loops.here()._idle), equals=1)
 
 
 async def test_a_statement_that_the_server_rolled_back_is_repeated_even_if_not_idempotent(open_session: Open) -> None:
@@ -266,16 +306,35 @@ def test_another_event_loop_gets_a_session_of_its_own(page: Page, postgres: Post
         gc.collect()
 
 
-async def test_a_forked_child_keeps_its_parents_session_from_the_collector(
-    page: Page, monkeypatch: pytest.MonkeyPatch
+FORK = """
+import asyncio, gc, os, pathlib, sys
+from tests.docs import another_dependency
+
+pages = another_dependency.load(pathlib.Path(sys.argv[1]))
+session = pages["postgres_service"].PostgresService(sys.argv[2])
+
+async def backend():
+    found = await session.run(lambda c: c.fetchval("select pg_backend_pid()"), idempotent=False, within_s=10)
+    gc.collect()
+    return found
+
+loop = asyncio.new_event_loop()
+before = loop.run_until_complete(backend())
+child = os.fork()
+if not child:
+    os._exit(asyncio.run(backend()) == before)
+ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+print(ended, loop.run_until_complete(backend()) == before)
+loop.run_until_complete(session.aclose())
+"""
+
+
+async def test_a_forked_child_connects_anew_and_leaves_its_parents_connection_alone(
+    postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    inherited = page["bounded_calls"]._INHERITED
-    loops = page["bounded_calls"].PerLoop(object)
-    parents = loops.here()
-    monkeypatch.setattr(os, "getpid", lambda: -1)
-    loops._loop = None  # a child runs a loop of its own
-    assert loops.here() is not parents
-    assert inherited.pop()[1] is parents
+    command = [sys.executable, "-c", FORK, str(tmp_path), postgres.dsn]
+    done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "0 True", done.stderr
 
 
 async def test_no_secret_shows_in_what_is_printed_or_raised(
