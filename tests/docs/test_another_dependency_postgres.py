@@ -46,7 +46,7 @@ async def open_session(page: Page, postgres: PostgresServer) -> AsyncIterator[Op
 
     yield make
     for session in sessions:
-        await until(partial(len, session._loops.here()._tasks), equals=0)
+        await quiet(session)
         await session.aclose()
     async with watching(postgres) as watcher:
         await until(partial(backends, watcher), equals=0)
@@ -59,6 +59,11 @@ async def until(condition: Callable[[], Any], *, equals: Any = True) -> None:
         if (await found if asyncio.iscoroutine(found) else found) == equals:
             return
         await asyncio.sleep(0.01)
+
+
+async def quiet(session: Any) -> None:
+    """Wait until it has given back every connection."""
+    await until(partial(len, session._loops.here()._tasks), equals=0)
 
 
 @contextlib.asynccontextmanager
@@ -221,6 +226,7 @@ async def test_a_frozen_server_holds_up_nobody_past_the_deadline_and_serves_agai
     calls = page["bounded_calls"]
     session = open_session(connections=1)
     await session.run(backend, idempotent=True, within_s=PATIENT_S)
+    await quiet(session)
     with postgres.frozen():
         with pytest.raises(calls.CallOutcomeUnknown):
             await session.run(operation, idempotent=False, within_s=SOON_S)
