@@ -1,7 +1,8 @@
 """A partner's HTTP API as a process of its own: `python partner.py PORT`. Listens on 127.0.0.1 only.
 
-GET / says how many connections it has had at once, and its orders; GET /slow takes long; POST /orders makes one order
-for each Idempotency-Key, and refuses as many with 429 as GET /busy/COUNT/SECONDS has asked for. Standard library only.
+GET / says how many connections it has had at once, and its orders; GET /slow takes long, GET /broken is a 503; POST
+/orders makes one order for each Idempotency-Key, and refuses as many with 429 as GET /busy/COUNT/SECONDS has asked for.
+Standard library only.
 """
 
 import json
@@ -56,7 +57,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.path.startswith("/busy/"):
             Books.refusals, Books.retry_after_s = map(int, self.path.split("/")[2:])
         time.sleep(WORK_S)
-        self._answer(200, {"peak": Books.peak, "orders": len(Books.orders), "posts": Books.posts})
+        self._answer(
+            503 if self.path == "/broken" else 200,
+            {"peak": Books.peak, "orders": len(Books.orders), "posts": Books.posts},
+        )
 
     def do_POST(self) -> None:
         """An order."""

@@ -100,6 +100,11 @@ async def test_a_request_whose_server_is_killed_has_an_unknown_outcome_and_is_no
         await lost
 
 
+async def test_a_5xx_is_an_unknown_outcome(session: Any, page: Page) -> None:
+    with pytest.raises(page["bounded_calls"].CallOutcomeUnknown, match="503"):
+        await get(session, "/broken", idempotent=False)
+
+
 async def test_an_idempotent_request_outlives_a_kill_and_a_restart(session: Any, partner: Partner) -> None:
     calls = [asyncio.create_task(get(session)) for _ in range(40)]
     await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
