@@ -204,6 +204,13 @@ async def test_a_cancelled_caller_ends_his_statement_and_keeps_no_connection(
             assert await backends(watcher, "select pg_sleep(600)") == 0
 
 
+async def test_a_caller_leaves_neither_a_transaction_nor_a_setting_to_the_next(open_session: Open) -> None:
+    session = open_session(connections=1)
+    await session.run(lambda c: c.execute("begin; set statement_timeout = 77"), idempotent=True, within_s=PATIENT_S)
+    left = await session.run(lambda c: c.fetchval("show statement_timeout"), idempotent=True, within_s=PATIENT_S)
+    assert left == "0"
+
+
 async def test_past_the_bound_a_caller_is_told_at_once_and_those_who_wait_are_served(
     open_session: Open, postgres: PostgresServer, page: Page
 ) -> None:
