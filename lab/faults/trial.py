@@ -83,10 +83,8 @@ async def endure(fault: Fault, pace: Pace, progress: Progress) -> Outcome:
                 await open_sale(load, STOCK)
                 books = books_of(stage, load)
                 scene = Scene(stage, load, books, stage.admin(), pace, STOCK)
-                timeline = Timeline(stage, load, books)
-                async with background(
-                    timeline.watch(stage.admin()), looking(books), progress.follow(timeline, float("inf"))
-                ):
+                timeline = Timeline(stage, load, books, stage.admin())
+                async with background(timeline.watch(), looking(books), progress.follow(timeline, float("inf"))):
                     await _through(scene, fault, outcome)
                 outcome.peak_clients = timeline.peak_clients
                 alive = len(stage.fleet.alive)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.connection_budget import ConnectionBudget
+from services.errors import OverBudget
+
+LAB_CLIENTS = 4  # most connections that a run of the lab opens to its Redis for itself: books, timeline, fault
 
 
 @dataclass(frozen=True)
@@ -20,5 +23,10 @@ class FleetBudget(ConnectionBudget):
 
 
 def check(instances: int, client_limit: int) -> None:
-    """Raise OverBudget, with the numbers, if so many instances with one connection each do not fit."""
+    """Raise OverBudget, with the numbers, if so many instances with one connection each and the lab do not fit."""
     FleetBudget("the lab's Redis", instances, scale_groups=1, client_limit=client_limit).check()
+    if instances + LAB_CLIENTS > client_limit:
+        raise OverBudget(
+            f"the lab opens up to {LAB_CLIENTS} connections itself: with {instances} instances set the client limit to "
+            f"{instances + LAB_CLIENTS} or more"
+        )

@@ -87,9 +87,9 @@ def _serve(channel: Connection, queues: Mapping[str, QueueConfig]) -> None:
         while True:
             try:
                 what, arguments = channel.recv()
-            except EOFError:
+                channel.send(_result(broker, what, arguments))
+            except (EOFError, BrokenPipeError):
                 return
-            channel.send(_result(broker, what, arguments))
 
 
 def _result(broker: Broker, what: str, arguments: tuple[object, ...]) -> Any:

@@ -61,11 +61,12 @@ class Books:
         self, stock: int, queued: Collection[str], dead: Collection[str], completed: Collection[str]
     ) -> Audit:
         """Read everything once more and draw the balance. The last three are order ids."""
-        confirmed = refused = 0
+        tickets: dict[str, dict[str, int]] = {status: {} for status in FINAL}
         async for raw_id, record in self.redis.hscan_iter(self._key("orders"), count=1000):
             content = self._note(raw_id.decode(), record)
-            confirmed += content["quantity"] if content["status"] == "confirmed" else 0
-            refused += content["quantity"] if content["status"] == "refused" else 0
+            if content["status"] in FINAL:
+                tickets[content["status"]][raw_id] = content["quantity"]  # HSCAN may show an order twice
+        confirmed, refused = (sum(tickets[status].values()) for status in FINAL)
         counters = await self.redis.hmget(self._key("meta"), ["confirmed", "refused"])
         known_confirmed, known_refused = (int(value or 0) for value in counters)
         statuses = list(self.decided.values())

@@ -47,9 +47,9 @@ async def spike(parameters: Parameters, plan: Plan, progress: Progress, settle_s
         async with Load(stage.front.url, shop) as load:
             books = books_of(stage, load)
             await open_sale(load, stock)
-            timeline = Timeline(stage, load, books)
+            timeline = Timeline(stage, load, books, stage.admin())
             async with background(
-                timeline.watch(stage.admin()),
+                timeline.watch(),
                 looking(books),
                 follow(stage.fleet, lambda: sizes_ahead(plan, schedule, elapsed(load))),
                 progress.follow(timeline, schedule.seconds),
@@ -59,6 +59,7 @@ async def spike(parameters: Parameters, plan: Plan, progress: Progress, settle_s
                 await settled(books, settle_s)
                 took_s = elapsed(load)
                 cpu_s = timeline.cpu_by_role()
+            await timeline.count()
             audit = await closed(stage, books, stock)
         return outcome_of(parameters, stock, load, books, audit, timeline, took_s, cpu_s)
 

@@ -28,11 +28,15 @@ MOMENTS_EVERY = 5  # looks at the clients
 
 @dataclass
 class Timeline:
-    """`watch` until cancelled; `moments` has what it saw. `cpu_s`: process id -> (role, CPU seconds)."""
+    """`watch` until cancelled, then `count` once more; `moments` has what it saw.
+
+    `redis`: a connection of its own. `cpu_s`: process id -> (role, CPU seconds).
+    """
 
     stage: Stage
     load: Load
     books: Books
+    redis: Redis
     moments: list[Moment] = field(default_factory=list)
     peak_clients: int = 0
     connects: int = 0
@@ -40,23 +44,26 @@ class Timeline:
     cpu_s: dict[int, tuple[str, float]] = field(default_factory=dict)
     _base_cpu: float = 0.0
 
-    async def watch(self, redis: Redis) -> None:
+    async def watch(self) -> None:
         """Sample for ever; cancel it to stop."""
         self._base_cpu = _cpu_of(psutil.Process())
-        recent: list[int] = []
         while True:
+            recent: list[int] = []
             for _ in range(MOMENTS_EVERY):
                 with contextlib.suppress(RedisError, OSError):
-                    recent.append(int((await redis.info("clients"))["connected_clients"]))
+                    recent.append(int((await self.redis.info("clients"))["connected_clients"]))
+                    self.peak_clients = max(self.peak_clients, recent[-1])
                 await asyncio.sleep(CLIENTS_EVERY_S)
-            with contextlib.suppress(RedisError, OSError):
-                stats = await redis.info("stats")
-                self.connects = int(stats["total_connections_received"])
-                self.refused_connections = int(stats["rejected_connections"])
-            self.peak_clients = max(self.peak_clients, *recent, 0)
+            await self.count()
             with contextlib.suppress(BusError):
                 await self._note(max(recent, default=None))
-            recent.clear()
+
+    async def count(self) -> None:
+        """Take over what Redis has counted since it started."""
+        with contextlib.suppress(RedisError, OSError):
+            stats = await self.redis.info("stats")
+            self.connects = int(stats["total_connections_received"])
+            self.refused_connections = int(stats["rejected_connections"])
 
     def cpu_by_role(self) -> dict[str, float]:
         """CPU seconds so far, of everything that the run consists of."""

@@ -21,16 +21,6 @@ def test_every_file_that_the_page_names_exists(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_link_leads_to_a_page_and_a_heading(name: str) -> None:
-    for target, anchor in re.findall(r"\]\(([\w.-]*)(?:#([\w-]+))?\)", page(name)):
-        text = page(target or name)
-        headings = [
-            re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in re.findall(r"^#+ (.*)", text, re.M)
-        ]
-        assert not anchor or anchor in headings, f"{target}#{anchor}"
-
-
-@pytest.mark.parametrize("name", PAGES)
 def test_every_command_is_valid_shell(name: str) -> None:
     for block in blocks(page(name), "sh"):
         subprocess.run(["bash", "-n"], input=block, text=True, check=True)

@@ -11,7 +11,7 @@ from lab.strategies.install import install
 from services.errors import OverBudget
 
 
-@pytest.mark.parametrize(("instances", "limit"), [(8, 10), (200, 256), (204, 256), (1, 2)])
+@pytest.mark.parametrize(("instances", "limit"), [(8, 12), (200, 256), (204, 256), (1, 5)])
 def test_a_fleet_that_leaves_a_fifth_of_the_clients_free_fits(instances: int, limit: int) -> None:
     check(instances, limit)
 
@@ -29,6 +29,11 @@ def test_the_refusal_has_the_numbers() -> None:
     assert "the lab's Redis allows 256 clients, 204 with 20 % headroom" in text
     assert "= 220 clients" in text
     assert "Set the scale-out limit to 204 or less" in text
+
+
+def test_the_labs_own_connections_are_counted_where_a_fifth_is_less() -> None:
+    with pytest.raises(OverBudget, match="set the client limit to 12 or more"):
+        check(instances=8, client_limit=11)
 
 
 def test_the_limit_is_the_labs_and_no_tiers() -> None:

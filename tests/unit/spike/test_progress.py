@@ -36,7 +36,7 @@ def timeline(*moments: Moment) -> Timeline:
     fleet = Fleet(Task(Path("app"), Path("log"), {}))
     stage = Stage(Plan(4, 4, 12), RedisServer(), BusProcess({}), fleet, Front(fleet), None, Path("folder"), [])
     load = Load("http://127.0.0.1:1", Shop("drop-1", 1))
-    return Timeline(stage, load, Books(Redis(), "drop-1", load.answers.accepted), list(moments))
+    return Timeline(stage, load, Books(Redis(), "drop-1", load.answers.accepted), Redis(), list(moments))
 
 
 def moment(t: float, clients: int | None = 9, scheduled: int = 0) -> Moment:
