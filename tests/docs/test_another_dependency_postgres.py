@@ -263,13 +263,18 @@ async def test_a_connection_that_was_not_used_for_long_is_replaced(
     assert await session.run(backend, idempotent=True, within_s=PATIENT_S) != first
 
 
-async def test_a_handshake_outlives_the_caller_who_began_it(
+async def test_a_handshake_outlives_the_caller_who_began_it_and_his_operation_is_not_run(
     open_session: Open, postgres: PostgresServer, page: Page
 ) -> None:
-    session = open_session()
+    session, runs = open_session(), []
+
+    async def counted(connection: Any) -> None:
+        runs.append(connection)
+
     with postgres.frozen(), pytest.raises(page["bounded_calls"].CallNotSent):
-        await session.run(backend, idempotent=True, within_s=SOON_S)
+        await session.run(counted, idempotent=True, within_s=SOON_S)
     await until(partial(len, session._loops.here()._idle), equals=1)
+    assert runs == []
 
 
 async def test_a_statement_that_the_server_rolled_back_is_repeated_even_if_not_idempotent(open_session: Open) -> None:
@@ -333,6 +338,8 @@ async def backend():
 
 loop = asyncio.new_event_loop()
 before = loop.run_until_complete(backend())
+while session._loops.session._tasks:
+    loop.run_until_complete(asyncio.sleep(0.01))
 child = os.fork()
 if not child:
     os._exit(asyncio.run(backend()) == before)
