@@ -253,6 +253,20 @@ async def test_the_server_itself_ends_a_statement_whose_client_is_gone(page: Pag
     assert isinstance((await asyncio.gather(statement, return_exceptions=True))[0], asyncpg.PostgresConnectionError)
 
 
+async def test_a_statement_that_cannot_be_cancelled_costs_its_connection_and_nobody_elses_turn(
+    open_session: Open, postgres: PostgresServer, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page["postgres_service"], "TIDY_S", 0.1)
+    session = open_session(connections=1)
+    async with watching(postgres) as watcher:
+        abandoned = await at_work(session, watcher)
+        with postgres.frozen():
+            abandoned.cancel()
+            await quiet(session)
+        assert await session.run(backend, idempotent=True, within_s=PATIENT_S)
+        await until(partial(backends, watcher, "select pg_sleep(600)"), equals=0)
+
+
 async def test_a_connection_that_was_not_used_for_long_is_replaced(
     open_session: Open, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
