@@ -52,13 +52,14 @@ async def open_session(page: Page, postgres: PostgresServer) -> AsyncIterator[Op
         await until(partial(backends, watcher), equals=0)
 
 
-async def until(condition: Callable[[], Any], *, equals: Any = True) -> None:
-    """Wait for what offers no event."""
-    while True:
-        found = condition()
-        if (await found if asyncio.iscoroutine(found) else found) == equals:
-            return
-        await asyncio.sleep(0.01)
+async def until(condition: Callable[[], Any], *, equals: Any) -> None:
+    """Wait for what offers no event. Bounded here: pytest-timeout guards no teardown after a failure."""
+    async with asyncio.timeout(PATIENT_S):
+        while True:
+            found = condition()
+            if (await found if asyncio.iscoroutine(found) else found) == equals:
+                return
+            await asyncio.sleep(0.01)
 
 
 async def quiet(session: Any) -> None:
