@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from services.errors import OverBudget
 
@@ -48,6 +48,7 @@ class ConnectionBudget:
     worker_processes: int = 1
     connections_per_worker: int = 1
     headroom_percent: int = 20
+    service: ClassVar[str] = "Redis"  # another dependency's budget names another, and overrides `tier_clients`
 
     @property
     def instances(self) -> int:
@@ -86,7 +87,7 @@ class ConnectionBudget:
             else "No scale-out limit fits: choose a larger tier, or fewer connections per worker."
         )
         raise OverBudget(
-            f"Redis connection budget exceeded: {self.tier} allows {self.tier_clients} clients, {self.usable} "
+            f"{self.service} connection budget exceeded: {self.tier} allows {self.tier_clients} clients, {self.usable} "
             f"with {self.headroom_percent} % headroom; {self.scale_groups} scale group(s) x {self.scale_out_limit} + "
             f"{self.always_ready} always ready = {self.instances} instances, x {self.worker_processes} worker "
             f"process(es) x {self.connections_per_worker} connection(s) = {self.clients} clients. {mend}"
