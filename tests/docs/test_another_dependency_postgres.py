@@ -253,6 +253,20 @@ async def test_the_server_itself_ends_a_statement_whose_client_is_gone(page: Pag
     assert isinstance((await asyncio.gather(statement, return_exceptions=True))[0], asyncpg.PostgresConnectionError)
 
 
+async def test_a_statement_that_cannot_be_cancelled_costs_its_connection_and_nobody_elses_turn(
+    open_session: Open, postgres: PostgresServer, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page["postgres_service"], "TIDY_S", 0.1)
+    session = open_session(connections=1)
+    async with watching(postgres) as watcher:
+        abandoned = await at_work(session, watcher)
+        with postgres.frozen():
+            abandoned.cancel()
+            await quiet(session)
+        assert await session.run(backend, idempotent=True, within_s=PATIENT_S)
+        await until(partial(backends, watcher, "select pg_sleep(600)"), equals=0)
+
+
 async def test_a_connection_that_was_not_used_for_long_is_replaced(
     open_session: Open, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,13 +277,18 @@ async def test_a_connection_that_was_not_used_for_long_is_replaced(
     assert await session.run(backend, idempotent=True, within_s=PATIENT_S) != first
 
 
-async def test_a_handshake_outlives_the_caller_who_began_it(
+async def test_a_handshake_outlives_the_caller_who_began_it_and_his_operation_is_not_run(
     open_session: Open, postgres: PostgresServer, page: Page
 ) -> None:
-    session = open_session()
+    session, runs = open_session(), []
+
+    async def counted(connection: Any) -> None:
+        runs.append(connection)
+
     with postgres.frozen(), pytest.raises(page["bounded_calls"].CallNotSent):
-        await session.run(backend, idempotent=True, within_s=SOON_S)
+        await session.run(counted, idempotent=True, within_s=SOON_S)
     await until(partial(len, session._loops.here()._idle), equals=1)
+    assert runs == []
 
 
 async def test_a_statement_that_the_server_rolled_back_is_repeated_even_if_not_idempotent(open_session: Open) -> None:
@@ -333,6 +352,8 @@ async def backend():
 
 loop = asyncio.new_event_loop()
 before = loop.run_until_complete(backend())
+while session._loops.session._tasks:
+    loop.run_until_complete(asyncio.sleep(0.01))
 child = os.fork()
 if not child:
     os._exit(asyncio.run(backend()) == before)
