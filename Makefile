@@ -21,7 +21,7 @@ PARTS_compose := --redis redis://127.0.0.1:6379/0 --service-bus "Endpoint=sb://1
 compose:
 	@test "$(ACCEPT_EULA)" = Y || { echo "Read the licences of Microsoft's Service Bus emulator and of SQL Server, then: make run ON=compose ACCEPT_EULA=Y"; exit 1; }
 	docker compose up --detach --wait
-	curl --silent --show-error --fail --output /dev/null --retry 90 --retry-delay 2 --retry-all-errors http://127.0.0.1:5300/health
+	curl --silent --show-error --fail --output /dev/null --retry 120 --retry-delay 2 --retry-all-errors http://127.0.0.1:5300/health
 
 test: $(READY) ## lint, types and every test, in at most 8 minutes
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

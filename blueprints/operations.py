@@ -79,7 +79,7 @@ OPERATIONS = (
         refusals=(
             errors.NotFound("there is no such drop"),
             errors.DropClosed("the drop takes no more orders"),
-            errors.CustomerLimit("the order would take the customer above the drop's limit"),
+            errors.CustomerLimit("the order would exceed what this drop allows one customer"),
             errors.SoldOut("not enough tickets are left for the whole quantity"),
             errors.KeyReused("this Idempotency-Key has already made an order of another quantity"),
         ),

@@ -47,11 +47,13 @@ def _queue(settings: Settings) -> OrderQueue:
 def _turn_telemetry_on() -> None:
     try:
         from services import otel_spans, session_metrics
-    except ImportError:
-        log.warning("telemetry is on and OpenTelemetry is not installed: no spans and no metrics")
+
+        spans = otel_spans.OtelSpans()
+        session_metrics.watch(redis_service, order_queue)
+    except Exception as error:  # noqa: BLE001 - missing, broken or told to load a provider that is not there: orders go on
+        log.warning("telemetry is on and OpenTelemetry cannot be used: no spans and no metrics (%r)", error)
         return
-    telemetry.spans = otel_spans.OtelSpans()
-    session_metrics.watch(redis_service, order_queue)
+    telemetry.spans = spans
 
 
 settings = load_settings(os.environ)

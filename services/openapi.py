@@ -201,7 +201,8 @@ def _parameters(model: type[BaseModel] | None, place: str, examples: Mapping[str
         return []
     schema = model.model_json_schema(schema_generator=_Schema)
     return [
-        {"name": name, "in": place, "required": name in schema["required"], "schema": of, "example": examples[name]}
+        {"name": name, "in": place, "required": name in schema.get("required", ()), "schema": of}
+        | ({"example": examples[name]} if name in examples else {})
         for name, of in schema["properties"].items()
     ]
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lab.faults.command import NAMES
 from lab.strategies import OURS, STRATEGIES, TITLES
 from tests.e2e.conftest import ROOT
 
@@ -80,8 +81,11 @@ def test_every_spike_has_its_row_and_kept_its_promises(name: str) -> None:
     assert run["peak_clients"] <= run["instances"] + 8
 
 
-def test_every_fault_has_its_row_and_broke_nothing() -> None:
-    for fault in proof("faults.json")["faults"]:
+@pytest.mark.parametrize("name", ["faults.json", "faults-full.json"])
+def test_every_fault_has_its_row_and_broke_nothing(name: str) -> None:
+    faults = proof(name)["faults"]
+    assert [fault["name"] for fault in faults] == list(NAMES)
+    for fault in faults:
         assert endured(fault) in PAGE
         assert (fault["lost"], fault["decided_twice"], fault["oversold"], fault["leaked"], fault["broken"]) == (
             0,

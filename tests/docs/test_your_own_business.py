@@ -79,6 +79,13 @@ def test_the_result_type_checks(project: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.timeout(180)
+def test_no_test_is_left_that_imports_what_was_taken_out(project: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--collect-only"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=170, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
 @pytest.mark.timeout(300)
 def test_without_our_business_the_tests_of_the_sessions_stay_green(project: Path) -> None:
     arguments = ["tests/unit/sessions"]

@@ -1,4 +1,7 @@
-"""Schemathesis over the app's own OpenAPI document: what it promises is what is answered, whatever is sent."""
+"""Schemathesis over the app's own OpenAPI document: what it promises is what is answered, whatever is sent.
+
+It tests every operation but the one that the document came from.
+"""
 
 import os
 import subprocess

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -31,8 +32,8 @@ class Heard:
 
 
 def send(url: str, request: Request) -> Heard:
-    """All that the server at `url` says to these bytes. Raises TimeoutError if it neither answers nor closes."""
-    address = urlsplit(url)
+    """All that the server at `url` says to these bytes. Raises TimeoutError if it does not come to an end."""
+    address, ends_at = urlsplit(url), time.monotonic() + ANSWER_S
     with socket.create_connection((str(address.hostname), int(address.port or 80)), timeout=ANSWER_S) as connection:
         heard = b""
         try:
@@ -41,6 +42,8 @@ def send(url: str, request: Request) -> Heard:
                 connection.shutdown(socket.SHUT_WR)
             while part := connection.recv(65536):
                 heard += part
+                if time.monotonic() > ends_at:
+                    raise TimeoutError(f"it was still answering after {ANSWER_S} s")
         except (ConnectionResetError, BrokenPipeError):
             pass  # it had read enough
         return Heard(heard)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
 import redis
+
+ANSWER_S = 20
+DECISION_S = 20
 
 
 @dataclass
@@ -38,12 +42,13 @@ class Witness:
         return {key: (self._redis.dump(key), self._redis.pexpiretime(key)) for key in self._redis.keys("*")}
 
     def settle(self, location: str) -> None:
-        """Wait until the order is decided: nothing is written for it after that."""
-        address = urlsplit(self.url)
-        connection = HTTPConnection(str(address.hostname), address.port, timeout=20)
+        """Wait until the order is decided: nothing is written for it after that. Raises TimeoutError."""
+        address, ends_at = urlsplit(self.url), time.monotonic() + DECISION_S
+        connection = HTTPConnection(str(address.hostname), address.port, timeout=ANSWER_S)
         with contextlib.closing(connection):  # unlike httpx it leaves a drop of the name `..` in the path
             while self._status_of(location, connection) == "queued":
-                pass
+                if time.monotonic() > ends_at:
+                    raise TimeoutError(f"{location} was not decided within {DECISION_S} s")
 
     def _status_of(self, location: str, connection: HTTPConnection) -> str:
         connection.request("GET", location, headers={"x-functions-key": self.key})

@@ -10,10 +10,11 @@ import azure.functions as func
 import pytest
 from azure.functions.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
+from openapi_schema_validator import OAS31Validator
 from redis.asyncio import Redis
 
 import function_app
-from blueprints import drops, fulfilment, orders
+from blueprints import drops, fulfilment, operations, orders
 from lab.functions_host.invocation import Context, TraceContext
 from lab.functions_host.service_bus_message import to_function_message
 from lab.service_bus import Broker
@@ -29,6 +30,12 @@ from .shop import DROP
 
 HOST = "localhost:7071"
 TRACE = TraceContext("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "vendor=value")
+DESCRIBED: dict[str, Any] = json.loads(operations.document())
+RESPONSES = {
+    operation["operationId"]: operation["responses"]
+    for path in DESCRIBED["paths"].values()
+    for operation in path.values()
+}
 
 
 @dataclass(frozen=True)
@@ -41,8 +48,15 @@ class Answer:
     document: Any
 
     @classmethod
-    def of(cls, response: func.HttpResponse) -> "Answer":
-        return cls(response.status_code, response.headers, response.mimetype, json.loads(response.get_body()))
+    def of(cls, function: str, response: func.HttpResponse) -> "Answer":
+        """Fails one that is not as the OpenAPI document says."""
+        answer = cls(response.status_code, response.headers, response.mimetype, json.loads(response.get_body()))
+        told = RESPONSES[function][str(answer.status)]
+        headers, sent = told.get("headers", {}), dict(answer.headers)
+        assert {name for name, header in headers.items() if header.get("required")} <= set(sent) <= set(headers)
+        schema = told["content"][answer.media_type]["schema"] | {"components": DESCRIBED["components"]}
+        OAS31Validator(schema).validate(answer.document)
+        return answer
 
 
 def install(
@@ -73,10 +87,10 @@ class Worker:
 
     async def put_drop(self, drop: str = DROP, body: bytes | None = None, **values: Any) -> Answer:
         content = json.dumps({"stock": 10, "per_customer": 5} | values).encode() if body is None else body
-        return Answer.of(await drops.put_drop(_request("PUT", f"drops/{drop}", content, drop_id=drop)))
+        return Answer.of("put_drop", await drops.put_drop(_request("PUT", f"drops/{drop}", content, drop_id=drop)))
 
     async def get_drop(self, drop: str = DROP) -> Answer:
-        return Answer.of(await drops.get_drop(_request("GET", f"drops/{drop}", drop_id=drop)))
+        return Answer.of("get_drop", await drops.get_drop(_request("GET", f"drops/{drop}", drop_id=drop)))
 
     async def place_order(
         self,
@@ -92,20 +106,20 @@ class Worker:
         content = json.dumps({"customer_id": "ann", "quantity": 2} | values).encode() if body is None else body
         headers = {"content-type": content_type} | ({} if key is None else {"idempotency-key": key})
         request = _request("POST", f"drops/{drop}/orders", content, headers, host, drop_id=drop)
-        return Answer.of(await orders.place_order(request, Context("id", "place_order", ".", trace)))
+        return Answer.of("place_order", await orders.place_order(request, Context("id", "place_order", ".", trace)))
 
     async def get_order(self, order: str, drop: str = DROP) -> Answer:
         request = _request("GET", f"drops/{drop}/orders/{order}", drop_id=drop, order_id=order)
-        return Answer.of(await orders.get_order(request))
+        return Answer.of("get_order", await orders.get_order(request))
 
     async def health(self) -> Answer:
-        return Answer.of(await function_app.health(_request("GET", "health")))
+        return Answer.of("health", await function_app.health(_request("GET", "health")))
 
     async def ready(self) -> Answer:
-        return Answer.of(await function_app.ready(_request("GET", "health/ready")))
+        return Answer.of("ready", await function_app.ready(_request("GET", "health/ready")))
 
     async def openapi(self) -> Answer:
-        return Answer.of(await function_app.openapi(_request("GET", "openapi.json")))
+        return Answer.of("openapi", await function_app.openapi(_request("GET", "openapi.json")))
 
     @staticmethod
     async def fulfil(body: bytes | dict[str, Any], message_id: str = "m1") -> None:

@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from lab.fleet.budget import LAB_CLIENTS
 from lab.strategies import OURS, STRATEGIES
 
 from .small import FULFILMENT, HTTP, WAIT_S, Spike, small_spike
 
 pytestmark = pytest.mark.timeout(120)
-LIMIT = HTTP + FULFILMENT + 3  # the lab itself has two clients here
+LIMIT = HTTP + FULFILMENT + LAB_CLIENTS
 Counter = Callable[[Spike], Awaitable[int]]
 OTHERS = [name for name in STRATEGIES if name != OURS]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from blueprints import operations
 from blueprints.orders import ADDRESS
@@ -206,3 +206,15 @@ def test_a_function_that_is_anonymous_and_takes_nothing_refuses_nothing() -> Non
     open_to_all = openapi.Operation("f", "GET", "f", "", (openapi.Answer(200, "Yes."),), anonymous=True)
     told = openapi.document("", "", [open_to_all], 1)
     assert set(told["paths"]["/f"]["get"]["responses"]) == {"200"}
+
+
+class Optional(BaseModel):
+    """A header that nobody has to send."""
+
+    language: str | None = Field(None, alias="Accept-Language")
+
+
+def test_a_header_may_be_optional_and_without_an_example() -> None:
+    operation = openapi.Operation("f", "GET", "f", "", (openapi.Answer(200, "Yes."),), headers=Optional)
+    (told,) = openapi.document("", "", [operation], 1)["paths"]["/f"]["get"]["parameters"]
+    assert (told["name"], told["in"], told["required"]) == ("Accept-Language", "header", False)

@@ -49,5 +49,13 @@ def test_on_it_imports_the_api_and_never_the_sdk_or_an_exporter() -> None:
 def test_on_without_the_packages_the_app_is_there_and_says_so_once() -> None:
     done = run(HIDE + IMPORT, **ON)
     assert "function_app" in done.stdout
-    assert done.stderr.count("OpenTelemetry is not installed") == 1
+    assert done.stderr.count("OpenTelemetry cannot be used") == 1
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("provider", ["OTEL_PYTHON_TRACER_PROVIDER", "OTEL_PYTHON_METER_PROVIDER"])
+def test_on_with_a_provider_that_is_not_installed_the_app_is_there_without_spans(provider: str) -> None:
+    code = "import function_app; from services import telemetry; print(type(telemetry.spans).__name__)"
+    done = run(code, **ON, **{provider: "nonsense"})
+    assert done.stdout == "Spans\n"
+    assert done.stderr.count("OpenTelemetry cannot be used") == 1
