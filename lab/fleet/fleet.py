@@ -180,7 +180,8 @@ class Fleet:
     @staticmethod
     def _signal(instance: Instance, number: signal.Signals) -> None:
         if instance.state is not State.GONE and instance.process.exitcode is None:
-            os.kill(instance.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended: the fork server knows, we do not yet
+                os.kill(instance.pid, number)
 
 
 async def _received(channel: Connection) -> object:
