@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
+
+from lab import wide_table
 
 if TYPE_CHECKING:
     from lab.faults.outcome import Outcome
@@ -40,6 +41,10 @@ NAMES = (
     "crowded-outage",
 )
 PLAIN_WIDTH = 190
+HEADINGS = (
+    *("fault", "accepted", "lost", "decided twice", "oversold", "dead", "leaked", "replayed"),
+    *("client errors", "longest answer s", "recovery s", "bound s"),
+)
 
 DESCRIPTION = """\
 Prove the whole app under faults: a fleet in the middle of a spike, customers who repeat what was answered 503 as the
@@ -124,19 +129,14 @@ def as_json(outcomes: Sequence[Outcome], pace: Pace, seconds: float) -> dict[str
 
 
 def show(outcomes: Sequence[Outcome], console: Console) -> None:
-    """One row per fault, then what was broken."""
-    table = Table("fault")
-    for name in ("accepted", "lost", "decided twice", "oversold", "dead", "leaked", "replayed"):
-        table.add_column(name, justify="right")
-    table.add_column("client errors")
-    for name in ("longest answer s", "recovery s", "bound s"):
-        table.add_column(name, justify="right")
+    """The numbers of each fault, then what was broken."""
+    rows = []
     for one in outcomes:
         counted = (one.accepted, one.lost, one.decided_twice, one.oversold, one.dead_lettered, one.leaked, one.replayed)
         errors = ", ".join(f"{count} x {status}" for status, count in one.client_errors.items()) or "none"
         times = (f"{one.longest_answer_s:.2f}", f"{one.recovery_s:.2f}", f"{one.bound_s:.0f}")
-        table.add_row(one.title, *map(str, counted), errors, *times)
-    console.print(table)
+        rows.append((one.title, *map(str, counted), errors, *times))
+    wide_table.show(HEADINGS, rows, console)
     for one in outcomes:
         text = f"[red]{one.name}: {'; '.join(one.broken)}[/red]" if one.broken else f"{one.name}: ok"
         console.print(text)

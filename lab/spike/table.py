@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
 
+from lab import wide_table
 from lab.spike.outcome import Outcome
 from lab.strategies import TITLES
 
@@ -23,6 +23,11 @@ COLUMNS = (
     "oversold",
     "dead_lettered",
     "undecided",
+)
+HEADINGS = (
+    "strategy",
+    *(name.replace("_", " ") for name in COLUMNS),
+    *("seconds", "orders/s", "peak clients", "refused connects", "p50 / p99 ms"),
 )
 
 
@@ -44,26 +49,21 @@ def broken(outcome: Outcome) -> list[str]:
 
 
 def show(outcomes: Sequence[Outcome], console: Console | None = None) -> None:
-    """One row per outcome, then what ours promised."""
+    """The numbers of each outcome, then what ours promised."""
     console = console or Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
-    table = Table()
-    table.add_column("strategy", min_width=24, overflow="fold")
-    for name in COLUMNS:
-        table.add_column(name.replace("_", " "), justify="right")
-    for name in ("seconds", "orders/s", "peak clients", "refused connects", "p50 / p99 ms"):
-        table.add_column(name, justify="right")
-    for one in outcomes:
-        counted = [f"{getattr(one, name):,}" for name in COLUMNS]
-        table.add_row(
+    rows = [
+        (
             TITLES[one.strategy],
-            *counted,
+            *(f"{getattr(one, name):,}" for name in COLUMNS),
             f"{one.seconds:.0f}",
             f"{one.orders_per_second:.0f}",
             f"{one.peak_clients} / {one.client_limit}",
             f"{one.refused_connections:,}",
             f"{one.p50_ms:,.0f} / {one.p99_ms:,.0f}",
         )
-    console.print(table)
+        for one in outcomes
+    ]
+    wide_table.show(HEADINGS, rows, console)
     for one in outcomes:
         if one.strategy == "ours":
             found = broken(one)

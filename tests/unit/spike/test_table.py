@@ -27,9 +27,9 @@ SOUND = Outcome(
 )
 
 
-def shown(*outcomes: Outcome) -> str:
+def shown(*outcomes: Outcome, width: int = 250) -> str:
     stream = io.StringIO()
-    show(outcomes, Console(file=stream, width=250))
+    show(outcomes, Console(file=stream, width=width))
     return stream.getvalue()
 
 
@@ -98,3 +98,14 @@ def test_every_outcome_is_a_row_with_its_numbers() -> None:
 
 def test_the_cpu_seconds_are_told_by_role() -> None:
     assert "ours: CPU seconds: Redis 2, Service Bus 1" in shown(replace(SOUND, cpu_s={"Redis": 2.0, "Service Bus": 1}))
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 160, 200])
+def test_a_terminal_of_any_width_shows_every_number_in_full(width: int) -> None:
+    numbers: dict[str, Any] = {"orders": 35_480, "refused_connections": 33_206, "p50_ms": 4440.0, "p99_ms": 6045.0}
+    strategies = ("ours", "redis-py", "per-call", "strategy3", "never-closed", "blocking-pool-2")
+    text = shown(*(replace(SOUND, strategy=name, **numbers) for name in strategies), width=width)
+    assert "…" not in text
+    for number in ("35,480", "33,206", "4,440 / 6,045"):
+        assert text.count(number) == len(strategies)
+    assert max(map(len, text.splitlines())) <= width
