@@ -38,10 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for command in (up, enqueue, dead_letters, spike, compare, faults, session_faults, session_fleet, bench):
         command.add_parser(commands)
     options = parser.parse_args(arguments)
+    if "run" not in options:
+        parser.print_help()
+        return 2
     code: int = options.run(options)
     return code
 

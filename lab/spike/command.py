@@ -61,7 +61,11 @@ def add_size(parser: argparse.ArgumentParser, default: Parameters) -> None:
         value = getattr(default, name.replace("-", "_"))
         size.add_argument(f"--{name}", type=whole, default=value, metavar="N", help=f"{text} (default: {value})")
     size.add_argument(
-        "--seconds", type=float, default=default.seconds, metavar="S", help=f"of the schedule ({default.seconds:g})"
+        "--seconds",
+        type=float,
+        default=default.seconds,
+        metavar="S",
+        help=f"of the schedule (default: {default.seconds:g})",
     )
     size.add_argument("--stock", type=whole, metavar="N", help="tickets on sale (default: enough for all)")
     size.add_argument("--seed", type=int, default=default.seed, metavar="N", help="of the arrival times (default: 1)")

@@ -319,3 +319,8 @@ def test_help_teaches_with_examples(command: str, capsys: pytest.CaptureFixture[
     shown = capsys.readouterr().out
     assert f"python -m lab {command}" in shown
     assert "examples:" in shown
+
+
+def test_without_a_command_it_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "start here:" in capsys.readouterr().out
