@@ -12,7 +12,7 @@ PROOF := docs/proof
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
-run: $(READY) $(ON) ## the app on http://localhost:7071 with an embedded Valkey and a local Service Bus (ARGS="--help" for more; ON=compose: in Docker)
+run: $(ON) $(READY) ## the app on http://localhost:7071 with an embedded Valkey and a local Service Bus (ARGS="--help" for more; ON=compose: in Docker)
 	@$(BIN)/python -m lab up $(PARTS_$(ON)) $(ARGS)
 
 # make run ON=compose: with the containers of docker-compose.yml in place of the lab's own Redis and Service Bus.
@@ -20,6 +20,7 @@ PARTS_compose := --redis redis://127.0.0.1:6379/0 --service-bus "Endpoint=sb://1
 
 compose:
 	@test "$(ACCEPT_EULA)" = Y || { echo "Read the licences of Microsoft's Service Bus emulator and of SQL Server, then: make run ON=compose ACCEPT_EULA=Y"; exit 1; }
+	@docker compose version >/dev/null 2>&1 || { echo "ON=compose needs Docker with Compose 2; without Docker: make run"; exit 1; }
 	docker compose up --detach --wait
 	curl --silent --show-error --fail --output /dev/null --retry 120 --retry-delay 2 --retry-all-errors http://127.0.0.1:5300/health
 
