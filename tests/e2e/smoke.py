@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         within_s=WITHIN_S,
     )
     try:
-        wait_until_ready(walk_through.url)
+        wait_until_ready(walk_through.url, console)
         for step in wanted(by_hand=bool(options.namespace)):
             walk_through.run(step)
             console.print(f"ok  {step.line}")
@@ -60,13 +60,24 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options; ends the process with a usage message if they are wrong."""
     parser = argparse.ArgumentParser(
         prog="make smoke",
+        usage="make smoke URL=https://... [KEY=...] [NAMESPACE=...]",
         description="Run the README's walk-through against a deployed app.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("url", metavar="URL", help="the app's address, e.g. https://func-example.azurewebsites.net")
+    parser.add_argument(
+        "url",
+        nargs="?",
+        default="",
+        metavar="URL",
+        help="the app's address, e.g. https://func-example.azurewebsites.net",
+    )
     parser.add_argument("--namespace", metavar="NAME", help="the Service Bus namespace, to put messages on its queue")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if not options.url.startswith(("http://", "https://")):
+        wrong = f"{options.url} is no address of an app:" if options.url else "which app?"
+        parser.error(f"{wrong} URL=https://..., or URL=http://localhost:7071 for that of make run")
+    return options
 
 
 def wanted(*, by_hand: bool) -> list[Step]:
@@ -74,10 +85,13 @@ def wanted(*, by_hand: bool) -> list[Step]:
     return [step for step in steps() if by_hand or not step.is_by_hand]
 
 
-def wait_until_ready(url: str) -> None:
+def wait_until_ready(url: str, console: Console) -> None:
     """Wait for the readiness that the app itself reports. Raises Unexpected with its reason."""
-    ends_at = time.monotonic() + WITHIN_S
+    ends_at, said = time.monotonic() + WITHIN_S, False
     while (problem := why_not_ready(url)) and time.monotonic() < ends_at:
+        if not said:
+            console.print(f"{url}/api/health/ready {problem}; waiting for at most {WITHIN_S:.0f} s ...")
+            said = True
         time.sleep(PAUSE_S)
     if problem:
         raise Unexpected(f"{url}/api/health/ready {problem}")
