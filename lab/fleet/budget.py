@@ -24,7 +24,12 @@ class FleetBudget(ConnectionBudget):
 
 def check(instances: int, client_limit: int) -> None:
     """Raise OverBudget, with the numbers, if so many instances with one connection each and the lab do not fit."""
-    FleetBudget("the lab's Redis", instances, scale_groups=1, client_limit=client_limit).check()
+    budget = FleetBudget("the lab's Redis", instances, scale_groups=1, client_limit=client_limit)
+    enough = max(instances + LAB_CLIENTS, -(-instances * 100 // (100 - budget.headroom_percent)))
+    try:
+        budget.check()
+    except OverBudget as error:
+        raise OverBudget(f"{error} In the lab: --client-limit {enough} or more, or fewer --instances.") from None
     if instances + LAB_CLIENTS > client_limit:
         raise OverBudget(
             f"the lab opens up to {LAB_CLIENTS} connections itself: with {instances} instances set the client limit to "
