@@ -126,7 +126,8 @@ class Customer(FastHttpUser):
                 return
             status, body = self.send(sale.shop.put(sale.stock), "put the drop", (200, 201))
             if status not in (200, 201):
-                print(f"The drop cannot be put on sale, it was answered {status}: {body[:300]!r}")
+                answer = f"it was answered {status}: {body[:300]!r}" if status else f"nothing answers at {self.host}"
+                print(f"The drop cannot be put on sale, {answer}")
                 self.end()
                 gevent.sleep(PAUSE_S)
                 return
