@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -50,7 +51,8 @@ FREEZE = "fleet.freeze(fleet.instances[0]); fleet.freeze(fleet.instances[2])"
 def kill_lab(folder: Path, then: str) -> list[int]:
     """Start a lab, kill it with SIGKILL once it is up; returns the processes that it had started."""
     command = [sys.executable, "-c", LAB % then, str(write_app(folder))]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as lab:
+    environment = os.environ | {"TMPDIR": str(folder)}  # a lab that is killed leaves its files
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment) as lab:
         assert lab.stdout is not None
         try:
             assert lab.stdout.readline() == "up\n"

@@ -106,7 +106,10 @@ def start(app: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start
         command = [sys.executable, "-m", "lab", "up", "--port", "0", "--app", str(app)]
         command += ["--state", str(folder / "up.json"), *words]
         with log.open("w") as output:
-            process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, text=True)
+            environment = os.environ | {"TMPDIR": str(folder)}  # a lab that is killed leaves its files
+            process = subprocess.Popen(
+                command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, text=True, env=environment
+            )
         running.append(Up(process, folder / "up.json", log))
         return running[-1]
 
