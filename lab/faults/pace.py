@@ -16,9 +16,9 @@ class Pace:
     `before_s`: the load rises. `outage_s`: of short faults. `hole_s`: of a pause and a black hole, longer than the
     session's stall clock. `lock_s`: of the queue, so how long a killed instance's message waits. `after_s`: load beyond
     the recovery bound.
-    `scale`: by how much patience, lock and the long outages are shortened; what a delivery takes besides is not, so that
-    by 60 a message was now and then delivered four times in ten minutes instead of five. `outage_fleet`: HTTP and fulfilment
-    instances of the long outages.
+    `scale`: by how much patience, lock and the long outages are shortened. What a delivery takes besides is not: by 60
+    a message was now and then delivered four times in ten minutes instead of five.
+    `outage_fleet`: HTTP and fulfilment instances of the long outages.
     """
 
     instances: int = 40

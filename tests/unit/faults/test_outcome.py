@@ -61,7 +61,7 @@ def test_the_command_line_names_every_fault_there_is() -> None:
 def test_every_pace_stays_inside_the_connection_budget(pace: Pace) -> None:
     plan_of(pace).check()
     outage.plan_of(pace).check()
-    assert pace.scale <= 60
+    assert pace.scale <= 40
 
 
 def test_the_renewal_of_locks_is_what_the_host_then_reads() -> None:
