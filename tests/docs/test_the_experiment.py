@@ -81,6 +81,20 @@ def test_every_spike_has_its_row_and_kept_its_promises(name: str) -> None:
     assert run["peak_clients"] <= run["instances"] + 8
 
 
+def test_the_page_says_where_the_cpu_goes() -> None:
+    run = proof("spike.json")
+    spent = run["cpu_s"]
+    told = [
+        f"{sum(spent.values()):.0f} CPU seconds",
+        f"fulfilment instances ({spent['fulfilment instances']:.0f})",
+        f"HTTP instances ({spent['http instances']:.0f})",
+        f"customers, front and books ({spent['customers, front and books']:.0f})",
+        f"Service Bus ({spent['Service Bus']:.0f}) and Redis ({spent['Redis']:.0f})",
+        f"{1000 * sum(spent.values()) / run['orders']:.1f} ms per order",
+    ]
+    assert [text for text in told if text not in " ".join(PAGE.split())] == []
+
+
 @pytest.mark.parametrize("name", ["faults.json", "faults-full.json"])
 def test_every_fault_has_its_row_and_broke_nothing(name: str) -> None:
     faults = proof(name)["faults"]
