@@ -1,14 +1,117 @@
-"""docs/redis-session.md: the files that it says to copy are all that the session needs."""
+"""docs/redis-session.md: its tables are what docs/proof holds, and the files that it says to copy are all one needs."""
 
+import json
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from lab.bench import Cell, ratios
+from lab.session_faults.command import SIDES
+from lab.session_faults.faults import FAULTS
+from lab.strategies import OURS, STRATEGIES, TITLES
 from tests.e2e.conftest import ROOT
 
-PARTS = (ROOT / "docs/redis-session.md").read_text().split("## The parts")[1].split("\n## ")[0]
+PAGE = (ROOT / "docs/redis-session.md").read_text()
+PARTS = PAGE.split("## The parts")[1].split("\n## ")[0]
+BENCH, CENSUS, TRIALS = (
+    json.loads((ROOT / "docs/proof" / f"{name}.json").read_text())
+    for name in ("bench", "session-fleet", "session-faults")
+)
+CELLS = [Cell(**cell) for cell in BENCH["rounds"]]
+CLIENTS = {
+    "ours": "one multiplexed connection",
+    "default pool": "shared redis-py client, defaults",
+    "strategy 3, one connection": "2023's strategy 3 (PING each), one connection",
+    "strategy 3, default pool": "strategy 3, redis-py's pool",
+    "blocking pool (1)": "BlockingConnectionPool(1)",
+    "blocking pool (2)": "BlockingConnectionPool(2)",
+    "blocking pool (8)": "BlockingConnectionPool(8)",
+    "valkey-glide": "valkey-glide (Rust core)",
+    "coredis": "coredis",
+    "bare": "bare protocol + hiredis, no safety: the limit",
+}
+
+
+def row(*cells: object, bold: bool = False) -> str:
+    """A row of a table, its first cell or all of it in bold."""
+    return "| " + " | ".join(f"**{cell}**" if bold else str(cell) for cell in cells) + " |"
+
+
+def counted(one: dict[str, Any]) -> str:
+    """A strategy's row: the fleet of processes."""
+    numbers = (f"{one[name]:,}" for name in ("failed", "peak_clients", "refused_connects"))
+    times = f"{one['p50_ms']:,} / {one['p99_ms']:,}"
+    return row(TITLES[one["strategy"]], *numbers, times, bold=one["strategy"] == OURS)
+
+
+def median(side: str, link: str, concurrency: int, what: str = "calls_per_s") -> str:
+    """Over the rounds."""
+    cells = [c for c in CELLS if (c.side, c.link, c.concurrency) == (side, link, concurrency)]
+    return f"{statistics.median(getattr(cell, what) for cell in cells):,.0f}"
+
+
+def measured(side: str) -> str:
+    """A client's row: one process."""
+    name = f"**{CLIENTS[side]}**" if side == "ours" else CLIENTS[side]
+    alone, together, away = median(side, "loopback", 1), median(side, "loopback", 100), median(side, "1ms", 100)
+    cpu = f"{median(side, 'loopback', 100, 'cpu_us')} us"
+    return row(name, BENCH["connections"][side], alone, together, cpu, away)
+
+
+def endured(fault: str) -> str:
+    """A fault's row."""
+    ours, *others = (next(o for o in TRIALS["outcomes"] if (o["fault"], o["side"]) == (fault, side)) for side in SIDES)
+    told = [f"{ours['failed']} / {ours['calls']}, {_numbers(ours)}, {ours['recovery_s']:.2f}"]
+    return row(FAULTS[fault].title, *told, *(f"{other['failed']}, {_numbers(other)}" for other in others))
+
+
+def _numbers(outcome: dict[str, Any]) -> str:
+    return f"{outcome['longest_s']:.1f}, {outcome['opened']}, {outcome['done_twice']}"
+
+
+def test_every_strategy_has_its_row() -> None:
+    assert [one["strategy"] for one in CENSUS["census"]] == list(STRATEGIES)
+    assert [counted(one) for one in CENSUS["census"] if counted(one) not in PAGE] == []
+
+
+def test_ours_failed_no_call_and_had_a_client_for_each_process() -> None:
+    ours = next(one for one in CENSUS["census"] if one["strategy"] == OURS)
+    assert (ours["failed"], ours["refused_connects"]) == (0, 0)
+    assert ours["peak_clients"] <= CENSUS["size"]["processes"]
+
+
+def test_every_client_has_its_row() -> None:
+    assert BENCH["connections"].keys() == CLIENTS.keys()
+    assert [measured(side) for side in CLIENTS if measured(side) not in PAGE] == []
+
+
+def test_the_ratios_are_those_of_the_rounds() -> None:
+    found = ratios(CELLS)
+    assert found == BENCH["ratios"]
+    told = (
+        f"{found['vs_default_c100']:.1f} times the calls of redis-py's default pool",
+        f"1/{1 / (found['cpu_vs_default_c100'] or 1):.0f} of its CPU per call",
+        f"{found['vs_default_c100_1ms']:.1f} times with the server 1 ms away",
+        f"{found['vs_glide_c100']:.1f} times valkey-glide",
+        f"{found['vs_bare_c100']:.2f} of the bare limit",
+    )
+    assert [text for text in told if text not in " ".join(PAGE.split())] == []
+
+
+def test_every_fault_has_its_row_and_broke_nothing_of_ours() -> None:
+    assert TRIALS["broken"] == {fault: [] for fault in FAULTS}
+    assert [endured(fault) for fault in FAULTS if endured(fault) not in PAGE] == []
+
+
+@pytest.mark.parametrize("counter", ["hung", "lost", "wrong"])
+def test_nothing_hung_and_no_answer_was_untrue_on_any_side(counter: str) -> None:
+    assert sum(outcome[counter] for outcome in TRIALS["outcomes"]) == 0
 
 
 def test_the_files_of_the_session_import_nothing_else_of_this_project(tmp_path: Path) -> None:
