@@ -3,38 +3,33 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from lab.service_bus import Broker
 from tests.unit.deploy.pages import ROOT, blocks, page, rows_with
 
 PAGE = page("testing-without-azure.md")
+(EXAMPLE,) = blocks(PAGE, "python")
 FAULTS = rows_with(PAGE, "what the SDK sees")
 
 
-@pytest.fixture
-def file_in_tests() -> Iterator[Path]:
-    """Where the page says: in a file of one's own in tests/."""
-    file = ROOT / "tests/test_from_the_page.py"
-    file.write_text(blocks(PAGE, "python")[0])
-    yield file
-    file.unlink()
-
-
-def test_its_test_passes(file_in_tests: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file_in_tests)]
+def run(code: str, folder: Path) -> str:
+    """What pytest says of this file, with the settings of this project; not in tests/, which other tests copy."""
+    file = folder / "test_of_the_page.py"
+    file.write_text(code)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "pyproject.toml", str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
-    assert "1 passed" in done.stdout, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
-def test_its_test_fails_where_the_function_takes_what_it_should_not(file_in_tests: Path) -> None:
-    file_in_tests.write_text(file_in_tests.read_text().replace('== b"bad"', '== b"other"'))
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file_in_tests)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
-    assert "1 failed" in done.stdout
+def test_its_test_passes(tmp_path: Path) -> None:
+    said = run(EXAMPLE, tmp_path)
+    assert "1 passed" in said, said
+
+
+def test_its_test_fails_where_the_function_takes_what_it_should_not(tmp_path: Path) -> None:
+    said = run(EXAMPLE.replace('== b"bad"', '== b"other"'), tmp_path)
+    assert "1 failed" in said, said
 
 
 def test_each_fault_can_be_called_as_it_stands_there() -> None:
