@@ -88,7 +88,7 @@ def _serve(channel: Connection, queues: Mapping[str, QueueConfig]) -> None:
             try:
                 what, arguments = channel.recv()
                 channel.send(_result(broker, what, arguments))
-            except (EOFError, BrokenPipeError):
+            except (EOFError, ConnectionError):
                 return
 
 
