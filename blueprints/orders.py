@@ -24,11 +24,12 @@ async def place_order(req: func.HttpRequest, context: func.Context) -> func.Http
     command = requests.body(req, PlaceOrder)
     key = requests.headers(req, OrderHeaders).idempotency_key
     order_id = order_id_for(drop_id, command.customer_id, key)
-    fields = invocations.log_fields(context, order_id=order_id, drop_id=drop_id)
+    trace, fields = invocations.trace_of(context), invocations.log_fields(context, order_id=order_id, drop_id=drop_id)
     location = {"Location": ADDRESS.format(drop_id, order_id)}
     try:
-        with telemetry.spans.function("place_order", invocations.trace_of(context), ids=fields):
-            order = await app_services.order_desk.place(order_id, drop_id, command, _message_properties(context))
+        with telemetry.spans.function("place_order", trace, ids=fields):
+            properties = telemetry.message_properties(trace)
+            order = await app_services.order_desk.place(order_id, drop_id, command, properties)
             log.info("placed order %s of drop %s, now %s", order_id, drop_id, order.status, extra=fields)
     except (QueueUnavailable, OutcomeUnknown) as error:  # the order is recorded, or may be: say where
         return responses.problem(error, location)
@@ -47,9 +48,3 @@ async def get_order(req: func.HttpRequest) -> func.HttpResponse:
 
 def _retry_after(order: Order) -> dict[str, str]:
     return WHILE_QUEUED if order.status is OrderStatus.QUEUED else {}
-
-
-def _message_properties(context: func.Context) -> dict[str, str]:
-    """The trace context, under the names that the Service Bus SDKs and the host read."""
-    trace = invocations.trace_of(context)
-    return {"Diagnostic-Id": trace["traceparent"], **trace} if trace else {}

@@ -12,7 +12,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from services.errors import AppError, Refused
-from services.telemetry import NO_HEADERS, Headers, Spans
+from services.telemetry import NO_HEADERS, Headers, Spans, message_properties
 
 NAME = "ticket-drop"
 _W3C = TraceContextTextMapPropagator()
@@ -43,7 +43,7 @@ class OtelSpans(Spans):
             "messaging.message.id": message_id,
         }
         with self._span(f"send {queue}", SpanKind.PRODUCER, attributes):
-            yield {**headers, **_properties()}
+            yield {**headers, **message_properties(_current())}
 
     def script(self, name: str) -> AbstractContextManager[None]:
         attributes = {
@@ -86,8 +86,8 @@ def _span_context(context: Context) -> SpanContext:
     return get_current_span(context).get_span_context()
 
 
-def _properties() -> dict[str, str]:
-    """The current span as a message carries it: under the W3C names, and under the one the host's trigger reads."""
+def _current() -> Headers:
+    """The current span by its W3C names; empty if there is none."""
     headers: dict[str, str] = {}
     _W3C.inject(headers)
-    return {**headers, "Diagnostic-Id": headers["traceparent"]} if headers else {}
+    return headers

@@ -38,4 +38,9 @@ class Spans:
         return _NOTHING
 
 
+def message_properties(trace: Headers) -> dict[str, str]:
+    """A trace as a message carries it: by its W3C names, and by the one that the SDKs and the host's trigger read."""
+    return {**trace, "Diagnostic-Id": trace["traceparent"]} if trace else {}
+
+
 spans = Spans()
