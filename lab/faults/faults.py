@@ -47,14 +47,12 @@ async def empty(scene: Scene) -> None:
 
     What was completed before is sold. What was decided without anybody having heard of it is decided in the new life.
     """
-    proxy = scene.stage.proxy
-    assert proxy is not None  # noqa: S101 - every trial has one
     async with _messages_waiting(scene):
-        proxy.black_hole()  # else something is decided between the last look into the books and the crash
+        scene.proxy.black_hole()  # else something is decided between the last look into the books and the crash
     sold = await _known_as_sold(scene)
     scene.stage.redis.kill()
     await asyncio.to_thread(scene.stage.redis.restart, keep_data=False)
-    proxy.heal()
+    scene.proxy.heal()
     await asyncio.sleep(scene.pace.outage_s)
     if await scene.admin.dbsize():
         raise FaultDidNotHappen("Redis is not empty")
@@ -107,11 +105,9 @@ async def pause(scene: Scene) -> None:
 
 async def black_hole(scene: Scene) -> None:
     """Nothing passes and nobody is told."""
-    proxy = scene.stage.proxy
-    assert proxy is not None  # noqa: S101 - every trial has one
-    proxy.black_hole()
+    scene.proxy.black_hole()
     await asyncio.sleep(scene.pace.hole_s)
-    proxy.heal()
+    scene.proxy.heal()
 
 
 async def read_only(scene: Scene) -> None:

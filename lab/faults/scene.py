@@ -12,6 +12,7 @@ from lab.faults.pace import Pace
 from lab.spike.books import Books
 from lab.spike.load import Load
 from lab.spike.stage import LAB, Stage
+from lab.tcp_proxy import TcpProxy
 
 POLL_S = 0.05
 
@@ -32,6 +33,13 @@ class Scene:
     completed: frozenset[str] = frozenset()
     replayed: int = 0
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def proxy(self) -> TcpProxy:
+        """What stands between the instances and Redis."""
+        proxy = self.stage.proxy
+        assert proxy is not None  # noqa: S101 - every trial's plan is `proxied`
+        return proxy
 
     async def clients(self) -> list[dict[str, Any]]:
         """The clients that Redis has, without the lab's own."""
