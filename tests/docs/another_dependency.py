@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from tests.e2e.conftest import ROOT
+from tests.pages import page
 
-PAGE = (ROOT / "docs/another-dependency.md").read_text()
+PAGE = page("another-dependency.md")
 FILES = dict(re.findall(r"\n`services/(\w+)\.py`:\n\n```python\n(.*?)```", PAGE, re.DOTALL))
 
 

@@ -1,6 +1,5 @@
 """docs/another-dependency.md: its code type checks, and its numbers are recomputed."""
 
-import re
 import shutil
 import subprocess
 import sys
@@ -12,11 +11,10 @@ import pytest
 
 from services.errors import OverBudget
 from tests.docs.another_dependency import FILES, PAGE, write_to
-from tests.e2e.conftest import ROOT
+from tests.pages import ROOT, rows_with
 
 MOST_LINES = {"bounded_calls": 70, "postgres_service": 100, "postgres_budget": 15, "partner_api": 36}
-ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in re.findall(r"^\| \w.*$", PAGE, re.MULTILINE)]
-BUDGETS = [row for row in ROWS if len(row) == 8 and row[1].isdecimal()]
+BUDGETS = [list(row.values()) for row in rows_with(PAGE, "tier", "scale groups", "limit")]
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import MaxConnectionsError
 
 from services.redis_service import RedisService
-from tests.unit.deploy.pages import page, rows_with
+from tests.pages import page, rows_with
 
 ROWS = rows_with(page("connections.md"), "client, shared")
 CALLS = [100, 200]

@@ -1,6 +1,5 @@
 """docs/redis-session.md: its tables are what docs/proof holds, and the files that it says to copy are all one needs."""
 
-import json
 import re
 import shutil
 import statistics
@@ -15,14 +14,11 @@ from lab.bench import Cell, ratios
 from lab.session_faults.command import SIDES
 from lab.session_faults.faults import FAULTS
 from lab.strategies import OURS, STRATEGIES, TITLES
-from tests.e2e.conftest import ROOT
+from tests.pages import ROOT, page, proof, row
 
-PAGE = (ROOT / "docs/redis-session.md").read_text()
+PAGE = page("redis-session.md")
 PARTS = PAGE.split("## The parts")[1].split("\n## ")[0]
-BENCH, CENSUS, TRIALS = (
-    json.loads((ROOT / "docs/proof" / f"{name}.json").read_text())
-    for name in ("bench", "session-fleet", "session-faults")
-)
+BENCH, CENSUS, TRIALS = map(proof, ("bench.json", "session-fleet.json", "session-faults.json"))
 CELLS = [Cell(**cell) for cell in BENCH["rounds"]]
 CLIENTS = {
     "ours": "one multiplexed connection",
@@ -36,11 +32,6 @@ CLIENTS = {
     "coredis": "coredis",
     "bare": "bare protocol + hiredis, no safety: the limit",
 }
-
-
-def row(*cells: object, bold: bool = False) -> str:
-    """A row of a table, its first cell or all of it in bold."""
-    return "| " + " | ".join(f"**{cell}**" if bold else str(cell) for cell in cells) + " |"
 
 
 def counted(one: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from lab.service_bus import Broker
-from tests.unit.deploy.pages import ROOT, blocks, page, rows_with
+from tests.pages import ROOT, blocks, page, rows_with
 
 PAGE = page("testing-without-azure.md")
 (EXAMPLE,) = blocks(PAGE, "python")

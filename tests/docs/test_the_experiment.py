@@ -1,28 +1,17 @@
 """README and docs/the-experiment.md show what docs/proof holds: each row of their tables is written anew from there."""
 
-import json
 from typing import Any
 
 import pytest
 
 from lab.faults.command import NAMES
 from lab.strategies import OURS, STRATEGIES, TITLES
-from tests.e2e.conftest import ROOT
+from tests.pages import ROOT, page, proof, row
 
 PROOF = ROOT / "docs/proof"
 README = (ROOT / "README.md").read_text()
-PAGE = (ROOT / "docs/the-experiment.md").read_text()
+PAGE = page("the-experiment.md")
 OF_REDIS = NAMES[: NAMES.index("script-flush") + 1]
-
-
-def proof(name: str) -> Any:
-    """What a run wrote."""
-    return json.loads((PROOF / name).read_text())
-
-
-def row(*cells: object, bold: bool = False) -> str:
-    """A row of a table."""
-    return "| " + " | ".join(f"**{cell}**" if bold else str(cell) for cell in cells) + " |"
 
 
 def compared(run: dict[str, Any]) -> str:
@@ -116,8 +105,8 @@ def test_the_longest_answers_while_redis_fails_stand_where_people_ask() -> None:
         max(fault["longest_answer_s"] for fault in proof(name)["faults"] if fault["name"] in OF_REDIS)
         for name in ("faults.json", "faults-full.json")
     )
-    page = " ".join((ROOT / "docs/when-redis-dies.md").read_text().split())
-    assert f"no answer took longer than {here:.1f} s; at full size, 200 instances on two cores, {full:.1f} s" in page
+    told = " ".join(page("when-redis-dies.md").split())
+    assert f"no answer took longer than {here:.1f} s; at full size, 200 instances on two cores, {full:.1f} s" in told
 
 
 def test_the_pictures_and_pages_that_are_linked_are_there() -> None:

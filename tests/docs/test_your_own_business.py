@@ -10,16 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.conftest import ROOT, running_lab
+from tests.e2e.conftest import running_lab
+from tests.pages import ROOT, blocks, page
 
-PAGE = (ROOT / "docs/your-own-business.md").read_text()
+PAGE = page("your-own-business.md")
 TAKE_OUT, PUT_IN, WIRE = (PAGE.split(f"\n## {number}. ")[1].split("\n## ")[0] for number in (1, 2, 3))
 OURS = r"OrderDesk|OrderStore|drops|orders\.bp|fulfilment"
-
-
-def blocks(text: str, language: str) -> list[str]:
-    """The code blocks of a piece of the page."""
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 def new_files() -> dict[str, str]:

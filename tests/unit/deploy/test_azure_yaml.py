@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pathspec import GitIgnoreSpec
 
-from tests.unit.deploy.pages import ROOT
+from tests.pages import ROOT
 
 MAIN = (ROOT / "infra/main.bicep").read_text(encoding="utf-8")
 FLEX = (ROOT / "infra/modules/function-flex.bicep").read_text(encoding="utf-8")

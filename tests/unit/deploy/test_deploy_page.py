@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.unit.deploy.pages import ROOT, blocks, page
+from tests.pages import ROOT, blocks, page
 
 MAIN = (ROOT / "infra/main.bicep").read_text(encoding="utf-8")
 OUTPUTS = set(re.findall(r"^output (\w+)", MAIN, re.MULTILINE))

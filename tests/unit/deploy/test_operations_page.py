@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.deploy.pages import ROOT, blocks, page, rows_with
+from tests.pages import ROOT, blocks, page, rows_with
 
 OPERATIONS = page("operations.md")
 QUERIES = blocks(OPERATIONS, "kusto")

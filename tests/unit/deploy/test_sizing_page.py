@@ -7,7 +7,7 @@ import pytest
 
 from services.connection_budget import ConnectionBudget, tier_limits
 from services.errors import OverBudget
-from tests.unit.deploy.pages import page, prose, rows_with
+from tests.pages import page, prose, rows_with
 
 SIZING = page("sizing.md")
 EXAMPLES = rows_with(SIZING, "largest limit")

@@ -19,7 +19,7 @@ from pathspec import GitIgnoreSpec
 from lab.service_bus.config import SHIPPED, load
 from lab.up import BUS_PORT, REDIS_PORT
 from tests.e2e.walk_through import steps
-from tests.unit.deploy.pages import ROOT
+from tests.pages import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.deploy.pages import ROOT, page, rows_with
+from tests.pages import ROOT, page, rows_with
 
 FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
 TEXTS = {file.stem: file.read_text(encoding="utf-8") for file in FILES}

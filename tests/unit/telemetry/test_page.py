@@ -9,7 +9,7 @@ from services.order_queue import OrderQueue
 from services.redis_service import RedisService
 from services.service_bus_connection import ServiceBusConnection
 from services.session_metrics import watch
-from tests.unit.deploy.pages import page, rows_with
+from tests.pages import page, rows_with
 
 
 class Names(NoOpMeter):

@@ -1,14 +1,26 @@
-"""Reads the pages in docs/: their tables, code blocks and prose."""
+"""Reads the pages in docs/: their tables, code blocks and prose; and what docs/proof holds."""
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[1]
 
 
 def page(name: str) -> str:
     """The text of a page in docs/."""
     return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def proof(name: str) -> Any:
+    """What a run of the lab wrote into docs/proof."""
+    return json.loads((ROOT / "docs/proof" / name).read_text(encoding="utf-8"))
+
+
+def row(*cells: object, bold: bool = False) -> str:
+    """A row of a table as it is written, all of it in bold or nothing."""
+    return "| " + " | ".join(f"**{cell}**" if bold else str(cell) for cell in cells) + " |"
 
 
 def tables(text: str) -> list[list[dict[str, str]]]:
