@@ -5,7 +5,7 @@ import logging
 import azure.functions as func
 
 from blueprints import drops, fulfilment, orders
-from blueprints.responses import document
+from blueprints.web.responses import document
 from services import app_services
 from services.readiness import Health
 
@@ -35,6 +35,6 @@ async def ready(req: func.HttpRequest) -> func.HttpResponse:
 @app.route("openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def openapi(req: func.HttpRequest) -> func.HttpResponse:
     """200 with the OpenAPI document of this app."""
-    from blueprints import operations  # not at the top: a cold start does not pay for it
+    from blueprints.web import operations  # not at the top: a cold start does not pay for it
 
     return func.HttpResponse(operations.document(), mimetype="application/json")

@@ -2,9 +2,10 @@
 
 import azure.functions as func
 
-from blueprints import requests, responses
+from blueprints.web import inputs as requests
+from blueprints.web import responses
 from services import app_services
-from services.models import DropPath, PutDrop
+from services.tickets.models import DropPath, PutDrop
 
 bp = func.Blueprint()
 

@@ -4,10 +4,11 @@ import logging
 
 import azure.functions as func
 
-from blueprints import invocations, requests
+from blueprints import invocations
+from blueprints.web import inputs as requests
 from services import app_services, telemetry
 from services.errors import InvalidInput, Undecidable
-from services.models import OrderMessage
+from services.tickets.models import OrderMessage
 
 log = logging.getLogger(__name__)
 bp = func.Blueprint()

@@ -4,10 +4,12 @@ import logging
 
 import azure.functions as func
 
-from blueprints import invocations, requests, responses
+from blueprints import invocations
+from blueprints.web import inputs as requests
+from blueprints.web import responses
 from services import app_services, telemetry
 from services.errors import OutcomeUnknown, QueueUnavailable
-from services.models import DropPath, Order, OrderHeaders, OrderPath, OrderStatus, PlaceOrder, order_id_for
+from services.tickets.models import DropPath, Order, OrderHeaders, OrderPath, OrderStatus, PlaceOrder, order_id_for
 
 log = logging.getLogger(__name__)
 bp = func.Blueprint()

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Sequence
 
 try:
-    from lab import bench, compare, dead_letters, enqueue, up
-    from lab.faults import command as faults
-    from lab.session_faults import command as session_faults
-    from lab.session_fleet import command as session_fleet
-    from lab.spike import command as spike
+    from lab.azure import dead_letters, enqueue, up
+    from lab.proof import bench, compare
+    from lab.proof.faults import command as faults
+    from lab.proof.session_faults import command as session_faults
+    from lab.proof.session_fleet import command as session_fleet
+    from lab.proof.spike import command as spike
 except ModuleNotFoundError as error:
     sys.exit(f"{error}. This Python lacks the lab's packages: `make install`, then `.venv/bin/python -m lab`.")
 

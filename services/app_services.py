@@ -7,15 +7,15 @@ from functools import partial
 from pydantic import SecretStr
 
 from services import telemetry
-from services.entra_identity import entra_credential
-from services.order_desk import OrderDesk
-from services.order_queue import OrderQueue
-from services.order_store import OrderStore
+from services.identity import entra_credential
+from services.queue_session.connection import ServiceBusConnection, identity_credential
+from services.queue_session.queue_service import OrderQueue
 from services.readiness import Readiness
-from services.redis_credential import RedisCredential
-from services.redis_service import Clocks, RedisService
-from services.service_bus_connection import ServiceBusConnection, identity_credential
+from services.redis_session.credential import RedisCredential
+from services.redis_session.redis_service import Clocks, RedisService
 from services.settings import Settings, load_settings
+from services.tickets.desk import OrderDesk
+from services.tickets.store import OrderStore
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def _queue(settings: Settings) -> OrderQueue:
 
 def _turn_telemetry_on() -> None:
     try:
-        from services import otel_spans, session_metrics
+        from services.telemetry import otel_spans, session_metrics
 
         spans = otel_spans.OtelSpans()
         session_metrics.watch(redis_service, order_queue)

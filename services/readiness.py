@@ -5,7 +5,7 @@ import asyncio
 from pydantic import BaseModel, ConfigDict
 
 from services.errors import Unavailable
-from services.redis_service import RedisService
+from services.redis_session.redis_service import RedisService
 
 PROBE_S = 1.0  # deadline of the PING
 CACHE_S = 1.0  # anybody may ask, as often as they like

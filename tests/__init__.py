@@ -1,0 +1,5 @@
+"""The tests, in folders by kind; below each, the folders of the code they test."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]

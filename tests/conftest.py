@@ -7,7 +7,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
-from lab.redis_server import RedisServer
+from lab.azure.redis_server import RedisServer
 
 settings.register_profile("test", max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile("prove", max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))

@@ -2,10 +2,9 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
 
 
 def page(name: str) -> str:

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import psutil
 
-from lab.processes import Child
-from lab.redis_server import free_port
+from lab.azure.processes import Child
+from lab.azure.redis_server import free_port
 
 NOBODY = 65534  # the kernel's overflow uid (Documentation/admin-guide/sysctl/fs.rst)
 START_S = 30.0

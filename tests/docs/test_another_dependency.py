@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from services.errors import OverBudget
+from tests import ROOT
 from tests.docs.another_dependency import FILES, PAGE, write_to
-from tests.pages import ROOT, rows_with
+from tests.pages import rows_with
 
 MOST_LINES = {"bounded_calls": 70, "postgres_service": 100, "postgres_budget": 15, "partner_api": 36}
 BUDGETS = [list(row.values()) for row in rows_with(PAGE, "tier", "scale groups", "limit")]

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from lab.processes import Child
-from lab.redis_server import free_port
+from lab.azure.processes import Child
+from lab.azure.redis_server import free_port
 
 SOON_S, PATIENT_S = 1.0, 30.0
 pytestmark = pytest.mark.timeout(120)

@@ -18,8 +18,8 @@ import asyncpg
 import pytest
 
 from services.errors import BadSetting
+from tests import ROOT
 from tests.docs.postgres_server import PostgresServer
-from tests.e2e.conftest import ROOT
 
 SOON_S, PATIENT_S = 1.0, 30.0
 MOST = 10  # connections that the server takes

@@ -12,7 +12,7 @@ from aiohttp import web
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import MaxConnectionsError
 
-from services.redis_service import RedisService
+from services.redis_session.redis_service import RedisService
 from tests.pages import page, rows_with
 
 ROWS = rows_with(page("connections.md"), "client, shared")

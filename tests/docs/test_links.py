@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages import ROOT
+from tests import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 ANSWERS = [page for page in PAGES if "\n## What proves it\n" in page.read_text(encoding="utf-8")]

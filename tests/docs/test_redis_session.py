@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from lab.bench import Cell, ratios
-from lab.session_faults.command import SIDES
-from lab.session_faults.faults import FAULTS
-from lab.strategies import OURS, STRATEGIES, TITLES
-from tests.pages import ROOT, page, proof, row
+from lab.proof.bench import Cell, ratios
+from lab.proof.session_faults.command import SIDES
+from lab.proof.session_faults.faults import FAULTS
+from lab.proof.strategies import OURS, STRATEGIES, TITLES
+from tests import ROOT
+from tests.pages import page, proof, row
 
 PAGE = page("redis-session.md")
 PARTS = PAGE.split("## The parts")[1].split("\n## ")[0]
@@ -110,7 +111,9 @@ def test_the_files_of_the_session_import_nothing_else_of_this_project(tmp_path: 
     (tmp_path / "services").mkdir()
     for name in names:
         shutil.copy(ROOT / "services" / name, tmp_path / "services" / name)
-    code = "from services.redis_service import RedisService; print(RedisService('redis://127.0.0.1:6379/0'))"
+    code = (
+        "from services.redis_session.redis_service import RedisService; print(RedisService('redis://127.0.0.1:6379/0'))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False
     )

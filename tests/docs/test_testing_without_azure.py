@@ -5,8 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lab.service_bus import Broker
-from tests.pages import ROOT, blocks, page, rows_with
+from lab.azure.service_bus import Broker
+from tests import ROOT
+from tests.pages import blocks, page, rows_with
 
 PAGE = page("testing-without-azure.md")
 (EXAMPLE,) = blocks(PAGE, "python")

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from lab.faults.command import NAMES
-from lab.strategies import OURS, STRATEGIES, TITLES
-from tests.pages import ROOT, page, proof, row
+from lab.proof.faults.command import NAMES
+from lab.proof.strategies import OURS, STRATEGIES, TITLES
+from tests import ROOT
+from tests.pages import page, proof, row
 
 PROOF = ROOT / "docs/proof"
 README = (ROOT / "README.md").read_text()

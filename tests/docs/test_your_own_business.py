@@ -10,8 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import ROOT
 from tests.e2e.conftest import running_lab
-from tests.pages import ROOT, blocks, page
+from tests.pages import blocks, page
 
 PAGE = page("your-own-business.md")
 TAKE_OUT, PUT_IN, WIRE = (PAGE.split(f"\n## {number}. ")[1].split("\n## ")[0] for number in (1, 2, 3))

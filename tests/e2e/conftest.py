@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests import ROOT
+
 START_S = 30
 KEY_SETTING = "FUNCTIONS_KEY"
 THIS_MACHINE = ("localhost", "127.0.0.1")

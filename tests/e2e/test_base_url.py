@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.up import BUS_PORT, REDIS_PORT
-from tests.e2e.conftest import KEY_SETTING, ROOT, running_lab
+from lab.azure.up import BUS_PORT, REDIS_PORT
+from tests import ROOT
+from tests.e2e.conftest import KEY_SETTING, running_lab
 
 KEY = "k3y-of-an-app-elsewhere"
 

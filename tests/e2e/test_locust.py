@@ -15,7 +15,8 @@ from threading import Thread
 import pytest
 import yaml
 
-from tests.e2e.conftest import ROOT, running_lab
+from tests import ROOT
+from tests.e2e.conftest import running_lab
 
 HOME = ROOT / "lab/spike"
 CONFIG = yaml.safe_load((HOME / "load-test.yaml").read_text())

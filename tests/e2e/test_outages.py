@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lab.redis_server import RedisServer
-from lab.service_bus import Broker
+from lab.azure.redis_server import RedisServer
+from lab.azure.service_bus import Broker
 from tests.e2e.conftest import Lab, running_lab
 from tests.e2e.shop import decided, order, put_drop
 

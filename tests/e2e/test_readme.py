@@ -8,8 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import ROOT
 from tests.e2e.conftest import Lab
-from tests.e2e.walk_through import EXPECTED, README_DROP, ROOT, WalkThrough, steps
+from tests.e2e.walk_through import EXPECTED, README_DROP, WalkThrough, steps
 
 README = (ROOT / "README.md").read_text()
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.conftest import ROOT, Lab, running_lab
+from tests import ROOT
+from tests.e2e.conftest import Lab, running_lab
 from tests.e2e.walk_through import EXPECTED, Step, WalkThrough, steps
 
 KEY = "k3y-of-the-lab"

@@ -9,9 +9,9 @@ import re
 import subprocess
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests import ROOT
+
 README_URL = "http://localhost:7071"
 README_DROP = "demo"
 README_ORDER = "3ebd13ef-d6dd-54f3-a2e0-2c3e3f434380"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import ROOT, Lab
+from tests import ROOT
+from tests.e2e.conftest import Lab
 from tests.fuzz.conftest import KEY, REQUESTS
 
 CONFIG = ROOT / "tests/fuzz/schemathesis.toml"

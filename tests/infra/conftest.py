@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import ROOT
 from tests.infra.compiler import HOW_TO_GET_IT, Evaluator, evaluator, find_compiler
 from tests.infra.deployment import Deployment
 
-ROOT = Path(__file__).parents[2]
 OWN = "mine"  # a reader's own file (docs/deploy.md), which has no snapshot
 FILES = sorted(file.stem for file in (ROOT / "infra/params").glob("*.bicepparam") if file.stem != OWN)
 UNSAFE = [name for name in FILES if name.startswith("unsafe-")]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from services.settings import LOCK_RENEWAL_S, Settings
-from tests.infra.conftest import ROOT
+from tests import ROOT
 from tests.infra.deployment import Deployment
-from tests.unit.app.test_index import index_of
+from tests.unit.blueprints.test_index import index_of
 
 RENEWED = timedelta(seconds=LOCK_RENEWAL_S)
 
@@ -121,7 +121,7 @@ def test_http_concurrency_is_set_for_python_gets_one_request_at_a_time_otherwise
 
 
 def test_the_queue_is_what_the_lab_runs_the_app_on(default: Deployment) -> None:
-    (namespace,) = json.loads((ROOT / "lab/service_bus/Config.json").read_text())["UserConfig"]["Namespaces"]
+    (namespace,) = json.loads((ROOT / "lab/azure/service_bus/Config.json").read_text())["UserConfig"]["Namespaces"]
     (local,) = namespace["Queues"]
     found = {name[0].upper() + name[1:]: value for name, value in queue(default).items()}
     window = "DuplicateDetectionHistoryTimeWindow"  # Microsoft's emulator, which reads the same file, takes 5 minutes

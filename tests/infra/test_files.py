@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import ROOT
 from tests.infra.compiler import run
-from tests.infra.conftest import ROOT, SAFE, UNSAFE, copy_of_infra
+from tests.infra.conftest import SAFE, UNSAFE, copy_of_infra
 
 KINDS = ("bicep", "bicepparam")
 

@@ -6,7 +6,7 @@ import pytest
 
 from services.connection_budget import FLEX_SCALE_GROUPS
 from services.settings import HOST_TELEMETRY, SETTING_NAMES, WORKER_TELEMETRY, Settings, load_settings
-from tests.infra.conftest import ROOT
+from tests import ROOT
 from tests.infra.deployment import Deployment
 
 BICEP, CODE, LOCAL = "Bicep", "code", "local.settings.json.example"

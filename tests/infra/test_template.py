@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from services.settings import LOCK_RENEWAL_S, load_settings
+from tests import ROOT
 from tests.infra.compiler import Evaluator, Refused
-from tests.infra.conftest import ROOT, SAFE, snapshot_of
+from tests.infra.conftest import SAFE, snapshot_of
 from tests.infra.deployment import texts
 
 REFRESH = "look at the difference, then write it anew with the command in infra/README.md"

@@ -1,0 +1,46 @@
+"""The HTTP answers: JSON documents, and a problem document for each error of ours. A bug stays the host's 500."""
+
+import functools
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import ParamSpec
+
+import azure.functions as func
+from pydantic import BaseModel
+
+from blueprints.web.problems import problem_of
+from services.errors import AppError
+
+P = ParamSpec("P")
+Handler = Callable[P, Awaitable[func.HttpResponse]]
+
+
+def document(content: BaseModel, status: int, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
+    """A resource as JSON."""
+    return func.HttpResponse(
+        content.model_dump_json() + "\n", status_code=status, headers=dict(headers or {}), mimetype="application/json"
+    )
+
+
+def problem(error: AppError, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
+    """The problem document of an error."""
+    found = problem_of(error)
+    return func.HttpResponse(
+        json.dumps(found.document) + "\n",
+        status_code=found.status,
+        headers={**found.headers, **(headers or {})},
+        mimetype="application/problem+json",
+    )
+
+
+def answers_problems(handler: Handler[P]) -> Handler[P]:
+    """Let a handler raise our errors; each leaves as its problem document."""
+
+    @functools.wraps(handler)
+    async def answer(*args: P.args, **kwargs: P.kwargs) -> func.HttpResponse:
+        try:
+            return await handler(*args, **kwargs)
+        except AppError as error:
+            return problem(error)
+
+    return answer

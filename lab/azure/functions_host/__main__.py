@@ -1,0 +1,94 @@
+"""`python -m lab.azure.functions_host FOLDER`: one instance of an app, alone. Must not print a setting's value."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from lab.azure.functions_host.host_json import HostJsonError
+from lab.azure.functions_host.server import PortTaken, listen, run_instance
+
+KEY_SETTING = "LAB_FUNCTIONS_KEY"
+
+DESCRIPTION = """\
+Serve one instance of a Python v2 function app on 127.0.0.1: its HTTP functions and its Service Bus triggers.
+`python -m lab up` starts everything an app needs; this is only the host, with the settings of its environment."""
+EXAMPLES = """\
+examples:
+  python -m lab.azure.functions_host .                       the app in this folder, on port 7071
+  python -m lab.azure.functions_host ~/my-app --port 7072    another app on another port
+  LAB_FUNCTIONS_KEY=s3cret python -m lab.azure.functions_host .   FUNCTION-level functions want this key"""
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lab.azure.functions_host",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, help="the folder that holds function_app.py and host.json")
+    parser.add_argument("--port", type=int, default=7071, help="port on 127.0.0.1; 0 picks a free one (default: 7071)")
+    parser.add_argument("--announce", type=Path, metavar="FILE", help="write what is served where to FILE, as JSON")
+    return parser.parse_args(arguments)
+
+
+class TurnHandler(logging.StreamHandler[TextIO]):
+    """Flushes once per turn of the event loop instead of once per line: a quarter of a trivial request's time."""
+
+    _scheduled = False
+
+    def flush(self) -> None:
+        """Flush soon if a loop runs here, now if none does."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            super().flush()
+            return
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._scheduled = False
+        super().flush()
+
+
+def log_to_stdout() -> None:
+    """One line per record: time, level, logger, message. The SDK's chatter stays out."""
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # "Optimization", logging HOWTO
+    handler = TurnHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(asctime)s.%(msecs)03d %(levelname)s [%(name)s] %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    for noisy in ("azure", "uvicorn", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("azure.servicebus").setLevel(
+        logging.ERROR
+    )  # its warnings are tracebacks of what we log in a line
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until a signal; returns the exit code."""
+    options = parse(arguments)
+    log_to_stdout()
+    folder = options.folder.resolve()
+    settings = dict(os.environ)
+    key = settings.pop(KEY_SETTING, None) or None
+    try:
+        listener = listen("127.0.0.1", options.port)
+        os.chdir(folder)  # as `func start`, so that an app's relative paths work
+        asyncio.run(run_instance(folder, listener, settings=settings, key=key, announce_to=options.announce))
+    except (PortTaken, HostJsonError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""One instance: an app served on a port by uvicorn, until a signal ends it.
+
+Must answer 404 rather than vanish when the app cannot be imported, and finish running work before it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import uvicorn
+
+from lab.azure.functions_host.docs_page import PAGE, DocsPage, with_docs
+from lab.azure.functions_host.function_index import index_folder
+from lab.azure.functions_host.host import FunctionsHost
+from lab.azure.functions_host.host_json import HostConfig
+
+BACKLOG = 2048
+DRAIN_S = 10  # how long running requests may take after SIGTERM
+KEEP_ALIVE_S = 130  # Kestrel's default
+
+
+class PortTaken(OSError):
+    """Somebody else listens on the port."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its signal handlers: `run_instance` has its own, which end the triggers too."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 picks a free one. Raises PortTaken."""
+    # IPPROTO_TCP said aloud: only then does asyncio set TCP_NODELAY, without which a chunked response waits 40 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise PortTaken(f"port {port} of {host} cannot be used: {error}") from error
+    return listener
+
+
+def make_server(host: FunctionsHost, *, parser: Literal["h11", "httptools"] = "h11", application: Any = None) -> Server:
+    """A uvicorn server for a host's HTTP functions, or for an ASGI application around them.
+
+    `parser`: httptools takes a third of the time, but uvicorn then sends header names in lower case, unlike the host.
+    """
+    return Server(
+        uvicorn.Config(
+            application or host.frontend,
+            http=parser,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=DRAIN_S,
+        )
+    )
+
+
+def announce(path: Path, host: FunctionsHost, url: str, *, docs: bool = False) -> None:
+    """Write, in one step, what is served where; whoever started this instance waits for the file."""
+    draft = path.with_suffix(".draft")
+    told = {"url": url, "pid": os.getpid(), "docs": f"{url}{PAGE}" if docs else None, **host.describe(url)}
+    draft.write_text(json.dumps(told), encoding="utf-8")
+    draft.replace(path)
+
+
+async def run_instance(
+    folder: Path,
+    listener: socket.socket,
+    *,
+    settings: Mapping[str, str],
+    key: str | None = None,
+    announce_to: Path | None = None,
+) -> None:
+    """Serve the app in `folder` on `listener` until SIGTERM or SIGINT. Raises HostJsonError.
+
+    The app is imported here, on the running loop, as the Python worker does.
+    """
+    address, port = listener.getsockname()[:2]
+    host = FunctionsHost(index_folder(folder, settings), HostConfig.load(folder, settings), directory=folder, key=key)
+    application = with_docs(host)
+
+    def started() -> None:
+        if announce_to is not None:
+            announce(announce_to, host, f"http://{address}:{port}", docs=isinstance(application, DocsPage))
+
+    await serve_until_signal(make_server(host, application=application), host, listener, started)
+
+
+async def serve_until_signal(
+    server: Server, host: FunctionsHost, listener: socket.socket, started: Callable[[], None]
+) -> None:
+    """Serve a host's functions until SIGTERM or SIGINT, then finish what runs. `started` is called once it serves."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    await host.start()
+    started()
+    await asyncio.wait([serving, asyncio.create_task(stopped.wait())], return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    await asyncio.gather(serving, host.stop())

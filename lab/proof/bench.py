@@ -1,0 +1,202 @@
+"""`python -m lab bench`: how fast is one multiplexed connection, compared with everything one might use instead?
+
+Rounds are interleaved (every client in each round, one after the other) and only ratios within a round count, so that a
+noisy machine disturbs all alike. It starts its own server and proxy on 127.0.0.1 and ends them; it asserts nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import redis
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from lab.azure.redis_server import RedisServer
+from lab.proof.bench_sides import KEY, SIDES, VALUE, Call
+
+CONCURRENCY = (1, 32, 100)
+LINKS = {"loopback": 0.0, "1ms": 1.0}  # name: milliseconds added to the way to the server
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One client in one round on one link: `cpu_us` is this process's CPU time per call, all threads, microseconds."""
+
+    round: int
+    link: str
+    concurrency: int
+    side: str
+    calls_per_s: float
+    cpu_us: float
+    p50_ms: float
+    p99_ms: float
+
+
+@contextmanager
+def delay_proxy(port: int, delay_ms: float) -> Iterator[int]:
+    """The port to connect to: the server's own, or that of a proxy process in front of it."""
+    if not delay_ms:
+        yield port
+        return
+    command = [sys.executable, "-m", "lab.proof.delay_proxy", str(port), str(delay_ms)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None  # noqa: S101 - it was given a PIPE
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+async def drive(call: Callable[[], Awaitable[Any]], concurrency: int, seconds: float) -> list[float]:
+    """Call from `concurrency` tasks for `seconds`; every call's latency in seconds."""
+    latencies: list[float] = []
+    ends = time.perf_counter() + seconds
+
+    async def caller() -> None:
+        began = time.perf_counter()
+        while began < ends:
+            if await call() != VALUE:
+                raise RuntimeError("a GET returned another value than was set")
+            latencies.append((now := time.perf_counter()) - began)
+            began = now
+
+    await asyncio.gather(*(caller() for _ in range(concurrency)))
+    return latencies
+
+
+async def measure(number: int, link: str, concurrency: int, side: str, call: Call, seconds: float) -> Cell:
+    """One cell."""
+    began, cpu = time.perf_counter(), time.process_time()
+    latencies = sorted(await drive(call, concurrency, seconds))
+    elapsed, cpu, count = time.perf_counter() - began, time.process_time() - cpu, len(latencies)
+    return Cell(
+        number, link, concurrency, side, count / elapsed, cpu / count * 1e6,
+        latencies[count // 2] * 1e3, latencies[min(count - 1, count * 99 // 100)] * 1e3,
+    )  # fmt: skip
+
+
+async def measure_link(
+    link: str, port: int, admin: redis.Redis, rounds: int, seconds: float, advance: Callable[[], None]
+) -> tuple[list[Cell], dict[str, int]]:
+    """All cells on one link, and how many connections each client had opened at concurrency 100."""
+    cells: list[Cell] = []
+    connections: dict[str, int] = {}
+    async with AsyncExitStack() as stack:
+        calls: dict[str, Call] = {}
+        for name, opened in SIDES.items():
+            before = admin.info("clients")["connected_clients"]
+            calls[name] = await stack.enter_async_context(opened(port))
+            await drive(calls[name], max(CONCURRENCY), seconds / 2)
+            connections[name] = admin.info("clients")["connected_clients"] - before
+        for number in range(rounds):
+            for concurrency in CONCURRENCY:
+                for name, call in calls.items():
+                    cells.append(await measure(number, link, concurrency, name, call, seconds))
+                    advance()
+    return cells, connections
+
+
+def ratio(cells: list[Cell], other: str, concurrency: int, link: str, field: str = "calls_per_s") -> float | None:
+    """Ours divided by another's in the same round, the median over the rounds; None if the other is not installed."""
+    found = {(c.round, c.side): getattr(c, field) for c in cells if (c.link, c.concurrency) == (link, concurrency)}
+    quotients = [
+        value / found[number, other]
+        for (number, side), value in found.items()
+        if side == "ours" and (number, other) in found
+    ]
+    return round(statistics.median(quotients), 3) if quotients else None
+
+
+def ratios(cells: list[Cell]) -> dict[str, float | None]:
+    """The figures that the project promises."""
+    return {
+        "vs_default_c100": ratio(cells, "default pool", 100, "loopback"),
+        "cpu_vs_default_c100": ratio(cells, "default pool", 100, "loopback", "cpu_us"),
+        "vs_default_c100_1ms": ratio(cells, "default pool", 100, "1ms"),
+        "vs_glide_c100": ratio(cells, "valkey-glide", 100, "loopback"),
+        "vs_bare_c100": ratio(cells, "bare", 100, "loopback"),
+        "p50_vs_default_c1": ratio(cells, "default pool", 1, "loopback", "p50_ms"),
+    }
+
+
+def show(report: dict[str, Any], console: Console) -> None:
+    """The medians as one table, then the ratios."""
+    cells = [Cell(**row) for row in report["rounds"]]
+    table = Table("client", "connections", title="GET of 64 bytes: calls/s, p50 / p99 in ms, CPU per call in us")
+    for link in LINKS:
+        for concurrency in CONCURRENCY:
+            table.add_column(f"{link} c={concurrency}", justify="right")
+    for side, count in report["connections"].items():
+        table.add_row(side, str(count), *(_shown(cells, side, link, c) for link in LINKS for c in CONCURRENCY))
+    console.print(table)
+    console.print("Ours / theirs, the median over the rounds:", report["ratios"])
+
+
+def _shown(cells: list[Cell], side: str, link: str, concurrency: int) -> str:
+    of = [c for c in cells if (c.side, c.link, c.concurrency) == (side, link, concurrency)]
+    rate, cpu, p50, p99 = (
+        statistics.median(getattr(c, field) for c in of) for field in ("calls_per_s", "cpu_us", "p50_ms", "p99_ms")
+    )
+    return f"{rate:,.0f}\n{p50:.2f} / {p99:.2f}\n{cpu:.0f} us"
+
+
+def run(rounds: int, seconds: float, advance: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    """Measure everything: `rounds` rounds of `seconds` per client, link and concurrency; `advance` after each cell."""
+    cells: list[Cell] = []
+    connections: dict[str, int] = {}
+    began = time.monotonic()
+    with RedisServer(appendonly=False) as server, redis.Redis.from_url(server.url) as admin:
+        admin.set(KEY, VALUE)
+        for link, delay_ms in LINKS.items():
+            with delay_proxy(server.port, delay_ms) as port:
+                found, counts = asyncio.run(measure_link(link, port, admin, rounds, seconds, advance))
+            cells += found
+            connections = connections or counts
+    return {
+        "rounds": [asdict(cell) for cell in cells],
+        "ratios": ratios(cells),
+        "connections": connections,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command `bench`."""
+    parser = commands.add_parser(
+        "bench",
+        help="how fast one multiplexed connection is, beside everything one might use instead",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every round and the ratios to FILE")
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5: about 2.5 minutes)")
+    parser.add_argument("--seconds", type=float, default=0.4, help="per client, link and concurrency (default 0.4)")
+    parser.set_defaults(run=command)
+
+
+def command(options: argparse.Namespace) -> int:
+    """Measure, show, and write the JSON."""
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    with warnings.catch_warnings(), Progress(console=console, transient=True) as progress:
+        warnings.simplefilter("ignore", DeprecationWarning)  # of the libraries compared
+        cells = options.rounds * len(LINKS) * len(CONCURRENCY) * len(SIDES)
+        task = progress.add_task("measuring", total=cells)
+        report = run(options.rounds, options.seconds, lambda: progress.advance(task))
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    show(report, console)
+    return 0

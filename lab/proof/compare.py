@@ -1,0 +1,79 @@
+"""`python -m lab compare`: the same spike under every way to hold Redis sessions, in turn, and a table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from lab.proof.spike.command import add_size, parameters_of, typed
+from lab.proof.spike.outcome import Outcome, Parameters
+from lab.proof.strategies import OURS, STRATEGIES
+
+SETTLE_S = 8.0  # for the last decisions: a strategy that failed has no more to show
+
+DESCRIPTION = """\
+The same app under the same spike with each Redis session in turn: the three of 2023, redis-py as it comes, a blocking
+pool, and ours. Only the session differs: blueprints, Lua, HTTP and queue are the same code. In the middle Redis stops
+answering for a second, as in a failover: then calls pile up, and a pool opens a connection for each."""
+EXAMPLES = f"""\
+examples:
+  python -m lab compare                                 scaled down, about 3 minutes
+  python -m lab compare --report build/compare          side by side, as a page with pictures
+  python -m lab compare --instances 200 --client-limit 256 --orders 14200 --seconds 60
+
+strategies: {", ".join(STRATEGIES)}
+
+Exit code 1 if ours broke a promise; the others are there to compare, nobody judges them."""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command `compare`."""
+    parser = commands.add_parser(
+        "compare",
+        help="the same spike with every Redis session, in turn",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_size(
+        parser, Parameters(OURS, orders=3_000, users=1_000, instances=40, client_limit=52, seconds=15.0, pause=1.0)
+    )
+    parser.add_argument("--strategy", action="append", choices=STRATEGIES, help="this one (repeatable; default: all)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run each strategy in turn, report; returns the exit code."""
+    from lab.proof.report.page import write_report
+    from lab.proof.spike.local import plan_of, readable_errors, run_until_signal
+    from lab.proof.spike.progress import Progress
+    from lab.proof.spike.run import spike
+    from lab.proof.spike.table import broken, show
+
+    async def all_of_them(strategies: list[str], progress: Progress) -> list[Outcome]:
+        found = []
+        for strategy in strategies:
+            progress.prefix = f"{strategy}: "
+            parameters = parameters_of(options, strategy)
+            found.append(await spike(parameters, plan_of(parameters), progress, SETTLE_S))
+        return found
+
+    progress = Progress()
+    with readable_errors(progress):
+        outcomes = run_until_signal(all_of_them(options.strategy or list(STRATEGIES), progress))
+        progress.done()
+        if options.json:
+            document = {"runs": [outcome.to_json() for outcome in outcomes]}
+            options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        show(outcomes)
+        if options.report:
+            print(f"report: {write_report(options.report, title(outcomes), outcomes, command=typed(sys.argv[1:]))}")
+        return 1 if any(outcome.strategy == OURS and broken(outcome) for outcome in outcomes) else 0
+    return 2
+
+
+def title(outcomes: list[Outcome]) -> str:
+    """Of the page."""
+    first = outcomes[0]
+    return f"{first.orders:,} orders, {first.instances} instances, {first.client_limit} Redis clients and no more"

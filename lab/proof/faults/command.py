@@ -1,0 +1,142 @@
+"""`python -m lab faults`: breaks what the app depends on, in the middle of a spike, and says what it kept."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from lab.proof import wide_table
+
+if TYPE_CHECKING:
+    from lab.proof.faults.outcome import Outcome
+    from lab.proof.faults.pace import Pace
+    from lab.proof.spike.progress import Progress
+
+# Named here, not imported: every other command would pay for what a fleet needs.
+NAMES = (
+    "kill",
+    "empty",
+    "pause",
+    "black-hole",
+    "read-only",
+    "full-server",
+    "client-kill",
+    "script-flush",
+    "link-detach",
+    "server-busy",
+    "duplicates",
+    "instance-kill",
+    "scale-in",
+    "vanish",
+    "outage",
+    "long-outage",
+    "crowded-outage",
+)
+PLAIN_WIDTH = 190
+HEADINGS = (
+    *("fault", "accepted", "lost", "decided twice", "oversold", "dead", "leaked", "replayed"),
+    *("client errors", "longest answer s", "recovery s", "bound s"),
+)
+
+DESCRIPTION = """\
+Prove the whole app under faults: a fleet in the middle of a spike, customers who repeat what was answered 503 as the
+API says, one fault, and books that are closed against Redis and the queue."""
+EXAMPLES = f"""\
+examples:
+  python -m lab faults                          everything on 40 instances, about 9 minutes
+  python -m lab faults --only kill --only vanish
+  python -m lab faults --quick                  6 instances and short clocks, about 3 minutes
+  python -m lab faults --full                   200 instances, unscaled times: more than an hour
+
+faults: {", ".join(NAMES)}
+
+Exit code 1 if an accepted order was lost, one was decided twice, more was sold than there was, a Redis client leaked,
+or customers saw anything but 503 (404 while Redis is empty) or saw it for longer than promised."""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command `faults`."""
+    parser = commands.add_parser(
+        "faults",
+        help="break Redis, Service Bus and instances in the middle of a spike, in 17 ways",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--only", action="append", choices=NAMES, metavar="NAME", help="this fault (repeatable)")
+    pace = parser.add_mutually_exclusive_group()
+    pace.add_argument("--full", action="store_true", help="200 instances, 256 clients, unscaled times")
+    pace.add_argument("--quick", action="store_true", help="6 instances, short faults and clocks")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was counted to FILE")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write a page to DIR/index.html")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the trials, report; returns the exit code."""
+    from lab.proof.faults.pace import DEFAULT, FULL, QUICK
+    from lab.proof.report.page import write_report
+    from lab.proof.spike.command import typed
+    from lab.proof.spike.local import readable_errors, run_until_signal
+    from lab.proof.spike.progress import Progress
+
+    pace, progress, began = FULL if options.full else QUICK if options.quick else DEFAULT, Progress(), time.monotonic()
+    with readable_errors(progress):
+        outcomes = run_until_signal(endure_all(options.only or NAMES, pace, progress))
+        progress.done()
+        document = as_json(outcomes, pace, time.monotonic() - began)
+        if options.json:
+            options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        show(outcomes, Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False))
+        if options.report:
+            page = write_report(options.report, "Faults", [], faults=document, command=typed(sys.argv[1:]))
+            print(f"report: {page}")
+        return 1 if any(outcome.broken for outcome in outcomes) else 0
+    return 2
+
+
+async def endure_all(names: Sequence[str], pace: Pace, progress: Progress) -> list[Outcome]:
+    """Every fault in turn; the long outages, which mostly wait, beside each other at the end."""
+    from lab.proof.faults import outage, trial
+    from lab.proof.faults.faults import FAULTS
+
+    outcomes = []
+    for name in [name for name in names if name in FAULTS]:
+        progress.prefix = f"{name}: "
+        outcomes.append(await trial.endure(FAULTS[name], pace, progress))
+    progress.prefix = ""
+    waiting = [outage.OUTAGES[name] for name in names if name in outage.OUTAGES]
+    return outcomes + list(await asyncio.gather(*(outage.endure(one, pace, progress) for one in waiting)))
+
+
+def as_json(outcomes: Sequence[Outcome], pace: Pace, seconds: float) -> dict[str, Any]:
+    """Everything that was counted, and how long it took in all."""
+    return {
+        "faults": [outcome.to_json() for outcome in outcomes],
+        "instances": pace.instances,
+        "client_limit": pace.client_limit,
+        "scale": pace.scale,
+        "seconds": round(seconds, 1),
+    }
+
+
+def show(outcomes: Sequence[Outcome], console: Console) -> None:
+    """The numbers of each fault, then what was broken."""
+    rows = []
+    for one in outcomes:
+        counted = (one.accepted, one.lost, one.decided_twice, one.oversold, one.dead_lettered, one.leaked, one.replayed)
+        errors = ", ".join(f"{count} x {status}" for status, count in one.client_errors.items()) or "none"
+        times = (f"{one.longest_answer_s:.2f}", f"{one.recovery_s:.2f}", f"{one.bound_s:.0f}")
+        rows.append((one.title, *map(str, counted), errors, *times))
+    wide_table.show(HEADINGS, rows, console)
+    for one in outcomes:
+        text = f"[red]{one.name}: {'; '.join(one.broken)}[/red]" if one.broken else f"{one.name}: ok"
+        console.print(text)

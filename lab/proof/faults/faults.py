@@ -1,0 +1,252 @@
+"""What is done to the app in the middle of a spike, one function per fault: it returns when the fault is over.
+
+Raises FaultDidNotHappen if it had no effect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from lab.azure.redis_server import HOST, free_port
+from lab.azure.settings import DEFAULT_QUEUE
+from lab.proof.faults.pace import Pace
+from lab.proof.faults.scene import Scene
+from lab.proof.fleet.fleet import Instance
+from lab.proof.fleet.instance import Group
+from lab.proof.session_faults.scene import FaultDidNotHappen
+from lab.tickets.letters import replay
+
+VANISHING = 0.3  # of the instances
+HELD_S = 0.5
+DEAD_WITHIN_S = 60.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`bound_s`: how long after the fault a request may still fail. `statuses`: that clients may see."""
+
+    name: str
+    title: str
+    inflict: Callable[[Scene], Awaitable[None]]
+    bound_s: Callable[[Pace], float]
+    statuses: frozenset[int] = frozenset({503})
+
+
+async def kill(scene: Scene) -> None:
+    """Redis crashes, and comes back with everything it acknowledged: its log is written before each answer."""
+    scene.stage.redis.kill()
+    await asyncio.sleep(scene.pace.outage_s)
+    await asyncio.to_thread(scene.stage.redis.start)
+
+
+async def empty(scene: Scene) -> None:
+    """Redis comes back empty; later the operator puts the drop again with what is left, and replays the dead letters.
+
+    What was completed before is sold. What was decided without anybody having heard of it is decided in the new life.
+    """
+    async with _messages_waiting(scene):
+        scene.proxy.black_hole()  # else something is decided between the last look into the books and the crash
+    sold = await _known_as_sold(scene)
+    scene.stage.redis.kill()
+    await asyncio.to_thread(scene.stage.redis.restart, keep_data=False)
+    scene.proxy.heal()
+    await asyncio.sleep(scene.pace.outage_s)
+    if await scene.admin.dbsize():
+        raise FaultDidNotHappen("Redis is not empty")
+    await scene.stage.emptied(DEAD_WITHIN_S)  # delivered as often as may be, nothing decided: all are dead
+    scene.stock -= sold
+    status, _, _ = await scene.load.ask(scene.load.shop.put(scene.stock))
+    if status != 201:
+        raise FaultDidNotHappen(f"PUT of the drop with what is left was answered {status}")
+    scene.replayed = await replay(scene.stage.bus.connection_string, DEFAULT_QUEUE)
+    if not scene.replayed:
+        raise FaultDidNotHappen("no message was given up")
+
+
+async def _known_as_sold(scene: Scene) -> int:
+    """The tickets whose message was completed; the books forget what else was decided, as Redis does.
+
+    Who had heard of a decision before the black hole completes its message now: that is waited for.
+    """
+    completed: frozenset[str] | None = None
+    while completed != scene.completed or completed is None:
+        completed = scene.completed
+        await asyncio.sleep(HELD_S)
+        scene.completed = frozenset(await scene.stage.bus.ask("completed"))
+    await scene.books.look()
+    for order_id in set(scene.books.decided) - scene.completed:
+        del scene.books.decided[order_id]
+    return list(scene.books.decided.values()).count("confirmed")
+
+
+@asynccontextmanager
+async def _messages_waiting(scene: Scene) -> AsyncIterator[None]:
+    """Nobody takes messages for a moment, so that some wait when it happens."""
+    deciders = scene.stage.fleet.of(Group.FULFILMENT)
+    for instance in deciders:
+        scene.stage.fleet.freeze(instance)
+    await asyncio.sleep(HELD_S)
+    try:
+        yield
+    finally:
+        for instance in deciders:
+            scene.stage.fleet.thaw(instance)
+
+
+async def pause(scene: Scene) -> None:
+    """Redis stops answering; its kernel goes on accepting."""
+    scene.stage.redis.pause()
+    await asyncio.sleep(scene.pace.hole_s)
+    scene.stage.redis.resume()
+
+
+async def black_hole(scene: Scene) -> None:
+    """Nothing passes and nobody is told."""
+    scene.proxy.black_hole()
+    await asyncio.sleep(scene.pace.hole_s)
+    scene.proxy.heal()
+
+
+async def read_only(scene: Scene) -> None:
+    """Redis turns into a replica and back: PING and reads go on, writes are refused."""
+    await scene.admin.execute_command("REPLICAOF", HOST, str(free_port()))  # type: ignore[no-untyped-call]
+    await asyncio.sleep(scene.pace.outage_s)
+    await scene.admin.execute_command("REPLICAOF", "NO", "ONE")  # type: ignore[no-untyped-call]
+
+
+async def full_server(scene: Scene) -> None:
+    """All connections are gone and no new one is let in."""
+    refused = await scene.stat("rejected_connections")
+    everybody = len(await scene.admin.client_list())
+    await scene.admin.config_set("maxclients", everybody - len(await scene.clients()))
+    await scene.kill_clients()
+    await asyncio.sleep(scene.pace.outage_s)
+    if await scene.stat("rejected_connections") == refused:
+        raise FaultDidNotHappen("Redis refused no connection")
+    await scene.admin.config_set("maxclients", scene.pace.client_limit)
+
+
+async def client_kill(scene: Scene) -> None:
+    """CLIENT KILL of every connection, again and again."""
+    for _ in range(5):
+        await scene.kill_clients()
+        await asyncio.sleep(scene.pace.outage_s / 5)
+
+
+async def script_flush(scene: Scene) -> None:
+    """Redis forgets its scripts."""
+    for _ in range(3):
+        await scene.admin.script_flush()
+        await asyncio.sleep(scene.pace.outage_s / 3)
+
+
+async def link_detach(scene: Scene) -> None:
+    """Service Bus forces every link off, as it does to idle ones, again and again."""
+    detached = 0
+    for _ in range(3):
+        detached += int(await scene.stage.bus.ask("faults.detach_links"))
+        await asyncio.sleep(scene.pace.outage_s / 3)
+    if not detached:
+        raise FaultDidNotHappen("there was no link to detach")
+
+
+async def server_busy(scene: Scene) -> None:
+    """Service Bus refuses sends: it has too much to do."""
+    ends = asyncio.get_running_loop().time() + scene.pace.outage_s
+    while asyncio.get_running_loop().time() < ends:
+        await scene.stage.bus.ask("faults.refuse_sends", 5)
+        await asyncio.sleep(0.2)
+
+
+async def duplicates(scene: Scene) -> None:
+    """Every message is stored twice, past duplicate detection, and they come in any order."""
+    await scene.stage.bus.ask("faults.store_twice", 1_000_000)
+    await scene.stage.bus.ask("faults.shuffle", 1)
+    before, accepted = await scene.stage.queue_stats(), len(scene.load.answers.accepted)
+    await asyncio.sleep(scene.pace.outage_s)
+    await scene.stage.bus.ask("faults.store_twice", 0)
+    await scene.stage.bus.ask("faults.shuffle", None)
+    after = await scene.stage.queue_stats()
+    stored = after["completed"] + after["active"] - before["completed"] - before["active"]
+    if stored <= (len(scene.load.answers.accepted) - accepted) * 1.2:
+        raise FaultDidNotHappen("no message was stored twice")
+
+
+async def instance_kill(scene: Scene) -> None:
+    """Half of the fulfilment instances are killed in the middle of a message, and replaced."""
+    async with _messages_waiting(scene):
+        scene.stage.redis.pause()  # so that every message under way stays under way
+    await asyncio.sleep(HELD_S)
+    held = (await scene.stage.queue_stats())["locked"]
+    half = _part(scene, Group.FULFILMENT, 0.5)
+    for instance in half:
+        scene.stage.fleet.kill(instance)
+    scene.stage.redis.resume()
+    if not held:
+        raise FaultDidNotHappen("no message was under way")
+    await scene.stage.fleet.wait_gone(half)
+    await scene.stage.fleet.grow(Group.FULFILMENT, len(half))
+
+
+async def scale_in(scene: Scene) -> None:
+    """Half of both groups is drained at once, and started again a little later."""
+    leaving = {group: _part(scene, group, 0.5) for group in Group}
+    await asyncio.gather(*(scene.stage.fleet.drain(instances) for instances in leaving.values()))
+    await asyncio.sleep(scene.pace.outage_s)
+    for group, instances in leaving.items():
+        await scene.stage.fleet.grow(group, len(instances))
+
+
+async def vanish(scene: Scene) -> None:
+    """Some instances of both groups freeze with their sockets open, are replaced, and are gone for good later."""
+    frozen = [instance for group in Group for instance in _part(scene, group, VANISHING)]
+    connects = await scene.stat("total_connections_received")
+    for instance in frozen:
+        scene.stage.fleet.freeze(instance)
+    for group in Group:
+        await scene.stage.fleet.grow(group, sum(instance.group is group for instance in frozen))
+    await asyncio.sleep(scene.pace.hole_s)
+    for instance in frozen:
+        scene.stage.fleet.kill(instance)
+    await scene.stage.fleet.wait_gone(frozen)
+    opened = await scene.stat("total_connections_received") - connects
+    most = len(frozen) * (2 + 2 * scene.pace.hole_s)  # the session tries about once a second where it is not let in
+    if opened > most:
+        scene.notes.append(f"a connect storm: {opened} connections for {len(frozen)} replaced instances")
+
+
+def _part(scene: Scene, group: Group, share: float) -> list[Instance]:
+    serving = scene.stage.fleet.of(group)
+    return serving[: max(1, round(len(serving) * share))]
+
+
+def _soon(_pace: Pace) -> float:
+    return 3.0
+
+
+def _after_connect(pace: Pace) -> float:
+    return pace.clocks.connect_s + 2
+
+
+FAULTS = {
+    fault.name: fault
+    for fault in (
+        Fault("kill", "Redis SIGKILL, restart", kill, _soon),
+        Fault("empty", "Redis restarted empty", empty, _soon, frozenset({503, 404})),
+        Fault("pause", "Redis SIGSTOP", pause, _after_connect),
+        Fault("black-hole", "black hole before Redis", black_hole, _after_connect),
+        Fault("read-only", "READONLY (REPLICAOF)", read_only, _soon),
+        Fault("full-server", "full server (maxclients)", full_server, _soon),
+        Fault("client-kill", "CLIENT KILL, five times", client_kill, _soon),
+        Fault("script-flush", "SCRIPT FLUSH", script_flush, _soon),
+        Fault("link-detach", "Service Bus detaches all links", link_detach, _soon),
+        Fault("server-busy", "Service Bus is busy", server_busy, _soon),
+        Fault("duplicates", "duplicates, out of order", duplicates, _soon),
+        Fault("instance-kill", "fulfilment SIGKILL in mid-message", instance_kill, _soon),
+        Fault("scale-in", "scale-in wave", scale_in, _soon),
+        Fault("vanish", "30 % of the instances vanish", vanish, _soon),
+    )
+}

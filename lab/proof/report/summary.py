@@ -1,0 +1,108 @@
+"""The outcome in plain words, and the numbers to see first. Must never say that all is well if a number is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lab.proof.report.markup import Cell, count, fault
+from lab.proof.report.palette import labels
+from lab.proof.report.tables import milliseconds
+from lab.proof.spike.outcome import Outcome
+from lab.proof.strategies import OURS
+
+_BROKEN_BOOKS = (
+    ("lost", "lost"),
+    ("decided_twice", "decided twice"),
+    ("oversold", "sold beyond the stock"),
+    ("dead_lettered", "dead-lettered"),
+    ("undecided", "undecided at the end"),
+)
+
+
+def summary(runs: Sequence[Outcome], faults: Sequence[Mapping[str, Any]]) -> str:
+    """One paragraph: the scene, then our run (or the first one), then the others, then the faults."""
+    named = sorted(zip(labels(runs), runs, strict=True), key=lambda pair: pair[1].strategy != OURS)
+    sentences = [_scene(named[0][1])] if named else []
+    sentences += [_at_length(name, run) for name, run in named[:1]]
+    sentences += [_in_short(name, run) for name, run in named[1:]]
+    return " ".join(sentences + ([_faults(faults)] if faults else []))
+
+
+def highlights(runs: Sequence[Outcome]) -> list[tuple[str, Cell]]:
+    """[what, number] of our run, or of the first; none without runs."""
+    if not runs:
+        return []
+    run = next((run for run in runs if run.strategy == OURS), runs[0])
+    clients = f"{run.peak_clients:,} / {run.client_limit:,}"
+    return [
+        ("orders", count(run.orders)),
+        ("failed", fault(run.failed)),
+        ("lost", fault(run.lost)),
+        ("decided twice", fault(run.decided_twice)),
+        ("Redis clients / limit", Cell(clients, "bad" if run.refused_connections else "")),
+        ("p99 of an answer", Cell(milliseconds(run.p99_ms))),
+    ]
+
+
+def _scene(run: Outcome) -> str:
+    seconds = run.parameters.seconds if run.parameters else run.seconds
+    return (
+        f"{run.orders:,} orders came in within {seconds:,.4g} seconds, to {run.instances:,} instances "
+        f"in front of a Redis that lets {run.client_limit:,} clients in."
+    )
+
+
+def _at_length(name: str, run: Outcome) -> str:
+    return f"With {_quoted(name)}, {_answers(run)}; {_books(run)}; {_clients(run)}."
+
+
+def _in_short(name: str, run: Outcome) -> str:
+    refused = f"Redis refused {_connections(run)}"
+    return f"With {_quoted(name)}, {', '.join([_failed(run), *_broken_books(run), refused])}."
+
+
+def _quoted(name: str) -> str:
+    return f"\N{LEFT DOUBLE QUOTATION MARK}{name}\N{RIGHT DOUBLE QUOTATION MARK}"
+
+
+def _answers(run: Outcome) -> str:
+    return f"{run.accepted:,} were accepted and {_failed(run)}"
+
+
+def _failed(run: Outcome) -> str:
+    share = f" ({run.failed / run.orders:.1%})" if run.orders else ""
+    return f"{run.failed:,} failed{share}" if run.failed else "no request failed"
+
+
+def _books(run: Outcome) -> str:
+    if wrong := _broken_books(run):
+        return "of the orders accepted, " + ", ".join(wrong)
+    return (
+        "every accepted order was decided once, none was lost and nothing oversold"
+        if run.accepted
+        else "so there was nothing to decide"
+    )
+
+
+def _broken_books(run: Outcome) -> list[str]:
+    return [f"{getattr(run, name):,} {words}" for name, words in _BROKEN_BOOKS if getattr(run, name)]
+
+
+def _clients(run: Outcome) -> str:
+    return f"Redis had at most {run.peak_clients:,} clients and refused {_connections(run)}"
+
+
+def _connections(run: Outcome) -> str:
+    return f"{run.refused_connections:,} connections" if run.refused_connections else "no connection"
+
+
+def _faults(found: Sequence[Mapping[str, Any]]) -> str:
+    broken = [str(one.get("title") or one.get("name")) for one in found if one.get("broken")]
+    if broken:
+        return f"Of {len(found)} faults, {len(broken)} broke a promise: {', '.join(broken)}."
+    return (
+        f"Under each of {len(found)} faults every promise held."
+        if len(found) > 1
+        else "Under the fault every promise held."
+    )

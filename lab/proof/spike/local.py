@@ -1,0 +1,74 @@
+"""Runs a spike's coroutine from a command: a signal ends it in order, and what went wrong is said in a line."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import signal
+import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from lab.azure.redis_server import RedisServerError
+from lab.proof.fleet.bus_process import BusError
+from lab.proof.fleet.fleet import FleetError
+from lab.proof.spike.outcome import Parameters
+from lab.proof.spike.progress import Progress
+from lab.proof.spike.run import SpikeError
+from lab.proof.spike.stage import Plan
+from lab.proof.tasks import end_all
+from services.errors import OverBudget
+
+T = TypeVar("T")
+OPEN_FILES = 20_000  # a connection per waiting order, twice: customers and front are one process
+
+
+def plan_of(parameters: Parameters, fulfilment: int | None = None) -> Plan:
+    """The stage for a spike: half of the instances take messages, unless told otherwise."""
+    second = parameters.instances // 2 if fulfilment is None else min(fulfilment, parameters.instances - 1)
+    return Plan(
+        http=max(1, parameters.instances - second),
+        fulfilment=max(1, second),
+        client_limit=parameters.client_limit,
+        strategy=parameters.strategy,
+    )
+
+
+def run_until_signal(work: Coroutine[Any, Any, T]) -> T:
+    """Run it; Ctrl-C and SIGTERM cancel it, so that it takes down what it put up. Raises KeyboardInterrupt then."""
+    allow_open_files()
+
+    async def bounded() -> T:
+        stopped = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        task, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stopped.wait())
+        await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
+        await end_all([stopping] if task.done() else [stopping, task])
+        if task.cancelled():
+            raise KeyboardInterrupt
+        return task.result()
+
+    return asyncio.run(bounded())
+
+
+def allow_open_files() -> None:
+    """Raise the soft limit as far as the hard one allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+@contextmanager
+def readable_errors(progress: Progress) -> Iterator[None]:
+    """What can go wrong, in a line on stderr; the block is left then."""
+    try:
+        yield
+    except (OverBudget, FleetError, RedisServerError, BusError, SpikeError) as error:
+        progress.done()
+        print(f"error: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        progress.done()
+        print("stopped; everything that was started has ended", file=sys.stderr)

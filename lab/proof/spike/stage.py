@@ -1,0 +1,161 @@
+"""Everything a run needs, put up and taken down: a Redis with a limit, a Service Bus, a fleet and its front.
+
+The lab's own Redis connections carry the name `lab` and go past the proxy: at most LAB_CLIENTS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from lab.azure.redis_server import HOST, RedisServer
+from lab.azure.service_bus.queue_config import QueueConfig
+from lab.azure.settings import CONNECTION, DEFAULT_QUEUE, QUEUE, ROOT
+from lab.proof.fleet import budget
+from lab.proof.fleet.bus_process import BusProcess
+from lab.proof.fleet.fleet import Fleet
+from lab.proof.fleet.front import INSTANCE_S, Front
+from lab.proof.fleet.instance import Group, Task
+from lab.proof.strategies import OURS
+from lab.proof.strategies.install import install
+from lab.proof.tcp_proxy import TcpProxy
+from services.redis_session.redis_service import Clocks
+
+LAB, LAB_CLIENTS = "lab", 8
+ADMIN_S = 5.0
+POLL_S = 0.05
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to put up. `http` and `fulfilment`: instances of each scale group at full scale-out.
+
+    `settings`: further app settings. `lock_s` and `max_delivery_count`: of the queue. `proxied`: a TCP proxy that can
+    fail stands between the instances and Redis. `prepare`: called in each instance in the place of the strategy.
+    """
+
+    http: int
+    fulfilment: int
+    client_limit: int
+    strategy: str = OURS
+    clocks: Clocks | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    lock_s: float = 60.0
+    max_delivery_count: int = 10
+    appendfsync: str = "everysec"
+    proxied: bool = False
+    instance_s: float = INSTANCE_S
+    prepare: Callable[[], None] | None = None
+
+    @property
+    def instances(self) -> int:
+        """All of them."""
+        return self.http + self.fulfilment
+
+    @property
+    def full(self) -> dict[Group, int]:
+        """The sizes of the groups at full scale-out."""
+        return {Group.HTTP: self.http, Group.FULFILMENT: self.fulfilment}
+
+    def check(self) -> None:
+        """Raise OverBudget if ours would not fit; the other strategies are here to be seen failing."""
+        if self.strategy == OURS and self.prepare is None:
+            budget.check(self.instances, self.client_limit)
+
+
+@dataclass
+class Stage:
+    """What a run works with."""
+
+    plan: Plan
+    redis: RedisServer
+    bus: BusProcess
+    fleet: Fleet
+    front: Front
+    proxy: TcpProxy | None
+    folder: Path
+    _admins: list[Redis]
+
+    def admin(self) -> Redis:
+        """One more connection of the lab's own to Redis, straight to it; closed with the stage."""
+        client = Redis.from_url(
+            self.redis.url,
+            client_name=LAB,
+            single_connection_client=True,
+            socket_timeout=ADMIN_S,
+            socket_connect_timeout=ADMIN_S,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._admins.append(client)
+        return client
+
+    async def queue_stats(self) -> dict[str, int]:
+        """How many messages the queue has, by state."""
+        stats: dict[str, int] = await self.bus.ask("stats", DEFAULT_QUEUE)
+        return stats
+
+    async def emptied(self, within_s: float) -> None:
+        """Wait until no message is on the queue, whatever became of them. Raises TimeoutError."""
+        async with asyncio.timeout(within_s):
+            while (await self.queue_stats())["active"]:  # noqa: ASYNC110 - it happens in another process
+                await asyncio.sleep(POLL_S)
+
+
+@asynccontextmanager
+async def put_up(plan: Plan) -> AsyncIterator[Stage]:
+    """A stage without instances yet. Raises OverBudget, RedisServerError, BusError."""
+    plan.check()
+    queues = {
+        DEFAULT_QUEUE: QueueConfig(
+            lock_duration_s=plan.lock_s,
+            max_delivery_count=plan.max_delivery_count,
+            dead_letter_on_expiration=True,
+            duplicate_window_s=600.0,
+        )
+    }
+    async with AsyncExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="lab-fleet-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        redis = RedisServer(maxclients=plan.client_limit, appendfsync=plan.appendfsync)
+        stack.callback(redis.stop)
+        await asyncio.to_thread(redis.start)
+        proxy = await stack.enter_async_context(TcpProxy(redis.port)) if plan.proxied else None
+        bus = await stack.enter_async_context(BusProcess(queues))
+        task = Task(
+            folder=ROOT,
+            log=folder / "instances.log",
+            settings=_settings(plan, proxy.port if proxy else redis.port, bus.connection_string),
+            prepare=plan.prepare or partial(install, plan.strategy, plan.clocks),
+        )
+        fleet = await stack.enter_async_context(Fleet(task))
+        front = await stack.enter_async_context(Front(fleet, instance_s=plan.instance_s))
+        admins: list[Redis] = []
+        stack.push_async_callback(_close_all, admins)
+        yield Stage(plan, redis, bus, fleet, front, proxy, folder, admins)
+
+
+def _settings(plan: Plan, redis_port: int, connection: str) -> dict[str, str]:
+    return {
+        "REDIS_URL": f"redis://{HOST}:{redis_port}/0",
+        CONNECTION: connection,
+        QUEUE: DEFAULT_QUEUE,
+        **plan.settings,
+    }
+
+
+async def _close_all(clients: list[Any]) -> None:
+    for client in clients:
+        with contextlib.suppress(Exception):  # its server may be gone
+            await client.aclose()

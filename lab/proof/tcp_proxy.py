@@ -1,0 +1,233 @@
+"""A TCP proxy on 127.0.0.1 that fails on purpose: late, slow, mute, cut. Faults can be changed while it runs.
+
+For tests and measurements only: it listens on and connects to 127.0.0.1, nothing else.
+`python -m lab.proof.tcp_proxy TARGET` runs one in a process of its own and prints the port it listens on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import socket
+import struct
+from dataclasses import dataclass, field
+from typing import Any
+
+HOST = "127.0.0.1"
+KERNEL_BUFFER = 65_536  # bytes: what a slow link holds is in the link, not in generous buffers at its ends
+CHUNK = 16_384
+SLOW_S = 0.002
+CLOSES_S = 1.0
+
+
+@dataclass
+class Faults:
+    """What happens to bytes of one direction. `cut_after`: bytes still let through before the connection is reset.
+
+    `delay_s`: one way. `bytes_per_s`: 0 is unlimited. `black_hole`: nothing passes, nothing is closed.
+    """
+
+    delay_s: float = 0.0
+    bytes_per_s: float = 0.0
+    cut_after: int | None = None
+    black_hole: bool = False
+
+
+@dataclass(eq=False)
+class _Link:
+    client: asyncio.StreamWriter
+    server: asyncio.StreamWriter
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    ending: bool = False  # a side has said its last
+
+
+class TcpProxy:
+    """`async with TcpProxy(target_port) as proxy:` listens on `proxy.port`; `to_server`, `to_client` hold faults."""
+
+    def __init__(self, target_port: int, *, port: int = 0) -> None:
+        self.target_port, self.port = target_port, port
+        self.to_server, self.to_client = Faults(), Faults()
+        self.accepted = 0
+        self._links: set[_Link] = set()
+        self._accepting: set[asyncio.Task[Any] | None] = set()
+        self._server: asyncio.Server | None = None
+        self._changed = asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"redis://{HOST}:{self.port}/0"
+
+    @property
+    def open_links(self) -> int:
+        """Connections that are open at this moment."""
+        return len(self._links)
+
+    async def __aenter__(self) -> TcpProxy:
+        listener = socket.create_server((HOST, self.port))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BUFFER)
+        self.port = listener.getsockname()[1]
+        self._server = await asyncio.start_server(self._accept, sock=listener, limit=CHUNK)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._server is not None:
+            self._server.close()
+        waiting = [task for task in self._accepting if task is not None]
+        for task in waiting:
+            task.cancel()
+        links = list(self._links)
+        self.reset_all()
+        await asyncio.gather(*waiting, *(task for link in links for task in link.tasks), return_exceptions=True)
+
+    def black_hole(self) -> None:
+        """From now on nothing passes, in either direction, and nobody is told."""
+        self.to_server.black_hole = self.to_client.black_hole = True
+
+    def heal(self) -> None:
+        """No more faults; what a black hole held back passes now."""
+        self.to_server.__init__()  # type: ignore[misc] # the defaults again, in place: the pumps hold the object
+        self.to_client.__init__()  # type: ignore[misc]
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def reset_all(self) -> None:
+        """RST on every open connection, on both sides."""
+        for link in list(self._links):
+            self._reset(link)
+
+    def half_close_all(self) -> None:
+        """FIN to every client, as a server does that will say no more; the other direction stays open."""
+        for link in self._links:
+            link.client.write_eof()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        accepting = asyncio.current_task()
+        self._accepting.add(accepting)
+        try:
+            await self._connect(reader, writer)
+        except asyncio.CancelledError:
+            writer.transport.abort()
+        finally:
+            self._accepting.discard(accepting)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        said = await self._held_back(reader) if self.to_server.black_hole else b""
+        if said is None:
+            writer.transport.abort()
+            return
+        try:
+            server_reader, server_writer = await asyncio.open_connection(HOST, self.target_port, limit=CHUNK)
+        except OSError:
+            writer.transport.abort()
+            return
+        server_writer.write(said)
+        link = _Link(writer, server_writer)
+        self._links.add(link)
+        link.tasks = [
+            asyncio.create_task(self._pump(link, reader, server_writer, self.to_server)),
+            asyncio.create_task(self._pump(link, server_reader, writer, self.to_client)),
+        ]
+
+    async def _held_back(self, reader: asyncio.StreamReader) -> bytes | None:
+        """Wait for the end of a black hole, and then until the closes that it held back have passed: they came first.
+
+        What the client has said meanwhile; None if it gave up, so that the server never hears of it.
+        """
+        saying = asyncio.create_task(reader.read(CHUNK))
+        clock = asyncio.get_running_loop().time
+        try:
+            while self.to_server.black_hole:
+                await self._changed.wait()
+                ends = clock() + CLOSES_S
+                while any(link.ending for link in self._links) and clock() < ends:  # noqa: ASYNC110 - links come and go
+                    await asyncio.sleep(SLOW_S)
+            if not saying.done():
+                return b""
+            said = saying.result()
+            return said if said and not reader.at_eof() else None
+        finally:
+            saying.cancel()
+
+    async def _pump(
+        self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, faults: Faults
+    ) -> None:
+        """Move bytes one way. Late bytes wait in a queue, so a delay does not limit the rate."""
+        queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=256)
+        sender = asyncio.create_task(self._send(link, queue, writer, faults))
+        clock = asyncio.get_running_loop().time
+        try:
+            while data := await reader.read(CHUNK):
+                await queue.put((clock() + faults.delay_s, data))
+                while faults.bytes_per_s and not queue.empty():  # noqa: ASYNC110 - a slow link holds little
+                    await asyncio.sleep(SLOW_S)
+            link.ending = True
+            await queue.put((clock() + faults.delay_s, b""))
+            await sender
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            sender.cancel()
+            self._reset(link)
+
+    async def _send(
+        self, link: _Link, queue: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter, faults: Faults
+    ) -> None:
+        clock = asyncio.get_running_loop().time
+        with contextlib.suppress(OSError):
+            while True:
+                due, data = await queue.get()
+                if due > clock():
+                    await asyncio.sleep(due - clock())
+                while faults.black_hole:
+                    await self._changed.wait()
+                if not data:
+                    return
+                if faults.cut_after is not None:
+                    data = data[: faults.cut_after]
+                    faults.cut_after -= len(data)
+                await self._write(writer, data, faults)
+                if faults.cut_after == 0:
+                    await asyncio.sleep(0.01)  # an RST overtakes the bytes before it
+                    self._reset(link)
+                    return
+
+    async def _write(self, writer: asyncio.StreamWriter, data: bytes, faults: Faults) -> None:
+        while data:
+            size = max(1, int(faults.bytes_per_s * SLOW_S)) if faults.bytes_per_s else len(data)
+            writer.write(data[:size])
+            await writer.drain()
+            data = data[size:]
+            if faults.bytes_per_s:
+                await asyncio.sleep(size / faults.bytes_per_s)
+
+    def _reset(self, link: _Link) -> None:
+        if link not in self._links:
+            return
+        self._links.remove(link)
+        for writer in (link.client, link.server):
+            sock = writer.get_extra_info("socket")
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+        for task in link.tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+
+
+async def _serve(target_port: int, delay_s: float) -> None:
+    async with TcpProxy(target_port) as proxy:
+        proxy.to_server.delay_s = proxy.to_client.delay_s = delay_s
+        print(proxy.port, flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="A TCP proxy on 127.0.0.1 that delays each direction.")
+    parser.add_argument("target", type=int, help="the port on 127.0.0.1 to connect to")
+    parser.add_argument("--delay-ms", type=float, default=0.0, help="one way, in milliseconds")
+    options = parser.parse_args()
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(options.target, options.delay_ms / 1000))

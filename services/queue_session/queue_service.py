@@ -1,0 +1,302 @@
+"""The Service Bus session of one worker process: one sender, owned by one task, shared by every caller.
+
+An aio sender used by several tasks loses and repeats messages (measured, SDK 7.15, from four tasks up), and a sender
+per call costs a second each. So callers queue up here, and the owner sends everything that waits as one batch. Must
+never repeat a message under another MessageId, nor send one whose caller has been told that it was not sent.
+"""
+
+import asyncio
+import contextvars
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from services import telemetry
+from services.errors import BadSetting, MessageNotSent, MessageOutcomeUnknown, Unavailable
+from services.queue_session.connection import TRY_S, QueueSender, ServiceBusConnection, end, within
+from services.redis_session.backoff import Backoff
+
+if TYPE_CHECKING:
+    from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING = 1000  # messages; past it a send fails at once
+MAX_ATTEMPTS = 3  # of one message, always with the same MessageId
+BATCH_MOST = 500  # messages: a smaller loss of time when a batch has to be repeated
+SPARE_S = 0.5  # the SDK's own deadline is not kept while it renews a token: ours comes this much later
+
+
+@dataclass(eq=False)
+class _Waiting:
+    """A message on its way, and the caller who waits for its confirmation."""
+
+    message_id: str
+    body: bytes
+    properties: Mapping[str, str]
+    confirmed: asyncio.Future[None]
+    attempts: int = 0
+    sending: bool = False
+    maybe_stored: bool = False
+    alone: bool = False  # a batch with it was refused for its size: it goes in one of its own
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)  # its caller's
+
+    def failure(self, reason: str) -> MessageNotSent | MessageOutcomeUnknown:
+        if self.sending or self.maybe_stored:
+            return MessageOutcomeUnknown(f"no confirmation from Service Bus: {reason}")
+        return MessageNotSent(f"not sent to Service Bus: {reason}")
+
+    def fail(self, error: Unavailable) -> None:
+        if not self.confirmed.done():
+            self.confirmed.set_exception(error)
+
+    def to_sdk(self) -> "ServiceBusMessage":
+        from azure.servicebus import ServiceBusMessage
+
+        return ServiceBusMessage(
+            self.body,
+            message_id=self.message_id,
+            content_type="application/json",
+            application_properties={name: value for name, value in self.properties.items()},  # noqa: C416 - its own dict type
+        )
+
+
+@dataclass
+class QueueCounters:
+    """What the session has done since the process started."""
+
+    opened: int = 0
+    batches: int = 0
+    sent: int = 0
+    failures: int = 0
+
+
+class OrderQueue:
+    """Sends to one queue. Built without I/O; opens on first use, on the event loop that runs then."""
+
+    def __init__(self, connection: ServiceBusConnection, queue_name: str | None) -> None:
+        self.connection, self.queue_name, self.counters = connection, queue_name, QueueCounters()
+        self._owner: _Owner | None = None
+
+    async def send(
+        self, message_id: str, body: bytes, *, within_s: float, properties: Mapping[str, str] | None = None
+    ) -> None:
+        """Put one message on the queue and wait, at most `within_s` seconds, until Service Bus has confirmed it.
+
+        Args:
+            message_id: duplicate detection knows a repeated send by it.
+            properties: application properties, e.g. the trace context.
+
+        Raises:
+            MessageNotSent: it is not on the queue. MessageOutcomeUnknown: it may be; repeat with the same id.
+            BadSetting: no usable connection or queue name.
+        """
+        try:
+            with telemetry.spans.sending(self.queue_name or "", message_id, properties or {}) as stamped:
+                await self._send(message_id, body, within_s, stamped)
+        except Unavailable:
+            self.counters.failures += 1
+            raise
+
+    @property
+    def waiting(self) -> int:
+        """Messages not confirmed yet, those of callers who have given up included."""
+        return 0 if self._owner is None else self._owner.waiting
+
+    async def aclose(self) -> None:
+        """End the owner task, fail who waits and close the sender; a later send opens it again.
+
+        Never needed for correctness.
+        """
+        owner, self._owner = self._owner, None
+        if owner is not None and owner.loop is asyncio.get_running_loop():
+            await owner.aclose()
+
+    async def _send(self, message_id: str, body: bytes, within_s: float, properties: Mapping[str, str]) -> None:
+        owner = self._owner_here()
+        waiting = _Waiting(message_id, body, properties, owner.loop.create_future())
+        waiting.confirmed.add_done_callback(lambda done: done.cancelled() or done.exception())  # its caller may be gone
+        owner.add(waiting)
+        try:
+            async with asyncio.timeout(max(within_s, 0)):
+                await waiting.confirmed
+        except TimeoutError:
+            if not waiting.confirmed.cancelled():
+                return waiting.confirmed.result()  # it was decided in the same instant
+            raise waiting.failure(f"deadline of {within_s:.1f} s, {owner.last_error}") from None
+
+    def _owner_here(self) -> "_Owner":
+        """This event loop's owner. One that belongs to another loop is dropped without being touched."""
+        if self.queue_name is None:
+            raise BadSetting("ORDERS_QUEUE is missing or unusable")
+        if self._owner is None or self._owner.loop is not asyncio.get_running_loop():
+            self._owner = _Owner(self.connection, self.queue_name, self.counters)
+        return self._owner
+
+
+class _Owner:
+    """What belongs to one event loop: the messages that wait, and the one task that touches the SDK."""
+
+    def __init__(self, connection: ServiceBusConnection, queue_name: str, counters: QueueCounters) -> None:
+        self._connection, self._queue_name, self._counters = connection, queue_name, counters
+        self.loop = asyncio.get_running_loop()
+        self.last_error = "no answer yet"
+        self._waiting: deque[_Waiting] = deque()
+        self._taken: list[_Waiting] = []
+        self._sender: QueueSender | None = None
+        self._arrived, self._backoff = asyncio.Event(), Backoff()
+        self._task = self.loop.create_task(
+            self._run(),
+            name="order queue",
+            context=contextvars.Context(),  # its first caller's trace is not everybody's
+        )
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting) + len(self._taken)
+
+    def add(self, waiting: _Waiting) -> None:
+        if len(self._waiting) >= MAX_WAITING:
+            self._waiting = deque(w for w in self._waiting if not w.confirmed.done())
+        if len(self._waiting) >= MAX_WAITING:
+            raise MessageNotSent(f"{MAX_WAITING} messages are waiting already")
+        self._waiting.append(waiting)
+        self._arrived.set()
+
+    async def aclose(self) -> None:
+        await end(self._task)
+        for waiting in self._taken:
+            waiting.fail(waiting.failure("the session was closed"))
+        self._fail_waiting(lambda waiting: waiting.failure("the session was closed"))
+        await self._close()
+
+    async def _run(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._any_live():
+                if not await self._send_what_waits():
+                    await asyncio.sleep(self._backoff.next_wait_s())
+
+    def _any_live(self) -> bool:
+        """Forget the callers that have given up; true if the first one left still waits."""
+        while self._waiting and self._waiting[0].confirmed.done():
+            self._waiting.popleft()
+        return bool(self._waiting)
+
+    async def _send_what_waits(self) -> bool:
+        """Send one batch; false if the next attempt should wait a little."""
+        try:
+            sender = (await self._open()).sdk
+            batch = await sender.create_message_batch()
+        except Exception as error:  # noqa: BLE001 - the SDK raises AMQP, socket, TLS and credential errors of many roots
+            await self._open_failed(error)
+            return False
+        self._fill(batch)
+        if not self._taken:
+            return True
+        try:
+            await within(TRY_S + SPARE_S, sender.send_messages(batch, timeout=TRY_S))
+        except Exception as error:  # noqa: BLE001 - as above
+            await self._send_failed(error)
+            return False
+        self._confirm()
+        return True
+
+    async def _open(self) -> QueueSender:
+        if self._sender is None:
+            self._sender = await self._connection.new_sender(self._queue_name)
+            await within(
+                TRY_S + SPARE_S, self._sender.sdk.create_message_batch()
+            )  # opens the link and learns its size limit
+            self._counters.opened += 1
+        return self._sender
+
+    async def _open_failed(self, error: Exception) -> None:
+        """Nothing was sent. What no waiting can mend is said at once, the rest is tried again while callers wait."""
+        self._note(error, "opening")
+        await self._close()
+        if isinstance(error, BadSetting):
+            self._fail_waiting(lambda _: BadSetting(str(error)))
+        elif _is_final(error):
+            self._fail_waiting(lambda waiting: waiting.failure(self.last_error))
+
+    def _fill(self, batch: "ServiceBusMessageBatch") -> None:
+        """Take what fits from those who still wait, in their order. A message that cannot be sent fails alone."""
+        from azure.servicebus.exceptions import MessageSizeExceededError
+
+        while self._any_live() and len(self._taken) < BATCH_MOST:
+            waiting = self._waiting[0]
+            if self._taken and (waiting.alone or self._taken[0].alone):
+                return
+            try:
+                waiting.context.run(batch.add_message, waiting.to_sdk())  # the SDK may stamp its caller's trace on it
+            except MessageSizeExceededError:
+                if self._taken:
+                    return  # the batch is full, this one goes with the next
+                waiting.fail(waiting.failure("the message is too large for the queue"))
+            except Exception as error:  # noqa: BLE001 - whatever the SDK finds wrong with it, its neighbours are sent
+                waiting.fail(waiting.failure(f"the message cannot be encoded: {type(error).__name__}"))
+            else:
+                waiting.sending, waiting.attempts = True, waiting.attempts + 1
+                self._taken.append(waiting)
+            self._waiting.popleft()
+
+    def _confirm(self) -> None:
+        self._backoff.reset()
+        self._counters.batches += 1
+        self._counters.sent += len(self._taken)
+        for waiting in self._taken:
+            if not waiting.confirmed.done():
+                waiting.confirmed.set_result(None)
+        self._taken = []
+
+    async def _send_failed(self, error: Exception) -> None:
+        """Keep what may be repeated in its old order, fail the rest, and drop a link that is of no more use."""
+        from azure.servicebus.exceptions import MessageSizeExceededError
+
+        self._note(error, "sending")
+        taken, self._taken = self._taken, []
+        refused, too_large = _is_refusal(error), isinstance(error, MessageSizeExceededError)
+        for waiting in reversed(taken):
+            waiting.sending, waiting.alone = False, waiting.alone or too_large
+            waiting.maybe_stored |= not refused
+            if waiting.attempts >= MAX_ATTEMPTS or (too_large and len(taken) == 1):
+                waiting.fail(waiting.failure(self.last_error))
+            elif not waiting.confirmed.done():
+                self._waiting.appendleft(waiting)
+        if not refused:
+            await self._close()
+
+    def _note(self, error: Exception, doing: str) -> None:
+        self.last_error = type(error).__name__  # not its text, which may quote what was sent
+        log.warning("Service Bus session: %s while %s", self.last_error, doing)
+
+    def _fail_waiting(self, reason: Callable[[_Waiting], Unavailable]) -> None:
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            waiting.fail(reason(waiting))
+
+    async def _close(self) -> None:
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            await sender.close()
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Service Bus answered that it did not store the batch; the link is as good as before."""
+    from azure.servicebus import exceptions as sdk
+
+    return isinstance(
+        error, sdk.ServiceBusServerBusyError | sdk.ServiceBusQuotaExceededError | sdk.MessageSizeExceededError
+    )
+
+
+def _is_final(error: Exception) -> bool:
+    """Service Bus knows us and this queue, and will not have it: no such queue, switched off, no right to send."""
+    from azure.servicebus import exceptions as sdk
+
+    finals = (sdk.MessagingEntityNotFoundError, sdk.MessagingEntityDisabledError, sdk.ServiceBusAuthorizationError)
+    return isinstance(error, finals)

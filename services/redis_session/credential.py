@@ -1,0 +1,187 @@
+"""Who this process is to Redis when it has an identity instead of a password: a token, renewed ahead of its expiry.
+
+Must never fetch on the event loop, never close a connection that Redis still serves, never show a token or a user in a
+log line, an error or a repr. Where the tokens come from is not its business: services/identity.py.
+"""
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from redis.credentials import CredentialProvider
+from redis.exceptions import RedisError
+
+from services.errors import AppError, NotSent, RedisUnavailable
+from services.redis_session.backoff import Backoff
+from services.redis_session.multiplexed_redis import MultiplexedRedis
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Credential:
+    """What AUTH takes, and until when (`time.time()`)."""
+
+    username: str = field(repr=False)
+    password: str = field(repr=False)
+    expires_at: float
+
+
+@dataclass(frozen=True)
+class CredentialClocks:
+    """Seconds. A credential is renewed after 60 to 80 % of its life, and `margin_s` before it expires at the latest.
+
+    Source of 180: "Use Microsoft Entra ID for authentication", Azure Managed Redis, asks for a new AUTH at least 3
+    minutes before the token expires, and for jitter.
+    """
+
+    fetch_s: float = 30.0
+    margin_s: float = 180.0
+    backoff_base_s: float = 1.0
+    backoff_cap_s: float = 30.0
+
+
+class RedisCredential(CredentialProvider):
+    """The credential of one process, for redis-py (`credential_provider=`) and for RedisService, which renews it.
+
+    Args:
+        fetch: gets a credential that is newer, or valid for longer, than the last; blocks; called in a thread, one at
+            a time. What it raises is shown by its class only, an AppError by its text.
+        randomness: for the jitter of renewals and backoff.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[], Credential],
+        clocks: CredentialClocks | None = None,
+        randomness: random.Random | None = None,
+    ) -> None:
+        self._fetch, self._clocks = fetch, clocks or CredentialClocks()
+        self._random = randomness or random.Random()  # noqa: S311 - spreads load, guards nothing
+        self._backoff, self._not_before = self._new_backoff(), float("-inf")
+        self._held: Credential | None = None
+        self._flight: Future[Credential] | None = None
+        self._thread: threading.Thread | None = None
+        self._failure = ""
+
+    def __repr__(self) -> str:
+        return f"<RedisCredential {'none' if self._held is None else f'expires in {self._left_s():.0f} s'}>"
+
+    async def get_credentials_async(self) -> tuple[str, str]:
+        """(username, password) for a connection that redis-py opens. Raises NotSent."""
+        credential = await self.obtain()
+        return credential.username, credential.password
+
+    async def obtain(self, *, fresh: bool = False) -> Credential:
+        """The credential held, at once; a fetched one if it has expired, there is none, or Redis refused it (`fresh`).
+
+        Raises NotSent if it can't be fetched, within `fetch_s` seconds; soon after a failure without trying again.
+        """
+        if self._held is None or fresh or self._left_s() <= 0:
+            return await self._fetched()
+        return self._held
+
+    async def keep(self, client: MultiplexedRedis, used: Credential) -> None:
+        """Renew for as long as this task runs, and re-authenticate `client`, which connected with `used`, each time.
+
+        Goes on when the client has closed, so that its successor finds a valid credential; ends by cancellation only.
+        """
+        backoff = self._new_backoff()
+        fine = self._held is used or await self._taken(client)
+        while True:
+            wait_s = self._due_s() if fine else 0.0
+            if wait_s > 0:
+                backoff.reset()
+            else:
+                wait_s = backoff.next_wait_s()
+            await asyncio.sleep(wait_s)
+            fine = await self._renewed(client)
+
+    async def _renewed(self, client: MultiplexedRedis) -> bool:
+        try:
+            await self._fetched()
+        except NotSent:
+            return False
+        return await self._taken(client)
+
+    async def _taken(self, client: MultiplexedRedis) -> bool:
+        """Whether Redis takes the credential held; True, too, if the client's successor will have to show it."""
+        held = self._held
+        if held is None or not client.connected:
+            return True
+        try:
+            await client.reauthenticate(held.username, held.password)
+        except RedisUnavailable:
+            return False
+        except RedisError as refusal:
+            log.warning("Redis does not take the renewed credential: %s", type(refusal).__name__)
+            return False
+        return True
+
+    def _left_s(self) -> float:
+        return self._held.expires_at - time.time() if self._held else 0.0
+
+    def _due_s(self) -> float:
+        """Seconds until the next renewal. An endpoint may repeat its token: asked again, with ever less to wait."""
+        left_s, jitter = self._left_s(), self._random.uniform
+        return min(left_s * jitter(0.6, 0.8), left_s - self._clocks.margin_s * jitter(1.0, 4 / 3))
+
+    def _new_backoff(self) -> Backoff:
+        return Backoff(self._clocks.backoff_base_s, self._clocks.backoff_cap_s, self._random)
+
+    # -- one fetch at a time, in a thread of its own, whose result stays ---------------------------------------------
+    async def _fetched(self) -> Credential:
+        """The result of the fetch that runs, or of a new one."""
+        flight = self._flight
+        if flight is None or flight.done() or not (self._thread and self._thread.is_alive()):
+            if time.monotonic() < self._not_before:
+                raise NotSent(self._failure)
+            flight = self._take_off()
+        try:
+            async with asyncio.timeout(self._clocks.fetch_s):
+                await _landed(flight)
+        except TimeoutError:
+            raise NotSent(f"no credential for Redis within {self._clocks.fetch_s:g} s") from None
+        if flight.exception() is not None:
+            raise NotSent(self._failure)  # one for each: an error raised by many collects all their tracebacks
+        return flight.result()
+
+    def _take_off(self) -> Future[Credential]:
+        """A daemon thread, none of asyncio's own: it may outlive the loop, and hangs nobody's name resolution."""
+        flight = self._flight = Future()
+        self._thread = threading.Thread(target=self._fly, args=(flight,), name="redis credential", daemon=True)
+        self._thread.start()
+        return flight
+
+    def _fly(self, flight: Future[Credential]) -> None:
+        try:
+            credential = self._fetch()
+            if credential.expires_at <= time.time():
+                raise RedisUnavailable("it has expired already")  # noqa: TRY301 - as any other failure of a fetch
+        except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits is told
+            self._failure = f"no credential for Redis: {error if isinstance(error, AppError) else type(error).__name__}"
+            self._not_before = time.monotonic() + self._backoff.next_wait_s()
+            log.warning("%s", self._failure)
+            flight.set_exception(NotSent(self._failure))
+        else:
+            self._held = credential
+            self._backoff.reset()
+            flight.set_result(credential)
+
+
+async def _landed(flight: Future[Credential]) -> None:
+    """Wait for the end of a fetch. A waiter that gives up, or whose loop is closed, leaves nothing behind."""
+    loop, landed = asyncio.get_running_loop(), asyncio.Event()
+
+    def wake(_: Future[Credential]) -> None:
+        with suppress(RuntimeError):  # the loop has been closed
+            loop.call_soon_threadsafe(landed.set)
+
+    flight.add_done_callback(wake)
+    await landed.wait()

@@ -1,0 +1,83 @@
+"""redis-py's pipeline, its batch sent over the shared connection instead of one from a pool.
+
+It never opens a connection: what needs one goes to redis-py's own code and the client's bounded side pool.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from redis.asyncio.client import Pipeline
+from redis.client import NEVER_DECODE
+from redis.exceptions import ResponseError
+
+from services.redis_session.command_plan import CommandPlan, command_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from services.redis_session.multiplexed_redis import MultiplexedRedis
+    from services.redis_session.reply_stream import Call
+
+
+class MultiplexedPipeline(Pipeline):
+    """Commands collected by method calls, sent next to each other by `execute()`; results and exceptions as redis-py's.
+
+    `execute()` raises what a call raises. A batch cancelled half-written is answered in part: what was written runs.
+    """
+
+    def __init__(self, client: MultiplexedRedis, transaction: bool, shard_hint: str | None) -> None:
+        super().__init__(client.connection_pool, client.response_callbacks, transaction, shard_hint)
+        self._client = client
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Send the batch and return its results. ResponseErrors stand among them if not `raise_on_error`."""
+        if self._needs_connection():
+            self._client.check_side_connection("this pipeline")
+            return await super().execute(raise_on_error)
+        try:
+            if self.command_stack and self.scripts:
+                await self.load_scripts()
+            return await self._execute_shared(raise_on_error)
+        finally:
+            await self.reset()  # type: ignore[no-untyped-call] # redis-py's
+
+    def _needs_connection(self) -> bool:
+        if self.is_transaction or self.explicit_transaction or self.watching:
+            return True
+        for args, _ in self.command_stack:
+            plan = command_plan(args[0])
+            if plan.need is not None and (need := plan.need(plan.split(args))) is not None:
+                self._client.check_side_connection(args[0], need)
+                return True
+        return False
+
+    async def load_scripts(self) -> None:
+        """Make sure that the server knows the scripts of this pipeline."""
+        if self._needs_connection():
+            await super().load_scripts()  # type: ignore[no-untyped-call] # redis-py's
+            return
+        scripts = list(self.scripts)
+        known = await self._client.script_exists(*[script.sha for script in scripts])
+        for script, exists in zip(scripts, known, strict=True):
+            if not exists:
+                script.sha = await self._client.script_load(script.script)
+
+    async def _execute_shared(self, raise_on_error: bool) -> list[Any]:
+        commands = [(args, command_plan(args[0]), options) for args, options in self.command_stack]
+        packed = [(self._client.pack(args, plan), NEVER_DECODE in options) for args, plan, options in commands]
+        calls = self._client.stream().send_batch(packed)
+        if calls:
+            await self._client.answered(calls)
+        results = [
+            await self._result(call, plan, options) for call, (_, plan, options) in zip(calls, commands, strict=True)
+        ]
+        if raise_on_error:
+            self.raise_first_error(self.command_stack, results)
+        return results
+
+    async def _result(self, call: Call, plan: CommandPlan, options: Mapping[str, Any]) -> Any:
+        try:
+            return await self._client.result(call, plan, dict(options))
+        except ResponseError as error:
+            return error

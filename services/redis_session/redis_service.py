@@ -1,0 +1,371 @@
+"""The Redis session of one worker process: one client at module scope, proved before use, recreated when it fails.
+
+Built without I/O; connects on first use, on the event loop that runs then. Business code calls `run`, which gives its
+operation a total deadline, repeats it when that is safe, and says what is known when it is not. Nothing here knows the
+business, and no secret of the URL shows in a repr, a log line or an error.
+"""
+
+import asyncio
+import contextvars
+import logging
+import os
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
+
+from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError, DataError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from services.errors import BadSetting, NotSent, OutcomeUnknown, Overloaded, RedisUnavailable, Unavailable
+from services.redis_session.backoff import Backoff
+from services.redis_session.call_deadline import CallDeadline
+from services.redis_session.credential import Credential, RedisCredential
+from services.redis_session.multiplexed_redis import MultiplexedRedis
+from services.redis_session.server_reply import ServerState, hear, server_state
+
+log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
+CLOSE_S = 1.0  # a close that takes longer is left to the kernel
+SETTLED_S = 5.0  # a session that has lasted this long starts its backoff anew; a shorter one was no recovery
+REFUSALS = 300  # in a row; after the first, and then again after so many, a fresh credential is fetched
+_REFUSED = frozenset(["NOAUTH", "WRONGPASS"])
+_INHERITED: list[object] = []  # see _guard_loop
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """How long the session waits for what, in seconds (design: the defaults table)."""
+
+    ping_s: float = 0.5
+    connect_s: float = 5.0
+    stall_s: float = 5.0
+    reply_s: float = 30.0
+    idle_check_s: float = 15.0  # 0: a PING before every use
+
+
+@dataclass
+class Hooks:
+    """Called on the event loop when something happened; what they raise is logged and goes no further."""
+
+    on_connect: Callable[[], None] = lambda: None
+    on_recreate: Callable[[str], None] = lambda reason: None
+    on_unavailable: Callable[[RedisUnavailable], None] = lambda error: None
+
+
+@dataclass
+class Counters:
+    """What the session has done since the process started."""
+
+    connections_opened: int = 0
+    connects_failed: int = 0
+    pings: int = 0
+    recreates: int = 0
+    commands: int = 0
+    failures: int = 0
+    in_flight: int = 0
+
+
+class RedisService:
+    """One Redis client for every caller of this process.
+
+    Args:
+        url: `redis://` or `rediss://` address; None makes every call raise BadSetting.
+        connections: upper bound of the connections this process opens to Redis; the connection budget counts it.
+        clocks: deadlines of the session itself.
+        credential: instead of a user and password in the address; renewed here, in the stream of the connection.
+        randomness: for the jitter between connection attempts.
+    """
+
+    def __init__(
+        self,
+        url: str | None,
+        *,
+        connections: int = 1,
+        clocks: Clocks | None = None,
+        credential: RedisCredential | None = None,
+        hooks: Hooks | None = None,
+        randomness: random.Random | None = None,
+    ) -> None:
+        self.clocks, self.hooks, self.counters = clocks or Clocks(), hooks or Hooks(), Counters()
+        self._url, self._connections, self._credential = url, connections, credential
+        self._backoff, self._randomness = Backoff(randomness=randomness), randomness
+        self._refusals = 0  # connection attempts in a row whose credentials Redis did not take
+        self._start_afresh(None)
+
+    def _start_afresh(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        self._loop, self._pid = loop, os.getpid()
+        self._client: MultiplexedRedis | None = None
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._connected_at = self._not_before = float("-inf")
+
+    def __repr__(self) -> str:
+        return f"<RedisService {'connected' if self._client else 'not connected'}, {self.counters.in_flight} in flight>"
+
+    @property
+    def open_client(self) -> MultiplexedRedis | None:
+        """The client of now, to be looked at; for calls there is `run`, and `client` proves it first."""
+        return self._client
+
+    async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
+        """Run one operation on a healthy client, within `within_s` seconds in all.
+
+        It is repeated after every failure that left nothing done, and after an unknown outcome only if `idempotent`.
+
+        Raises:
+            NotSent: it did not run. Overloaded: nor would it if repeated now.
+            OutcomeUnknown: it may have run.
+            RedisUnavailable: Redis refuses it for a reason of its own (out of memory, wrong credentials).
+            redis.exceptions.RedisError: the operation itself is wrong (its own error reply).
+            BadSetting: there is no usable address.
+        Whatever else the operation raises passes unchanged, a TimeoutError of its own too.
+        """
+        self.counters.commands += 1
+        self.counters.in_flight += 1
+        try:
+            return await self._repeat(operation, idempotent, self._now() + within_s)
+        except RedisUnavailable as error:
+            self.counters.failures += 1
+            self._call_hook(self.hooks.on_unavailable, error)
+            raise
+        finally:
+            self.counters.in_flight -= 1
+
+    async def client(self) -> MultiplexedRedis:
+        """A healthy client: at once while replies keep coming, after a PING when idle, after a recreate if that fails.
+
+        Bounded by the session's own clocks. Raises NotSent when a connection attempt has failed, BadSetting, or
+        RedisUnavailable when Redis does not take our credentials.
+        """
+        self._guard_loop()
+        client = self._client
+        if client is None:
+            return await self._connected()
+        if client.connected:
+            if self._now() - client.last_reply_at < self.clocks.idle_check_s:
+                return client
+            if await self._shared("ping", lambda: self._answers(client)):
+                return client
+        self._discard(client, client.closed_because or "a PING was not answered")
+        return self._client or await self._connected()
+
+    async def ping(self, within_s: float) -> None:
+        """Prove the whole way to Redis and back, within `within_s` seconds. Raises as `run` does."""
+        await self.run(Redis.ping, idempotent=True, within_s=within_s)
+
+    async def aclose(self) -> None:
+        """Close the session and end its tasks. A later call opens it again, and so does one in progress."""
+        self._guard_loop()
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), *self._closing, return_exceptions=True)
+        client, self._client = self._client, None
+        if client is not None:
+            await self._close(client)
+
+    async def _repeat(self, operation: Callable[[Redis], Awaitable[T]], idempotent: bool, ends_at: float) -> T:
+        backoff, maybe_ran = Backoff(randomness=self._randomness), False
+        last: RedisUnavailable | None = None
+        while True:
+            client: MultiplexedRedis | None = None
+            try:
+                async with CallDeadline(ends_at - self._now()) as deadline:
+                    client = await self.client()
+                    return await operation(client)
+            except (RedisUnavailable, RedisError) as error:
+                failure = self._judge(error, client)
+                if isinstance(failure, NotSent) and deadline.written > isinstance(error, RedisError):
+                    failure = OutcomeUnknown(f"an earlier command of the operation may have run; then: {failure}")
+            if last is not None and isinstance(failure, NotSent) and isinstance(failure.__cause__, TimeoutError):
+                failure = NotSent(f"not sent within the deadline: {last}")  # says more than that time was up
+            maybe_ran, last = maybe_ran or isinstance(failure, OutcomeUnknown), failure
+            wait_s = backoff.next_wait_s()
+            if not self._may_repeat(failure, idempotent) or self._now() + wait_s >= ends_at:
+                if maybe_ran and not isinstance(failure, OutcomeUnknown):
+                    raise OutcomeUnknown(f"an earlier attempt may have run; the last one: {failure}")
+                raise failure
+            await asyncio.sleep(wait_s)
+
+    @staticmethod
+    def _may_repeat(error: RedisUnavailable, idempotent: bool) -> bool:
+        safe = isinstance(error, NotSent) and not isinstance(error, Overloaded)
+        return safe or (idempotent and isinstance(error, OutcomeUnknown))
+
+    def _judge(self, error: RedisUnavailable | RedisError, client: MultiplexedRedis | None) -> RedisUnavailable:
+        """What a failure says is known. Raises the error itself if it is about the operation."""
+        if client is not None and not client.connected:
+            self._discard(client, client.closed_because or "closed")
+        if isinstance(error, RedisUnavailable):
+            return error
+        found = server_state(error)
+        if found is not None:
+            return self._react(*found, client)
+        if isinstance(error, RedisConnectionError | RedisTimeoutError):  # of a side connection
+            return OutcomeUnknown("a side connection to Redis failed before the reply")
+        raise error
+
+    def _react(self, code: str, state: ServerState, client: MultiplexedRedis | None) -> RedisUnavailable:
+        if state is ServerState.RECREATE:
+            if code in _REFUSED and client is self._client:
+                self._refusals = 1  # the next connection takes a fresh credential
+            self._discard(client, f"the server answered {code}", answers=True)
+        if state is ServerState.FULL:
+            return RedisUnavailable(f"Redis refuses writes: {code}")
+        return NotSent(f"Redis cannot serve now: {code}")
+
+    # -- one connection attempt, one PING, for everybody who waits ---------------------------------------------------
+    async def _connected(self) -> MultiplexedRedis:
+        outcome = await self._shared("connect", self._connect)
+        if isinstance(outcome, Unavailable):
+            raise type(outcome)(str(outcome))  # one for each: an error raised by many collects all their tracebacks
+        return outcome
+
+    async def _shared(self, name: str, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Await the one running task of this name. It outlives its callers: cancelling any of them cancels nothing."""
+        tasks = self._tasks
+        task: asyncio.Task[T] | None = tasks.get(name)
+        if task is None:
+            task = tasks[name] = asyncio.get_running_loop().create_task(
+                make(),
+                name=f"redis {name}",
+                context=contextvars.Context(),  # no caller's deadline in it
+            )
+            task.add_done_callback(lambda _: tasks.pop(name))
+        await asyncio.wait([task])
+        if task.cancelled():
+            raise NotSent("the Redis session was closed")
+        return task.result()
+
+    async def _connect(self) -> MultiplexedRedis | Unavailable:
+        if self._closing:
+            await asyncio.wait(self._closing)  # never two connections: the budget counts one
+        await asyncio.sleep(self._not_before - self._now())
+        used: Credential | None = None
+        try:
+            client = self._new_client()
+            if self._credential is not None:  # outside connect_s: it has a clock of its own
+                used = await self._credential.obtain(fresh=self._refusals % REFUSALS == 1)
+        except NotSent as error:
+            self._not_before = self._now() + self._backoff.next_wait_s()
+            return error
+        except BadSetting as error:
+            return error
+        try:
+            await client.connect()
+        except BaseException as error:
+            await self._close(client)
+            if not isinstance(error, Exception):
+                raise
+            return self._not_connected(error)  # a credential provider raises errors of its own, so any
+        self._client, self._refusals = client, 0
+        self._connected_at = self._now()
+        self._keep_authenticated(client, used)
+        self.counters.connections_opened += 1
+        self._call_hook(self.hooks.on_connect)
+        return client
+
+    def _keep_authenticated(self, client: MultiplexedRedis, used: Credential | None) -> None:
+        if self._credential is None or used is None:
+            return
+        if (previous := self._tasks.get("renew")) is not None:
+            previous.cancel()
+        renewing = self._credential.keep(client, used)
+        self._tasks["renew"] = asyncio.get_running_loop().create_task(renewing, name="redis renew")
+
+    def _not_connected(self, error: Exception) -> RedisUnavailable:
+        """What to say, and when to try again: with a fresh credential once and soon, at a full server not soon."""
+        self.counters.connects_failed += 1
+        cause = (isinstance(error, NotSent) and error.__cause__) or error
+        text = f"{type(cause).__name__}: {cause}"
+        if isinstance(cause, ResponseError):
+            text = type(cause).__name__  # an old server quotes the arguments of a HELLO that it does not know
+        self._refusals = self._refusals + 1 if isinstance(cause, AuthenticationError) else 0
+        far = self._refusals > 1 or "max number of clients" in text
+        self._not_before = self._now() + (self._backoff.longest_wait_s() if far else self._backoff.next_wait_s())
+        if self._refusals > 1:
+            return RedisUnavailable(f"Redis does not take our credentials: {text}")
+        return NotSent(f"cannot connect to Redis: {text}")
+
+    async def _answers(self, client: MultiplexedRedis) -> bool:
+        self.counters.pings += 1
+        deadline = CallDeadline(self.clocks.ping_s)
+        try:
+            async with deadline:
+                await hear(client)
+        except RedisUnavailable:  # behind a slow reply, or a large value that is still being written,
+            return client.in_flight > int(deadline.written)  # it waits its turn: then the client's clocks decide
+        except RedisError:
+            return False
+        return True
+
+    def _discard(self, client: MultiplexedRedis | None, reason: str, *, answers: bool = False) -> None:
+        """Drop this client, unless another caller has already replaced it, and close it behind everybody's back.
+
+        `answers`: the server still does, so what is in flight is let to its reply before.
+        """
+        if client is None or self._client is not client:
+            return
+        self._client = None
+        if self._now() - self._connected_at > SETTLED_S:
+            self._backoff.reset()
+        self._not_before = self._now() + self._backoff.next_wait_s()
+        self.counters.recreates += 1
+        log.warning("Redis session dropped: %s", reason)
+        self._call_hook(self.hooks.on_recreate, reason)
+        closing = asyncio.get_running_loop().create_task(self._retire(client, answers), name="redis close")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    async def _retire(self, client: MultiplexedRedis, answers: bool) -> None:
+        if answers:
+            await self._answers(client)  # replies come in order: once this one is here, so are those before it
+        await self._close(client)
+
+    @staticmethod
+    async def _close(client: MultiplexedRedis) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await client.aclose()
+        except (RedisError, OSError, TimeoutError) as error:
+            log.debug("closing a Redis connection: %s", type(error).__name__)
+
+    def _new_client(self) -> MultiplexedRedis:
+        try:
+            return MultiplexedRedis.from_url(
+                self._url or "",
+                connect_s=self.clocks.connect_s,
+                stall_s=self.clocks.stall_s,
+                reply_s=self.clocks.reply_s,
+                side_connections=self._connections - 1,
+                credential_provider=self._credential,
+            )
+        except (ValueError, DataError):  # the latter: a password in the address, and a credential
+            raise BadSetting("REDIS_URL is missing or unusable") from None
+
+    # -- the event loop ----------------------------------------------------------------------------------------------
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+    def _guard_loop(self) -> None:
+        """On another event loop than before, drop what belongs to the old one without touching it.
+
+        In a forked child not even the collector may touch it: the sockets and the selector are the parent's too.
+        """
+        loop = asyncio.get_running_loop()
+        if loop is self._loop:
+            return
+        if self._pid != os.getpid():
+            _INHERITED.append((self._loop, self._client, self._tasks, self._closing))
+        self._start_afresh(loop)
+
+    @staticmethod
+    def _call_hook(hook: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            hook(*args, **kwargs)
+        except Exception:
+            log.exception("a hook of the Redis session failed")

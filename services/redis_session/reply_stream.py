@@ -1,0 +1,398 @@
+"""One connection and the FIFO of calls on it: one write per event-loop turn, replies matched in order, two clocks.
+
+It never connects, never retries, never decides what a reply means, and never closes because a caller lost patience:
+only its own two clocks, an error of the stream, or `close` do that.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from socket import SHUT_RDWR
+from typing import Any, TypeAlias
+
+from hiredis import PushNotification, Reader
+from redis._parsers.hiredis import NOT_ENOUGH_DATA
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from services.errors import NotSent, OutcomeUnknown, Overloaded
+from services.redis_session.call_deadline import current_deadline
+from services.redis_session.stream_clocks import StreamClocks
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
+
+Call: TypeAlias = "asyncio.Future[Any]"
+Packed: TypeAlias = "bytes | list[bytes]"
+
+PIECE = 65_536  # bytes per write and per read: one default write buffer of asyncio
+_SCALARS = frozenset([bytes, str, int, float, bool, type(None)])  # replies that can't carry an error
+_is_done = asyncio.Future.done
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """`stall_s`, `reply_s`: the connection's two clocks in seconds. The backlog counts abandoned calls, too."""
+
+    stall_s: float = 5.0
+    reply_s: float = 30.0
+    backlog_calls: int = 5000
+    backlog_bytes: int = 64 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class StreamCounters:
+    """What happened on one connection. `dropped`: replies whose caller had left. `errors`: error replies."""
+
+    commands: int = 0
+    batches: int = 0
+    max_batch: int = 0
+    replies: int = 0
+    dropped: int = 0
+    errors: int = 0
+    pushes: int = 0
+
+
+def size_of(packed: Packed) -> int:
+    """Bytes of a packed command."""
+    return len(packed) if isinstance(packed, bytes) else sum(map(len, packed))
+
+
+def _pieces(chunks: list[bytes]) -> Iterator[memoryview]:
+    for chunk in chunks:
+        view = memoryview(chunk)
+        for start in range(0, len(view), PIECE):
+            yield view[start : start + PIECE]
+
+
+class ReplyStream(asyncio.BufferedProtocol):
+    """Takes over an open transport, with the hiredis reader that has parsed it so far.
+
+    A call is *waiting* until it is written and *owed* from then until its reply. Errors say which: `NotSent` for
+    waiting calls, `OutcomeUnknown` for owed ones. Not for use by two event loops: `send` raises `NotSent` on another.
+    """
+
+    def __init__(self, transport: asyncio.Transport, reader: Reader, limits: StreamLimits) -> None:
+        self.limits = limits
+        self.counters = StreamCounters()
+        self.closed_because: str | None = None
+        self._loop = asyncio.get_running_loop()
+        self._lost = self._loop.create_future()
+        self._transport, self._reader = transport, reader
+        self._buffer = memoryview(bytearray(PIECE))
+        self._owed: deque[Call] = deque()
+        self._waiting: dict[Call, Packed] = {}
+        self._waiting_bytes = 0
+        self._rest: deque[memoryview | bytes] = deque()  # what is unwritten of a call that is partly written
+        self._room = limits.backlog_calls  # how many calls may wait; the owed ones are taken off already
+        self._withdrawn: set[Call] = set()  # cancelled before they were written, and their callers don't know yet
+        self._undecoded: set[Call] = set()  # want their replies as bytes whatever the client decodes
+        self._paused = self._flush_due = False
+        self._handed = 0  # bytes given to the transport so far
+        self.last_reply_at = self._loop.time()
+        self._clocks = StreamClocks(limits.stall_s, limits.reply_s, self.last_reply_at)
+        self._watchdog = self._loop.call_later(self._clocks.tick_s, self._watch)
+
+    def take_over(self, received: bytes) -> None:
+        """Become the transport's protocol. `received`: bytes that the protocol before had read and not parsed."""
+        self._transport.set_protocol(self)
+        self._transport.resume_reading()
+        self._feed(received, len(received))  # even if none: the reader may hold some
+
+    # --- calls ------------------------------------------------------------------------------------
+
+    @property
+    def in_flight(self) -> int:
+        """Calls written and not answered, abandoned ones included."""
+        return len(self._owed)
+
+    @property
+    def backlog_calls(self) -> int:
+        """Calls waiting or owed, abandoned ones included."""
+        return len(self._owed) + len(self._waiting)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Packed bytes that the transport has not been given yet."""
+        return self._waiting_bytes
+
+    def send(self, packed: Packed, undecoded: bool = False) -> Call:
+        """Queue a command, a list of chunks only if it exceeds PIECE; the future gets its reply.
+
+        Raises `NotSent` (closed, or another event loop) and `Overloaded`.
+        """
+        loop = asyncio.get_running_loop()
+        waiting = self._waiting
+        size = self._waiting_bytes + (len(packed) if type(packed) is bytes else size_of(packed))
+        if len(waiting) >= self._room or size > self.limits.backlog_bytes or loop is not self._loop:
+            raise self._refusal(loop, 1)
+        self._waiting_bytes = size
+        call = loop.create_future()
+        waiting[call] = packed
+        if undecoded:
+            self._undecoded.add(call)
+        if not self._flush_due:
+            self._flush_due = True
+            loop.call_soon(self._flush)
+        return call
+
+    def send_batch(self, commands: list[tuple[Packed, bool]]) -> list[Call]:
+        """Queue commands next to each other, all of them or (raising as `send` does) none: (packed, undecoded) each."""
+        size = self._waiting_bytes + sum(size_of(packed) for packed, _ in commands)
+        loop = asyncio.get_running_loop()
+        if (
+            len(self._waiting) + len(commands) > self._room
+            or size > self.limits.backlog_bytes
+            or loop is not self._loop
+        ):
+            raise self._refusal(loop, len(commands))
+        return [self.send(packed, undecoded) for packed, undecoded in commands]
+
+    def ended(self, calls: list[Call], error: BaseException) -> None:
+        """Calls have failed, or their caller has left: let them go, and tell its CallDeadline how many were written."""
+        if isinstance(error, asyncio.CancelledError):
+            written = sum([self._abandon(call) for call in calls])
+        else:
+            written = 0 if isinstance(error, NotSent) else len(calls)
+        if written and (deadline := current_deadline()) is not None:
+            deadline.written += written
+
+    def _abandon(self, call: Call) -> bool:
+        """True if the call had been written: it keeps its slot and its reply will be dropped."""
+        if not call.cancel() and not call.cancelled():  # it had ended in the same turn
+            return not isinstance(call.exception(), NotSent)
+        self._withdraw(call)
+        if call in self._withdrawn:
+            self._withdrawn.remove(call)
+            return False
+        return True
+
+    def _withdraw(self, call: Call) -> None:
+        packed = self._waiting.pop(call, None)
+        if packed is not None:
+            self._waiting_bytes -= size_of(packed)
+            self._undecoded.discard(call)
+            self._withdrawn.add(call)
+
+    def _refusal(self, loop: asyncio.AbstractEventLoop, calls: int) -> NotSent:
+        if loop is not self._loop:
+            return NotSent("this client belongs to another event loop; make and connect one on this loop")
+        if self.closed_because is not None:
+            return NotSent(f"the connection is closed: {self.closed_because}")
+        limit = self.limits
+        if calls > limit.backlog_calls:
+            return Overloaded(
+                f"{calls} commands in one batch, the backlog takes {limit.backlog_calls}: split the batch"
+            )
+        return Overloaded(
+            f"the backlog is full: {self.backlog_calls} of {limit.backlog_calls} calls and {self._waiting_bytes} of "
+            f"{limit.backlog_bytes} bytes wait; send less at once"
+        )
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        if self._paused or self._transport.is_closing():
+            return
+        waiting = self._waiting
+        if any(map(_is_done, waiting)):
+            for call in [call for call in waiting if call.done()]:
+                self._withdraw(call)
+        if not self._owed:
+            self._clocks.progress_at = self._loop.time()
+        if self._rest or self._waiting_bytes > PIECE:
+            self._write_pieces()
+        elif waiting:
+            self._begin(waiting)
+            data = b"".join(waiting.values())  # type: ignore[arg-type] # lists are longer than a piece
+            waiting.clear()
+            self._waiting_bytes = 0
+            self._write(data)
+        self._room = self.limits.backlog_calls - len(self._owed)
+
+    def _begin(self, calls: Iterable[Call]) -> None:
+        before = len(self._owed)
+        self._owed.extend(calls)
+        count = len(self._owed) - before
+        counters = self.counters
+        counters.commands += count
+        counters.batches += 1
+        if count > counters.max_batch:
+            counters.max_batch = count
+
+    def _write(self, data: bytes | memoryview) -> None:
+        self._handed += len(data)
+        self._transport.write(data)
+
+    def _write_pieces(self) -> None:
+        """Write until the transport asks to pause: what it has not taken can still be withdrawn."""
+        while not self._paused and (self._rest or self._waiting) and not self._transport.is_closing():
+            if not self._rest:
+                self._begin_next()
+            piece = self._rest.popleft()
+            self._waiting_bytes -= len(piece)
+            self._write(piece)
+
+    def _begin_next(self) -> None:
+        """Begin one large command, or a piece's worth of small ones."""
+        calls: list[Call] = []
+        small: list[bytes] = []
+        size = 0
+        for call, packed in self._waiting.items():
+            if isinstance(packed, list):
+                if not calls:
+                    calls.append(call)
+                    self._rest.extend(_pieces(packed))
+                break
+            calls.append(call)
+            small.append(packed)
+            size += len(packed)
+            if size >= PIECE:
+                break
+        if small:
+            self._rest.append(b"".join(small))
+        for call in calls:
+            del self._waiting[call]
+        self._begin(calls)
+        self._clocks.bulk_begun(self.counters.commands, self._handed + sum(map(len, self._rest)))
+
+    def pause_writing(self) -> None:
+        """The transport's buffer is full: the rest waits here, where it can be withdrawn and counted."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """The transport's buffer has drained."""
+        self._paused = False
+        self._flush()
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        """Where the transport puts the next bytes; a view, as asyncio's TLS writes into slices of it."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Bytes have arrived: settle every call whose reply is complete."""
+        self._feed(self._buffer, nbytes)
+
+    def _feed(self, data: bytes | memoryview, nbytes: int) -> None:
+        self.last_reply_at = self._clocks.progress_at = self._loop.time()
+        owed = len(self._owed)
+        try:
+            self._reader.feed(data, 0, nbytes)  # type: ignore[arg-type] # it takes any buffer
+            self._settle_all()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the stream can't be trusted after it
+            self.close(f"the reply stream is broken: {error!r}")
+            return
+        self.counters.replies += owed - len(self._owed)
+        self._room = self.limits.backlog_calls - len(self._owed)
+
+    def _settle_all(self) -> None:
+        while True:
+            try:
+                return self._settle_complete()
+            except UnicodeError as error:  # only this reply; hiredis has consumed it
+                self._settle(self._owed.popleft(), error)
+
+    def _settle_complete(self) -> None:
+        owed, gets, undecoded = self._owed, self._reader.gets, self._undecoded
+        while True:
+            reply = gets() if not undecoded else gets(not (owed and owed[0] in undecoded))
+            if reply is NOT_ENOUGH_DATA:
+                return
+            kind = type(reply)
+            if kind is PushNotification:
+                self.counters.pushes += 1
+                continue
+            call = owed.popleft()
+            if kind in _SCALARS and not call.done() and not undecoded:
+                call.set_result(reply)
+            else:
+                self._settle(call, reply)
+
+    def _settle(self, call: Call, reply: Any) -> None:
+        self._undecoded.discard(call)
+        if isinstance(reply, list) and reply and isinstance(reply[0], RedisConnectionError):
+            reply = reply[0]  # as redis-py does
+        if isinstance(reply, Exception):
+            self.counters.errors += 1
+        if call.done():
+            self.counters.dropped += 1
+        elif isinstance(reply, Exception):
+            call.set_exception(reply)
+        else:
+            call.set_result(reply)
+
+    # --- the connection's own clocks --------------------------------------------------------------
+    def _watch(self) -> None:
+        now, clocks = self._loop.time(), self._clocks
+        clocks.note_drain(now, self.counters.commands - len(self._owed), self._handed, self._unsent)
+        reason = clocks.overdue(now, self.counters.commands, len(self._owed), len(self._waiting))
+        if reason is not None:
+            self.close(reason)
+        else:
+            self._watchdog = self._loop.call_later(clocks.tick_s, self._watch)
+
+    def _unsent(self) -> int:
+        """Bytes handed to the transport that the peer has not acknowledged: its buffer's and the kernel's."""
+        size = self._transport.get_write_buffer_size()
+        if sys.platform == "linux":
+            queued = array.array("i", [0])
+            with suppress(OSError):
+                fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued)
+            size += queued[0]
+        return size
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    def eof_received(self) -> None:
+        """The server has closed its half: nothing more will come."""
+        self.close("the server closed the connection")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The transport is gone."""
+        self.close(f"the connection was lost: {error!r}" if error else "the connection was lost")
+        if not self._lost.done():
+            self._lost.set_result(None)
+
+    def close(self, reason: str) -> None:
+        """Close now and fail what is in flight: owed calls OutcomeUnknown, waiting ones NotSent. Idempotent."""
+        if self.closed_because is not None:
+            return
+        self.closed_because, self._room = reason, -1
+        self._watchdog.cancel()
+        self._transport.abort()
+        self._fail(self._owed, OutcomeUnknown, f"written, and no reply came: {reason}")
+        self._fail(self._waiting, NotSent, f"not written: {reason}")
+        self._owed.clear()
+        self._waiting.clear()
+        self._rest.clear()
+        self._undecoded.clear()
+        self._waiting_bytes = 0
+
+    @staticmethod
+    def _fail(calls: Iterable[Call], error: type[Exception], message: str) -> None:
+        for call in calls:
+            if not call.done():
+                call.set_exception(error(message))
+
+    def is_foreign(self) -> bool:
+        """Whether another event loop than the stream's is running."""
+        return asyncio.get_running_loop() is not self._loop
+
+    def shut_down(self) -> None:
+        """End the TCP connection without touching the stream's event loop; if that still runs, it sees the end."""
+        with suppress(OSError):
+            self._transport.get_extra_info("socket").shutdown(SHUT_RDWR)
+
+    async def aclose(self, reason: str) -> None:
+        """Close and wait until the socket is closed."""
+        self.close(reason)
+        await asyncio.shield(self._lost)

@@ -1,0 +1,141 @@
+"""Metrics of the two sessions, read from their counters and hooks. Imported only when telemetry is on.
+
+The sessions know nothing of it: an exporter asks whenever it likes, on a thread of its own, and only numbers are read.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import ParamSpec
+
+from opentelemetry.metrics import CallbackOptions, Meter, Observation, get_meter
+
+from services.errors import RedisUnavailable
+from services.queue_session.queue_service import OrderQueue
+from services.redis_session.redis_service import RedisService
+from services.redis_session.reply_stream import StreamCounters
+
+NAME = "ticket-drop"
+P = ParamSpec("P")
+
+
+class RedisMetrics:
+    """Hooks itself into a session, behind the hooks that are there, and adds up what its connections count."""
+
+    def __init__(self, redis: RedisService) -> None:
+        self._redis = redis
+        self.unavailable: Counter[str] = Counter()
+        self._ended, self._open = StreamCounters(), StreamCounters()
+        hooks = redis.hooks
+        hooks.on_connect = _both(hooks.on_connect, self._connected)
+        hooks.on_unavailable = _both(hooks.on_unavailable, self._unavailable)
+
+    def _connected(self) -> None:
+        """Every connection counts from 0, and the one before has ended: the session never has two."""
+        ended, last = self._ended, self._open
+        ended.commands += last.commands
+        ended.batches += last.batches
+        ended.max_batch = max(ended.max_batch, last.max_batch)
+        client = self._redis.open_client
+        self._open = StreamCounters() if client is None else client.counters
+
+    def _unavailable(self, error: RedisUnavailable) -> None:
+        self.unavailable[type(error).__name__] += 1
+
+    @property
+    def connections(self) -> int:
+        """Clients that the server has of this session now; those for blocking commands come on top."""
+        client = self._redis.open_client
+        return int(client is not None and client.connected)
+
+    @property
+    def commands(self) -> int:
+        """Commands written, on all connections so far."""
+        return self._ended.commands + self._open.commands
+
+    @property
+    def batches(self) -> int:
+        """Writes to the socket; commands / batches is how many callers share one."""
+        return self._ended.batches + self._open.batches
+
+    @property
+    def largest_batch(self) -> int:
+        """Commands in the largest write."""
+        return max(self._ended.max_batch, self._open.max_batch)
+
+    @property
+    def backlog(self) -> int:
+        """Commands that wait to be written or answered."""
+        client = self._redis.open_client
+        return 0 if client is None else client.backlog_calls
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes that wait to be written."""
+        client = self._redis.open_client
+        return 0 if client is None else client.backlog_bytes
+
+
+def watch(redis: RedisService, queue: OrderQueue, meter: Meter | None = None) -> None:
+    """Register an observable instrument for each number. Once per process: instruments cannot be taken back."""
+    instruments = _Instruments(meter or get_meter(NAME))
+    _watch_redis(instruments, redis, RedisMetrics(redis))
+    _watch_queue(instruments, queue)
+
+
+class _Instruments:
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+
+    def count(self, name: str, unit: str, read: Callable[[], int]) -> None:
+        """What only grows."""
+        self._meter.create_observable_counter(name, [_callback(read)], unit)
+
+    def gauge(self, name: str, unit: str, read: Callable[[], int]) -> None:
+        """What goes up and down."""
+        self._meter.create_observable_gauge(name, [_callback(read)], unit)
+
+    def count_by(self, name: str, unit: str, attribute: str, tally: Counter[str]) -> None:
+        """What only grows, apart by an attribute."""
+
+        def observe(_: CallbackOptions) -> Iterable[Observation]:
+            return [Observation(number, {attribute: kind}) for kind, number in tally.copy().items()]
+
+        self._meter.create_observable_counter(name, [observe], unit)
+
+
+def _watch_redis(instruments: _Instruments, redis: RedisService, metrics: RedisMetrics) -> None:
+    counters = redis.counters
+    instruments.gauge("redis.session.connections", "{connection}", lambda: metrics.connections)
+    instruments.count("redis.session.connects", "{connection}", lambda: counters.connections_opened)
+    instruments.count("redis.session.connects_failed", "{attempt}", lambda: counters.connects_failed)
+    instruments.count("redis.session.recreates", "{connection}", lambda: counters.recreates)
+    instruments.count("redis.session.pings", "{ping}", lambda: counters.pings)
+    instruments.count("redis.session.operations", "{operation}", lambda: counters.commands)
+    instruments.gauge("redis.session.in_flight", "{operation}", lambda: counters.in_flight)
+    instruments.count("redis.session.commands", "{command}", lambda: metrics.commands)
+    instruments.count("redis.session.batches", "{write}", lambda: metrics.batches)
+    instruments.gauge("redis.session.largest_batch", "{command}", lambda: metrics.largest_batch)
+    instruments.gauge("redis.session.backlog", "{command}", lambda: metrics.backlog)
+    instruments.gauge("redis.session.backlog_bytes", "By", lambda: metrics.backlog_bytes)
+    instruments.count_by("redis.session.unavailable", "{operation}", "error.type", metrics.unavailable)
+
+
+def _watch_queue(instruments: _Instruments, queue: OrderQueue) -> None:
+    counters = queue.counters
+    instruments.count("servicebus.session.opened", "{sender}", lambda: counters.opened)
+    instruments.count("servicebus.session.batches", "{batch}", lambda: counters.batches)
+    instruments.count("servicebus.session.sent", "{message}", lambda: counters.sent)
+    instruments.count("servicebus.session.failures", "{message}", lambda: counters.failures)
+    instruments.gauge("servicebus.session.waiting", "{message}", lambda: queue.waiting)
+
+
+def _callback(read: Callable[[], int]) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    return lambda _: [Observation(read())]
+
+
+def _both(first: Callable[P, None], second: Callable[P, None]) -> Callable[P, None]:
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
+        second(*args, **kwargs)  # ours first: it raises nothing
+        first(*args, **kwargs)
+
+    return call

@@ -1,0 +1,170 @@
+"""The state of drops and orders in Redis: one Lua script per change, atomic, safe to repeat by order id.
+
+Three keys per drop with one hash tag and one expiry (see lua/common.lua). Time is Redis's own. Knows no HTTP and no
+queue, and keeps nothing in memory.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+from services import telemetry
+from services.errors import (
+    BelowConfirmed,
+    CustomerLimit,
+    DropClosed,
+    InvalidInput,
+    KeyReused,
+    NotFound,
+    Refused,
+    SoldOut,
+    Undecidable,
+)
+from services.redis_session.redis_service import RedisService
+from services.tickets.models import Drop, Order, OrderMessage, PlaceOrder, PutDrop
+
+_LUA = Path(__file__).parent / "lua"
+_DROP_FIELDS = ("stock", "per_customer", "closes_at", "confirmed", "refused")
+
+
+class Script:
+    """A Lua script with what all of them share in front, run by its hash; sent whole where the server lost it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._text = (_LUA / "common.lua").read_text() + (_LUA / f"{name}.lua").read_text()
+        self._sha = hashlib.sha1(self._text.encode()).hexdigest()  # noqa: S324 - Redis's name for a script
+
+    async def __call__(self, redis: Redis, keys: Sequence[str], *arguments: str | float) -> Any:
+        """Its reply. Raises what redis-py raises."""
+        with telemetry.spans.script(self.name):
+            try:
+                return await redis.evalsha(self._sha, len(keys), *keys, *map(str, arguments))
+            except NoScriptError:
+                return await redis.eval(self._text, len(keys), *keys, *map(str, arguments))
+
+
+_PUT_DROP, _PLACE_ORDER, _DECIDE_ORDER = Script("put_drop"), Script("place_order"), Script("decide_order")
+
+
+class OrderStore:
+    """Reads and changes drops and orders. Every method raises what `RedisService.run` raises, besides its own.
+
+    Args:
+        redis: the process's session.
+        hold_s: how long, in seconds, a queued order holds its customer's quota.
+    """
+
+    def __init__(self, redis: RedisService, hold_s: float) -> None:
+        self._redis, self._hold_ms = redis, round(hold_s * 1000)
+
+    async def put_drop(self, drop_id: str, command: PutDrop, within_s: float) -> tuple[Drop, bool]:
+        """Create or restock; the drop, and whether it is new. Raises InvalidInput (closes_at), BelowConfirmed."""
+        closes_at = "" if command.closes_at is None else round(command.closes_at.timestamp() * 1000)
+        outcome, *amounts = await self._change(
+            _PUT_DROP, drop_id, command.stock, command.per_customer, closes_at, within_s=within_s
+        )
+        if outcome == b"too_far":
+            raise InvalidInput(("closes_at", "must be at most 90 days ahead"))
+        if outcome == b"below_confirmed":
+            raise BelowConfirmed("the stock cannot be lower than the tickets already confirmed")
+        return _drop(drop_id, amounts), outcome == b"created"
+
+    async def read_drop(self, drop_id: str, within_s: float) -> Drop:
+        """Raises NotFound."""
+        meta = _keys(drop_id)[0]
+
+        async def read(redis: Redis) -> list[Any]:
+            return await redis.hmget(meta, list(_DROP_FIELDS))
+
+        amounts = await self._redis.run(read, idempotent=True, within_s=within_s)
+        if amounts[0] is None:
+            raise NotFound("there is no such drop")
+        return _drop(drop_id, amounts)
+
+    async def place(self, order_id: str, drop_id: str, command: PlaceOrder, within_s: float) -> Order:
+        """Record the order as queued, or find it as it is. Raises NotFound, KeyReused or a Conflict."""
+        outcome, *record = await self._change(
+            _PLACE_ORDER, drop_id, order_id, command.customer_id, command.quantity, self._hold_ms, within_s=within_s
+        )
+        if not record:
+            refusal, detail = _REFUSALS[outcome]
+            raise refusal(detail)
+        return _order(order_id, drop_id, record[0])
+
+    async def read_order(self, drop_id: str, order_id: str, within_s: float) -> Order:
+        """Raises NotFound."""
+        orders = _keys(drop_id)[1]
+
+        async def read(redis: Redis) -> Any:
+            return await redis.hget(orders, order_id)
+
+        record = await self._redis.run(read, idempotent=True, within_s=within_s)
+        if record is None:
+            raise NotFound("there is no such order in this drop")
+        return _order(order_id, drop_id, record)
+
+    async def decide(self, message: OrderMessage, within_s: float) -> Order:
+        """Decide the order against the stock, once; a decided one comes back as it is. Raises Undecidable."""
+        outcome, *record = await self._change(
+            _DECIDE_ORDER,
+            message.drop_id,
+            message.order_id,
+            message.customer_id,
+            message.quantity,
+            within_s=within_s,
+        )
+        if outcome == b"no_drop":
+            raise Undecidable(f"order {message.order_id}: there is no drop {message.drop_id}")
+        if outcome == b"other_order":
+            raise Undecidable(f"order {message.order_id}: the message differs from its record in customer or quantity")
+        return _order(message.order_id, message.drop_id, record[0])
+
+    async def _change(self, script: Script, drop_id: str, *arguments: str | float, within_s: float) -> list[Any]:
+        async def change(redis: Redis) -> list[Any]:
+            reply: list[Any] = await script(redis, _keys(drop_id), *arguments)
+            return reply
+
+        return await self._redis.run(change, idempotent=True, within_s=within_s)
+
+
+def _keys(drop_id: str) -> tuple[str, str, str]:
+    return f"{{drop:{drop_id}}}:meta", f"{{drop:{drop_id}}}:orders", f"{{drop:{drop_id}}}:customers"
+
+
+def _drop(drop_id: str, amounts: Sequence[Any]) -> Drop:
+    stock, per_customer, closes_at, confirmed, refused = map(int, amounts)
+    return Drop(
+        drop_id=drop_id,
+        stock=stock,
+        per_customer=per_customer,
+        closes_at=_time(closes_at),
+        remaining=stock - confirmed,
+        confirmed=confirmed,
+        refused=refused,
+    )
+
+
+def _order(order_id: str, drop_id: str, record: bytes) -> Order:
+    fields = json.loads(record)
+    times = {name: _time(fields[name]) for name in ("placed_at", "decided_at") if name in fields}
+    return Order.model_validate({"order_id": order_id, "drop_id": drop_id, **fields, **times}, strict=False)
+
+
+def _time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+_REFUSALS: dict[bytes, tuple[type[Refused], str]] = {
+    b"no_drop": (NotFound, "there is no such drop"),
+    b"other_order": (KeyReused, "this Idempotency-Key has already made an order of another quantity"),
+    b"closed": (DropClosed, "the drop takes no more orders"),
+    b"customer_limit": (CustomerLimit, "the order would exceed what this drop allows one customer"),
+    b"sold_out": (SoldOut, "not enough tickets are left for the whole quantity"),
+}

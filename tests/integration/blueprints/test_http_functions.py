@@ -1,0 +1,330 @@
+"""The HTTP functions themselves, on a real Valkey and a real Service Bus client: statuses, headers and bodies."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from lab.azure.functions_host.invocation import TraceContext
+from services import app_services
+from services.queue_session.connection import ServiceBusConnection
+from services.queue_session.queue_service import OrderQueue
+from services.tickets.models import OrderMessage, PlaceOrder, order_id_for
+from tests.integration.services.tickets.shop import DROP, WITHIN_S, snapshot
+
+from .worker import TRACE, Answer, Worker, fulfil
+
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+SECRET = "hunter2"
+
+
+def location(answer: Answer) -> str:
+    return answer.headers["Location"]
+
+
+async def decide(order: dict[str, Any]) -> None:
+    message = {name: order[name] for name in OrderMessage.model_fields}
+    await app_services.order_desk.decide(OrderMessage.model_validate(message))
+
+
+async def record_order(key: str, quantity: int) -> None:
+    """As far as a request gets that dies before its send."""
+    command = PlaceOrder(customer_id="ann", quantity=quantity)
+    await app_services.order_desk.store.place(order_id_for(DROP, "ann", key), DROP, command, WITHIN_S)
+
+
+# -- drops -----------------------------------------------------------------------------------------------------------
+async def test_put_drop_answers_201_with_the_new_drop(worker: Worker) -> None:
+    answer = await worker.put_drop(stock=10, per_customer=2)
+    closes_at = answer.document.pop("closes_at")
+    assert (answer.status, answer.media_type) == (201, "application/json")
+    assert answer.document == {
+        "drop_id": DROP,
+        "stock": 10,
+        "per_customer": 2,
+        "remaining": 10,
+        "confirmed": 0,
+        "refused": 0,
+    }
+    assert TIME.fullmatch(closes_at)
+
+
+async def test_put_drop_again_answers_200_with_the_restocked_drop(worker: Worker) -> None:
+    await worker.put_drop(stock=10)
+    answer = await worker.put_drop(stock=20)
+    assert (answer.status, answer.document["stock"]) == (200, 20)
+
+
+async def test_get_drop_answers_200_with_what_put_answered(worker: Worker) -> None:
+    put = await worker.put_drop()
+    got = await worker.get_drop()
+    assert (got.status, got.document) == (200, put.document)
+
+
+async def test_get_drop_of_an_unknown_one_is_404(worker: Worker) -> None:
+    answer = await worker.get_drop("nowhere")
+    assert (answer.status, answer.media_type) == (404, "application/problem+json")
+
+
+# -- orders ----------------------------------------------------------------------------------------------------------
+async def test_place_order_answers_202_with_location_retry_after_and_the_queued_order(worker: Worker) -> None:
+    await worker.put_drop()
+    answer = await worker.place_order(customer_id="ann", quantity=2)
+    order = answer.document
+    assert (answer.status, answer.media_type) == (202, "application/json")
+    assert location(answer) == f"/api/drops/{DROP}/orders/{order['order_id']}"
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert TIME.fullmatch(order.pop("placed_at"))
+    del order["order_id"]
+    assert order == {
+        "drop_id": DROP,
+        "customer_id": "ann",
+        "quantity": 2,
+        "status": "queued",
+        "reason": None,
+        "decided_at": None,
+    }
+
+
+async def test_the_location_never_shows_the_function_key(worker: Worker) -> None:
+    await worker.put_drop()
+    assert "function-key" not in location(await worker.place_order())
+
+
+@pytest.mark.parametrize("host", ["[", "a/b", "a?b#c", ""])
+async def test_an_odd_host_header_neither_breaks_an_order_nor_bends_its_location(worker: Worker, host: str) -> None:
+    await worker.put_drop()
+    answer = await worker.place_order(host=host)
+    assert answer.status == 202
+    assert location(answer) == f"/api/drops/{DROP}/orders/{answer.document['order_id']}"
+
+
+async def test_a_202_means_that_service_bus_has_the_message(worker: Worker) -> None:
+    await worker.put_drop()
+    assert (await worker.place_order()).status == 202
+    assert worker.waiting() == 1
+
+
+async def test_the_message_id_is_the_order_id_and_the_body_is_the_order(worker: Worker) -> None:
+    await worker.put_drop()
+    order = (await worker.place_order()).document
+    (message,) = await worker.messages(1)
+    assert message.message_id == order["order_id"]
+    assert json.loads(message.get_body()) == order
+
+
+async def test_the_trace_context_travels_in_the_application_properties(worker: Worker) -> None:
+    await worker.put_drop()
+    await worker.place_order()
+    (message,) = await worker.messages(1)
+    assert message.application_properties == {
+        "Diagnostic-Id": TRACE.trace_parent,
+        "traceparent": TRACE.trace_parent,
+        "tracestate": TRACE.trace_state,
+    }
+
+
+async def test_without_a_trace_the_message_carries_no_properties(worker: Worker) -> None:
+    await worker.put_drop()
+    await worker.place_order(trace=TraceContext(""))
+    (message,) = await worker.messages(1)
+    assert not message.application_properties
+
+
+async def test_the_repeated_request_answers_the_same_order_and_is_enqueued_once_inside_the_window(
+    worker: Worker,
+) -> None:
+    await worker.put_drop()
+    first, second = await worker.place_order(), await worker.place_order()
+    assert (second.status, second.document, location(second)) == (202, first.document, location(first))
+    assert worker.broker.stats("orders")["duplicates"] == 1
+    assert worker.waiting() == 1
+
+
+async def test_the_repeated_request_of_a_decided_order_answers_200_and_enqueues_nothing(worker: Worker) -> None:
+    await worker.put_drop()
+    first = await worker.place_order()
+    await decide(first.document)
+    again = await worker.place_order()
+    assert (again.status, again.document["status"], location(again)) == (200, "confirmed", location(first))
+    assert "Retry-After" not in again.headers
+    stats = worker.broker.stats("orders")
+    assert (stats["active"], stats["duplicates"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"key": "key-2"}, {"customer_id": "bob"}, {"drop": "drop-2"}], ids=["key", "customer", "drop"]
+)
+async def test_another_key_customer_or_drop_is_another_order(worker: Worker, changes: dict[str, Any]) -> None:
+    await worker.put_drop()
+    await worker.put_drop("drop-2")
+    first, second = await worker.place_order(), await worker.place_order(**changes)
+    assert first.document["order_id"] != second.document["order_id"]
+
+
+async def test_get_order_answers_200_with_retry_after_while_queued(worker: Worker) -> None:
+    await worker.put_drop()
+    order = (await worker.place_order()).document
+    answer = await worker.get_order(order["order_id"])
+    assert (answer.status, answer.document) == (200, order)
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+async def test_get_order_of_a_decided_one_answers_200_without_retry_after(worker: Worker) -> None:
+    await worker.put_drop()
+    order = (await worker.place_order()).document
+    await decide(order)
+    answer = await worker.get_order(order["order_id"])
+    assert (answer.status, answer.document["status"]) == (200, "confirmed")
+    assert TIME.fullmatch(answer.document["decided_at"])
+    assert "Retry-After" not in answer.headers
+
+
+async def test_get_order_of_an_unknown_one_is_404(worker: Worker) -> None:
+    await worker.put_drop()
+    assert (await worker.get_order("nobody")).status == 404
+
+
+async def test_an_order_goes_all_the_way_from_request_to_decision(worker: Worker) -> None:
+    await worker.put_drop(stock=2)
+    placed = (await worker.place_order(quantity=2)).document
+    (message,) = await worker.messages(1)
+    await fulfil(message)
+    assert (await worker.get_order(placed["order_id"])).document["status"] == "confirmed"
+    assert (await worker.get_drop()).document["remaining"] == 0
+
+
+# -- refusals --------------------------------------------------------------------------------------------------------
+REFUSED_PUTS: list[tuple[dict[str, Any], int, str]] = [
+    ({"body": b"{"}, 400, "body"),
+    ({"body": b""}, 400, "body"),
+    ({"body": b" " * 16385}, 413, ""),
+    ({"stock": -1}, 400, "stock"),
+    ({"stock": 1_000_001}, 400, "stock"),
+    ({"per_customer": 101}, 400, "per_customer"),
+    ({"closes_at": "2030-01-31"}, 400, "closes_at"),
+    ({"closes_at": "2999-01-01T00:00:00Z"}, 400, "closes_at"),
+    ({"gift": 1}, 400, "gift"),
+    ({"drop": "a b"}, 400, "drop_id"),
+    ({"drop": "x" * 65}, 400, "drop_id"),
+]
+REFUSED_ORDERS: list[tuple[dict[str, Any], int, str]] = [
+    ({"body": b"{"}, 400, "body"),
+    ({"body": b""}, 400, "body"),
+    ({"body": b"[" * 16000}, 400, "body"),
+    ({"body": b"\xff"}, 400, "body"),
+    ({"body": b'{"customer_id": "a", "quantity": 1, "quantity": 1}'}, 400, "quantity"),
+    ({"body": b" " * 16385}, 413, ""),
+    ({"content_type": "text/plain"}, 415, ""),
+    ({"quantity": 0}, 400, "quantity"),
+    ({"quantity": 101}, 400, "quantity"),
+    ({"quantity": True}, 400, "quantity"),
+    ({"customer_id": "a b"}, 400, "customer_id"),
+    ({"gift": 1}, 400, "gift"),
+    ({"drop": "a/b"}, 400, "drop_id"),
+    ({"key": None}, 400, "Idempotency-Key"),
+    ({"key": ""}, 400, "Idempotency-Key"),
+    ({"key": "x" * 129}, 400, "Idempotency-Key"),
+    ({"key": "a b"}, 400, "Idempotency-Key"),
+    ({"key": "taken", "quantity": 2}, 422, ""),
+    ({"drop": "nowhere"}, 404, ""),
+    ({"drop": "shut"}, 409, "urn:problem-type:closed"),
+    ({"quantity": 6}, 409, "urn:problem-type:customer-limit"),
+    ({"drop": "empty"}, 409, "urn:problem-type:sold-out"),
+]
+
+
+def check_problem(answer: Answer, status: int, names: str) -> None:
+    document = answer.document
+    assert (answer.status, answer.media_type, document["status"]) == (status, "application/problem+json", status)
+    if status == 400:
+        assert [error["field"] for error in document["errors"]] == [names]
+    if status == 409:
+        assert document["type"] == names
+
+
+@pytest.mark.parametrize(("request_", "status", "names"), REFUSED_PUTS)
+async def test_a_refused_put_says_why_and_writes_nothing(
+    worker: Worker, request_: dict[str, Any], status: int, names: str
+) -> None:
+    await worker.put_drop()
+    before = await snapshot(worker.redis)
+    check_problem(await worker.put_drop(**request_), status, names)
+    assert await snapshot(worker.redis) == before
+
+
+async def test_a_put_below_confirmed_is_409_below_confirmed_and_writes_nothing(worker: Worker) -> None:
+    await worker.put_drop()
+    await worker.fulfil({"order_id": "o", "drop_id": DROP, "customer_id": "c", "quantity": 3})
+    before = await snapshot(worker.redis)
+    check_problem(await worker.put_drop(stock=2), 409, "urn:problem-type:below-confirmed")
+    assert await snapshot(worker.redis) == before
+
+
+@pytest.mark.parametrize(("request_", "status", "names"), REFUSED_ORDERS)
+async def test_a_refused_order_says_why_and_neither_writes_nor_enqueues(
+    worker: Worker, request_: dict[str, Any], status: int, names: str
+) -> None:
+    await worker.put_drop()
+    await worker.put_drop("shut", closes_at="2001-01-01T00:00:00Z")
+    await worker.put_drop("empty", stock=0)
+    await record_order("taken", quantity=1)
+    before, enqueued = await snapshot(worker.redis), worker.broker.stats("orders")
+    check_problem(await worker.place_order(**request_), status, names)
+    assert await snapshot(worker.redis) == before
+    assert worker.broker.stats("orders") == enqueued
+
+
+@pytest.mark.parametrize(("drop", "order", "field"), [("a b", "o", "drop_id"), ("d", "o\n", "order_id")])
+async def test_an_odd_id_in_an_address_is_400_and_named(worker: Worker, drop: str, order: str, field: str) -> None:
+    check_problem(await worker.get_order(order, drop), 400, field)
+
+
+# -- Service Bus or its settings missing -----------------------------------------------------------------------------
+async def test_without_service_bus_the_answer_is_503_with_the_location_of_the_recorded_order(worker: Worker) -> None:
+    await worker.put_drop()
+    worker.broker.stop()
+    answer = await worker.place_order()
+    assert (answer.status, answer.media_type) == (503, "application/problem+json")
+    assert int(answer.headers["Retry-After"]) >= 1
+    followed = await worker.get_order(location(answer).rsplit("/", 1)[1])
+    assert (followed.status, followed.document["status"]) == (200, "queued")
+
+
+async def test_the_same_request_repeated_finishes_what_service_bus_missed(worker: Worker) -> None:
+    await worker.put_drop()
+    worker.broker.stop()
+    missed = await worker.place_order()
+    worker.broker.start()
+    finished = await worker.place_order()
+    assert (finished.status, location(finished)) == (202, location(missed))
+    (message,) = await worker.messages(1)
+    assert message.message_id == finished.document["order_id"]
+
+
+async def test_a_confirmation_that_is_lost_is_not_answered_202_unless_repeated_and_stored_once(worker: Worker) -> None:
+    await worker.put_drop()
+    await worker.place_order("warm-up", quantity=1)
+    worker.broker.faults.cut_after_storing(1)
+    assert (await worker.place_order()).status == 202
+    assert worker.waiting() == 2
+
+
+@pytest.mark.parametrize(
+    ("connection_string", "queue_name"),
+    [(None, "orders"), (f"Endpoint=sb://x;SharedAccessKeyName=a;SharedAccessKey={SECRET}", None)],
+    ids=["connection", "queue"],
+)
+async def test_without_a_usable_service_bus_setting_the_answer_is_503_with_the_location(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, connection_string: str | None, queue_name: str | None
+) -> None:
+    await worker.put_drop()
+    queue = OrderQueue(ServiceBusConnection(connection_string=connection_string), queue_name)
+    desk = app_services.order_desk
+    monkeypatch.setattr(app_services, "order_desk", type(desk)(desk.store, queue))
+    answer = await worker.place_order()
+    await queue.aclose()
+    assert answer.status == 503
+    assert SECRET not in f"{answer}"
+    assert (await worker.get_order(location(answer).rsplit("/", 1)[1])).status == 200

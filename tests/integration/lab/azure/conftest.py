@@ -1,0 +1,69 @@
+"""A local Service Bus per test, on a thread of its own: it can be stopped and started under a running trigger."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus.aio import ServiceBusClient
+
+from lab.azure.service_bus import Broker, QueueConfig
+
+from .service_bus.conftest import hurried_sdk
+
+__all__ = ["hurried_sdk"]
+
+QUEUES = {
+    "orders": QueueConfig(lock_duration_s=30, max_delivery_count=10),
+    "brief": QueueConfig(lock_duration_s=2, max_delivery_count=3),
+}
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    with Broker(QUEUES) as running:
+        yield running
+
+
+@pytest.fixture
+async def bus(broker: Broker) -> AsyncIterator[Bus]:
+    async with ServiceBusClient.from_connection_string(broker.connection_string) as client:
+        yield Bus(broker, client)
+
+
+class Bus:
+    """What a test does with a queue."""
+
+    def __init__(self, broker: Broker, client: ServiceBusClient) -> None:
+        self.broker = broker
+        self.client = client
+
+    async def send(self, *messages: ServiceBusMessage | str, queue: str = "orders") -> None:
+        """Send all messages as one batch."""
+        batch = [ServiceBusMessage(message) if isinstance(message, str) else message for message in messages]
+        async with self.client.get_queue_sender(queue) as sender:
+            await sender.send_messages(batch, timeout=10)
+
+    async def until(self, queue: str = "orders", **counts: int) -> None:
+        """Wait until the queue's counts are as given."""
+        await until(lambda: {name: self.broker.stats(queue)[name] for name in counts} == counts)
+
+
+async def until(true: Callable[[], bool], timeout_s: float = 30) -> None:
+    """Wait until `true()`; for what offers no event to wait for. Raises TimeoutError."""
+    async with asyncio.timeout(timeout_s):
+        while not true():  # noqa: ASYNC110 - a broker on another thread and a log have no event
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def leaky_sdk() -> Iterator[None]:
+    """The SDK (7.15) leaves sockets of broken connections unclosed: collect them before they fail another test."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()

@@ -1,0 +1,95 @@
+"""A tab of a headless Chromium, driven by the DevTools protocol. Must never share a profile with another browser."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.integration.lab.proof.report.browser import Browser
+
+OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-port=0")
+OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+PATIENCE_S = 40.0
+
+
+@dataclass
+class Tab:
+    """One page. `errors`: what it logged as an error; `requested`: every address that it asked for."""
+
+    socket: aiohttp.ClientWebSocketResponse
+    errors: list[str] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
+    _sent: int = 0
+
+    async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """The result of a command. Raises RuntimeError."""
+        self._sent += 1
+        await self.socket.send_json({"id": self._sent, "method": method, "params": parameters})
+        while True:
+            told = await self.socket.receive_json()
+            if told.get("id") == self._sent:
+                break
+            self._note(told)
+        if "error" in told:
+            raise RuntimeError(f"{method}: {told['error']}")
+        result: dict[str, Any] = told["result"]
+        return result
+
+    async def evaluate(self, script: str) -> Any:
+        """The value of an expression. Raises RuntimeError for one that throws."""
+        told = await self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in told:
+            raise RuntimeError(f"{script}: {told['exceptionDetails']}")
+        return told["result"].get("value")
+
+    async def until(self, script: str) -> Any:
+        """The first true value of an expression. Raises TimeoutError."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not (value := await self.evaluate(script)):  # noqa: ASYNC110 - a page has no event for it
+                await asyncio.sleep(0.1)
+        return value
+
+    def _note(self, event: dict[str, Any]) -> None:
+        method, told = event.get("method"), event.get("params", {})
+        if method == "Network.requestWillBeSent":
+            self.requested.append(told["request"]["url"])
+        elif method == "Runtime.exceptionThrown":
+            self.errors.append(str(told["exceptionDetails"]))
+        elif method == "Log.entryAdded" and told["entry"]["level"] == "error":
+            self.errors.append(f"{told['entry']['text']} {told['entry'].get('url', '')}")
+
+
+@contextlib.asynccontextmanager
+async def open_tab(browser: Browser) -> AsyncIterator[Tab]:
+    """A tab of a browser that finds no host but this machine."""
+    profile = f"--user-data-dir={browser.profile}"
+    process = await asyncio.create_subprocess_exec(
+        browser.program, *OPTIONS, OFFLINE, profile, "about:blank", stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        port = await _port(browser.profile)
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/json/list") as listed:
+            address = next(one for one in await listed.json() if one["type"] == "page")["webSocketDebuggerUrl"]
+            async with session.ws_connect(address, max_msg_size=0) as socket:
+                tab = Tab(socket)
+                for domain in ("Page", "Runtime", "Network", "Log"):
+                    await tab.call(f"{domain}.enable")
+                yield tab
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+
+
+async def _port(profile: Path) -> int:
+    told = profile / "DevToolsActivePort"
+    async with asyncio.timeout(PATIENCE_S):
+        while not (told.exists() and told.read_text().strip()):  # noqa: ASYNC110 - Chromium says it in a file alone
+            await asyncio.sleep(0.05)
+    return int(told.read_text().split()[0])

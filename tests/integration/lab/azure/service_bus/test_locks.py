@@ -1,0 +1,107 @@
+"""Locks with the real SDK, sync and aio: expiry, renewal, and what a closed link leaves locked."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus.exceptions import MessageLockLostError
+
+from lab.azure.service_bus import Broker
+
+from .clients import Client, leaks, take, until
+from .clock import Clock
+from .conftest import QUEUES
+
+LOCK_S = QUEUES["orders"].lock_duration_s
+
+
+async def test_an_expired_lock_gives_the_message_to_the_next(client: Client, clock: Clock) -> None:
+    await client.send("orders", ServiceBusMessage("x"))
+    async with client.receiver("orders") as receiver:
+        (first,) = await take(receiver)
+        clock.ahead_s = LOCK_S
+        (again,) = await take(receiver)
+        assert (again.sequence_number, again.delivery_count) == (first.sequence_number, 1)
+        assert again.lock_token != first.lock_token
+
+
+async def test_settling_after_the_lock_ran_out_is_lock_lost(client: Client, broker: Broker, clock: Clock) -> None:
+    await client.send("orders", ServiceBusMessage("x"))
+    async with client.receiver("orders") as receiver:
+        (got,) = await take(receiver)
+        clock.ahead_s = LOCK_S
+        with pytest.raises(MessageLockLostError):
+            await receiver.complete_message(got)
+    assert broker.stats("orders")["completed"] == 0
+
+
+async def test_renewing_after_the_lock_ran_out_is_lock_lost(client: Client, clock: Clock) -> None:
+    await client.send("orders", ServiceBusMessage("x"))
+    async with client.receiver("orders") as receiver:
+        (got,) = await take(receiver)
+        clock.ahead_s = LOCK_S
+        with pytest.raises(MessageLockLostError):
+            await receiver.renew_message_lock(got)
+
+
+async def test_a_renewed_lock_outlives_the_lock_duration(client: Client, broker: Broker, clock: Clock) -> None:
+    await client.send("orders", ServiceBusMessage("x"))
+    async with client.receiver("orders") as receiver:
+        (got,) = await take(receiver)
+        first = got.locked_until_utc
+        clock.ahead_s = LOCK_S - 10
+        assert await receiver.renew_message_lock(got) > first
+        clock.ahead_s = LOCK_S + 5  # past the first lock, within the second
+        await receiver.complete_message(got)
+    await until(lambda: broker.stats("orders")["completed"] == 1)
+
+
+async def test_the_sdks_auto_lock_renewer_keeps_a_lock(client: Client, broker: Broker) -> None:
+    await client.send("brief", ServiceBusMessage("x"))
+    renewer = client.renewer(30)
+    renewer._sleep_time = 0.2  # the aio one looks every second otherwise, too seldom for a lock of two
+    async with client.receiver("brief", auto_lock_renewer=renewer) as receiver:
+        (got,) = await take(receiver)
+        await asyncio.sleep(3)  # longer than the lock
+        await receiver.complete_message(got)
+    closed = renewer.close()
+    if client.kind == "aio":
+        await closed
+    await until(lambda: broker.stats("brief")["completed"] == 1)
+    assert broker.stats("brief")["dead"] == 0
+
+
+async def test_a_closed_receiver_gives_back_what_was_only_prefetched(client: Client, broker: Broker) -> None:
+    await client.send("orders", [ServiceBusMessage(str(i)) for i in range(10)])
+    async with client.receiver("orders", prefetch_count=20) as receiver:
+        await take(receiver, 1)
+    await until(lambda: broker.stats("orders")["locked"] == 1)
+    async with client.receiver("orders") as receiver:
+        assert {message.delivery_count for message in await take(receiver, 9)} == {0}
+
+
+async def test_a_taken_message_stays_locked_after_its_receiver_closed(
+    client: Client, broker: Broker, clock: Clock
+) -> None:
+    await client.send("orders", ServiceBusMessage("x"))
+    async with client.receiver("orders") as receiver:
+        await take(receiver)
+    assert broker.stats("orders")["locked"] == 1
+    clock.ahead_s = LOCK_S
+    async with client.receiver("orders") as receiver:
+        (again,) = await take(receiver)
+    assert again.delivery_count == 1
+
+
+@leaks
+async def test_a_lock_survives_a_cut_connection_and_can_be_settled_through_a_new_one(
+    client: Client, broker: Broker
+) -> None:
+    await client.send("orders", ServiceBusMessage("x"))
+    async with client.receiver("orders") as receiver:
+        (got,) = await take(receiver)
+        broker.faults.cut_connections()
+        await receiver.complete_message(got)
+    await until(lambda: broker.stats("orders")["completed"] == 1)

@@ -1,0 +1,104 @@
+"""The ways to run the broker: on a loop, on a thread, as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from azure.servicebus import ServiceBusMessage
+
+from lab.azure.service_bus import Broker, QueueConfig
+from tests import ROOT
+
+from .clients import connect
+
+MODULE = [sys.executable, "-m", "lab.azure.service_bus"]
+
+
+async def test_on_the_running_loop_a_client_of_the_same_loop_is_served() -> None:
+    async with Broker({"orders": QueueConfig()}) as broker:
+        client = connect("aio", broker.connection_string)
+        await client.send("orders", ServiceBusMessage("x"))
+        assert broker.stats("orders")["active"] == 1
+        await client.close()
+
+
+async def test_a_broker_can_be_asked_from_another_thread_while_it_runs_on_a_loop() -> None:
+    async with Broker({"orders": QueueConfig()}) as broker:
+        stats = await asyncio.to_thread(broker.stats, "orders")
+    assert stats["active"] == 0
+
+
+def test_a_broker_runs_once_at_a_time() -> None:
+    with Broker() as broker, pytest.raises(RuntimeError, match="stop it first"):
+        broker.start()
+
+
+def test_a_stopped_broker_keeps_its_messages_and_can_start_again() -> None:
+    broker = Broker()
+    for _ in range(2):
+        with broker:
+            assert broker.stats("orders")["active"] == 0
+    assert broker.queues == ["orders"]
+
+
+def test_a_taken_port_raises_where_the_broker_is_started() -> None:
+    with Broker() as broker, pytest.raises(OSError, match="address already in use"):
+        Broker(port=broker.port).start()
+
+
+def test_stopping_twice_is_harmless() -> None:
+    broker = Broker().start()
+    broker.stop()
+    broker.stop()
+
+
+def test_an_unknown_queue_has_no_stats() -> None:
+    with pytest.raises(KeyError):
+        Broker().stats("nowhere")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_as_a_process_it_prints_a_usable_connection_string_and_ends_cleanly(number: signal.Signals) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *MODULE, "--port", "0", cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode().strip()
+        assert line.endswith("UseDevelopmentEmulator=true;")
+        client = connect("aio", line)
+        await client.send("orders", ServiceBusMessage("x"))
+        await client.close()
+    finally:
+        process.send_signal(number)
+        _, complaints = await asyncio.wait_for(process.communicate(), 20)
+    assert (process.returncode, complaints) == (0, b"")
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*MODULE, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
+
+
+def test_a_taken_port_is_said_in_one_line() -> None:
+    with Broker() as broker:
+        done = run("--port", str(broker.port))
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: cannot listen on")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_wrong_config_is_said_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "Config.json"
+    file.write_text("{}")
+    done = run("--port", "0", "--config", str(file))
+    assert done.returncode == 2
+    assert done.stderr == "error: the file needs 'UserConfig' as an object.\n"
+
+
+def test_help_shows_examples() -> None:
+    assert "examples:" in run("--help").stdout

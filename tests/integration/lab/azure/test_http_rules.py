@@ -1,0 +1,249 @@
+"""HTTP over a real socket: each rule measured on the real host."""
+
+import asyncio
+import json
+import logging
+import threading
+from collections.abc import AsyncIterator
+
+import azure.functions as func
+import pytest
+
+from lab.azure.functions_host import HostConfig
+
+from .hosting import Served, serving
+
+KEY = "s3cret-key"
+LIMIT = 1000
+
+
+def shop() -> func.FunctionApp:
+    """An app that says what reached it."""
+    app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+    @app.route(route="echo/{id?}", methods=["GET", "POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    async def echo(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        seen = {
+            "method": req.method,
+            "url": req.url,
+            "route": dict(req.route_params),
+            "query": dict(req.params),
+            "headers": dict(req.headers),
+            "body": req.get_body().decode(),
+            "trace_parent": context.trace_context.trace_parent,
+            "function": context.function_name,
+            "invocation": context.invocation_id,
+            "retries": context.retry_context.retry_count,
+        }
+        return func.HttpResponse(json.dumps(seen), mimetype="application/json", headers={"X-Kept-Case": "Yes"})
+
+    @app.route(route="guarded", methods=["GET"])
+    def guarded(req: func.HttpRequest) -> str:
+        return "inside"
+
+    @app.route(route="master", methods=["GET"], auth_level=func.AuthLevel.ADMIN)
+    def master(req: func.HttpRequest) -> str:
+        return "inside"
+
+    @app.route(route="thread", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    def thread(req: func.HttpRequest, context: func.Context) -> str:
+        same = getattr(context.thread_local_storage, "invocation_id", "") == context.invocation_id
+        return f"{threading.current_thread() is threading.main_thread()} {same}"
+
+    @app.route(route="fails", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    async def fails(req: func.HttpRequest) -> str:
+        raise RuntimeError("out of tickets")
+
+    @app.route(route="odd", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    async def odd(req: func.HttpRequest) -> int:
+        return 1
+
+    @app.route(route="nothing", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    async def nothing(req: func.HttpRequest) -> None: ...
+
+    return app
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    async with serving(shop(), key=KEY, max_body=LIMIT) as running:
+        yield running
+
+
+@pytest.fixture
+async def unlocked() -> AsyncIterator[Served]:
+    async with serving(shop()) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/api/none"),
+        ("DELETE", "/api/guarded"),
+        ("OPTIONS", "/api/guarded"),
+        ("HEAD", "/api/guarded"),
+        ("GET", "/api//echo"),
+    ],
+)
+async def test_what_no_function_takes_is_404_without_a_body_or_an_allow_header(
+    served: Served, method: str, path: str
+) -> None:
+    answer = await served.http.request(method, path)
+    assert (answer.status_code, answer.content, answer.headers.get("allow")) == (404, b"", None)
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "status"),
+    [
+        ({}, "", 401),
+        ({"x-functions-key": KEY}, "", 200),
+        ({}, f"?code={KEY}", 200),
+        ({"x-functions-key": "wrong"}, "", 401),
+        ({}, "?code=wrong", 401),
+        ({"x-functions-key": "wrong"}, f"?code={KEY}", 401),  # the header goes first
+        ({"x-functions-key": "é"}, "", 401),
+    ],
+)
+async def test_a_function_level_function_wants_the_key(
+    served: Served, headers: dict[str, str], query: str, status: int
+) -> None:
+    encoded = {name.encode(): value.encode() for name, value in headers.items()}
+    answer = await served.http.get(f"/api/guarded{query}", headers=encoded)
+    assert answer.status_code == status
+    if status == 401:
+        assert (answer.content, answer.headers.get("www-authenticate")) == (b"", None)
+
+
+async def test_404_comes_before_401(served: Served) -> None:
+    assert (await served.http.post("/api/guarded")).status_code == 404
+
+
+async def test_a_wrong_key_does_not_matter_on_an_anonymous_route(served: Served) -> None:
+    assert (await served.http.get("/api/echo?code=wrong")).status_code == 200
+
+
+async def test_the_host_key_does_not_open_an_admin_level_function(served: Served) -> None:
+    assert (await served.http.get("/api/master", headers={"x-functions-key": KEY})).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/api/guarded", "/api/master"])
+async def test_without_a_key_given_to_the_host_no_key_is_asked_for(unlocked: Served, path: str) -> None:
+    assert (await unlocked.http.get(path)).text == "inside"
+
+
+async def test_a_request_reaches_the_function_as_the_real_host_passes_it_on(unlocked: Served) -> None:
+    seen = (
+        await unlocked.http.post(
+            "/api/echo/a%2Fb%20c?x=1&x=2&y=&code=k", content=b"body", headers=[("X-Mixed", "1"), ("x-mixed", "2")]
+        )
+    ).json()
+    assert (seen["method"], seen["body"], seen["route"]) == ("POST", "body", {"id": "a%2Fb c"})
+    assert seen["query"] == {"x": "1,2", "code": "k"}
+    assert seen["url"] == f"http://127.0.0.1:{unlocked.port}/api/echo/a%2Fb%20c?x=1&x=2&y=&code=k"
+    assert seen["headers"]["x-mixed"] == "1,2"
+    assert [name for name in seen["headers"] if name != name.lower()] == []
+
+
+async def test_the_context_carries_the_callers_trace_or_a_new_one(unlocked: Served) -> None:
+    parent = f"00-{'a' * 32}-{'b' * 16}-01"
+    seen = (await unlocked.http.get("/api/echo", headers={"traceparent": parent})).json()
+    assert (seen["trace_parent"], seen["function"], seen["retries"]) == (parent, "echo", 0)
+    new = (await unlocked.http.get("/api/echo", headers={"traceparent": "nonsense"})).json()
+    assert len(new["trace_parent"]) == 55
+    assert new["invocation"] != seen["invocation"]
+
+
+async def test_a_response_leaves_chunked_with_its_headers_case_kept(unlocked: Served) -> None:
+    request = b"GET /api/echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    head, _, _ = (await unlocked.raw(request)).partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    assert b"X-Kept-Case: Yes" in lines
+    assert b"Content-Type: application/json" in lines
+    assert b"transfer-encoding: chunked" in head.lower()
+    assert b"content-length" not in head.lower()
+
+
+async def test_a_chunked_body_arrives_empty(unlocked: Served) -> None:
+    request = (
+        b"POST /api/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        b"4\r\nbody\r\n0\r\n\r\n"
+    )
+    answer = await unlocked.raw(request)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b'"body": ""' in answer
+
+
+async def test_a_body_over_the_limit_is_500_and_not_read(served: Served) -> None:
+    request = b"POST /api/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n"  # and no byte of it
+    assert (await served.raw(request)).startswith(b"HTTP/1.1 500")
+
+
+async def test_a_body_at_the_limit_is_served(served: Served) -> None:
+    assert len((await served.http.post("/api/echo", content=b"x" * LIMIT)).json()["body"]) == LIMIT
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_calls_nothing(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(b"POST /api/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
+    await writer.drain()
+    writer.close()
+    with caplog.at_level(logging.INFO, "host"):
+        assert (await served.http.get("/api/thread")).status_code == 200
+    assert "Functions.echo" not in caplog.text
+
+
+async def test_a_sync_function_runs_in_a_thread_that_knows_its_invocation(unlocked: Served) -> None:
+    assert (await unlocked.http.get("/api/thread")).text == "False True"
+
+
+@pytest.mark.parametrize("path", ["/api/fails", "/api/odd"])
+async def test_an_error_is_500_with_an_empty_body_and_stands_in_the_log(
+    served: Served, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    answer = await served.http.get(path)
+    assert (answer.status_code, answer.content) == (500, b"")
+    assert "out of tickets" in caplog.text or "returned int" in caplog.text
+
+
+async def test_a_traceback_starts_in_the_function(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    await served.http.get("/api/fails")
+    assert "in fails" in caplog.text
+    assert "_bounded" not in caplog.text
+
+
+async def test_a_function_that_returns_nothing_is_204(unlocked: Served) -> None:
+    answer = await unlocked.http.get("/api/nothing")
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
+async def test_a_call_is_logged_as_the_host_does_without_key_query_or_header(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "host"):
+        await served.http.get(f"/api/guarded?code={KEY}&customer=alice", headers={"x-secret": "hush"})
+    began, ended = (record.getMessage() for record in caplog.records if record.name == "host")
+    assert began.startswith("Executing 'Functions.guarded' (Reason='This function was programmatically called")
+    assert ended.startswith("Executed 'Functions.guarded' (Succeeded, Id=")
+    assert not any(word in caplog.text for word in (KEY, "alice", "hush"))
+
+
+async def test_a_function_over_its_time_out_is_500() -> None:
+    app = func.FunctionApp()
+
+    @app.route(route="slow")
+    async def slow(req: func.HttpRequest) -> str:
+        await asyncio.sleep(60)
+        return ""
+
+    async with serving(app, config=HostConfig(function_timeout_s=0.05)) as running:
+        assert (await running.http.get("/api/slow")).status_code == 500
+
+
+async def test_connections_are_kept_alive(unlocked: Served) -> None:
+    request = b"GET /api/thread HTTP/1.1\r\nHost: x\r\n\r\n"
+    last = b"GET /api/thread HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    assert (await unlocked.raw(request + last)).count(b"HTTP/1.1 200") == 2

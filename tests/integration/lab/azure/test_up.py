@@ -1,0 +1,329 @@
+"""`python -m lab`: up, enqueue and dead-letters as a person uses them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import redis
+
+from lab.__main__ import main
+from lab.azure.state_file import read_state
+from tests import ROOT
+
+from .test_processes import gone, until
+
+APP = """
+import json
+import azure.functions as func
+import redis
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+import os
+
+store = redis.Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
+
+
+@app.route(route="health/ready", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def ready(req: func.HttpRequest) -> str:
+    return "ready"
+
+
+@app.route(route="seen", methods=["GET"])
+def seen(req: func.HttpRequest) -> str:
+    return json.dumps(store.lrange("seen", 0, -1))
+
+
+@app.service_bus_queue_trigger(arg_name="message", queue_name="%ORDERS_QUEUE%", connection="ServiceBusConnection")
+def fulfil(message: func.ServiceBusMessage) -> None:
+    body = message.get_body().decode()
+    if "bad" in body and not store.exists("mended"):
+        raise ValueError("cannot be decided")
+    store.rpush("seen", body)
+"""
+
+
+@dataclass
+class Up:
+    """A running `python -m lab up`."""
+
+    process: subprocess.Popen[str]
+    state_file: Path
+    log: Path
+
+    @property
+    def state(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.state_file.read_text())
+        return found
+
+    def run(self, *words: str) -> int:
+        """Another of the lab's commands, against this lab."""
+        return main([words[0], "--state", str(self.state_file), *words[1:]])
+
+    def seen(self) -> list[str]:
+        bodies: list[str] = httpx.get(f"{self.state['url']}/api/seen", timeout=20).json()
+        return bodies
+
+    def wait_ready(self) -> None:
+        until(lambda: "Ready on" in self.log.read_text() or self.process.poll() is not None)
+        assert self.process.poll() is None, self.log.read_text()
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(40)
+
+
+Start = Callable[..., Up]
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("app")
+    (folder / "function_app.py").write_text(APP)
+    (folder / "host.json").write_text('{"version": "2.0"}')
+    return folder
+
+
+@pytest.fixture(scope="module")
+def start(app: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    running: list[Up] = []
+
+    def begin(*words: str) -> Up:
+        folder = tmp_path_factory.mktemp("up")
+        log = folder / "log"
+        command = [sys.executable, "-m", "lab", "up", "--port", "0", "--app", str(app)]
+        command += ["--state", str(folder / "up.json"), *words]
+        with log.open("w") as output:
+            environment = os.environ | {"TMPDIR": str(folder)}  # a lab that is killed leaves its files
+            process = subprocess.Popen(
+                command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, text=True, env=environment
+            )
+        running.append(Up(process, folder / "up.json", log))
+        return running[-1]
+
+    yield begin
+    for up in running:
+        if up.process.poll() is None:
+            up.process.kill()
+            up.process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def shared(start: Start) -> Up:
+    """One lab for the tests that do not end it."""
+    up = start()
+    up.wait_ready()
+    return up
+
+
+def test_up_says_what_runs_where_and_how_to_end_it_and_no_secret(shared: Up) -> None:
+    log = shared.log.read_text()
+    url = shared.state["url"]
+    assert f"GET    {url}/api/seen" in log
+    assert "queue  orders" in log
+    assert f"Ready on {url} - Ctrl-C ends it all." in log
+    assert "SharedAccessKey" not in log
+
+
+def test_up_says_where_the_page_is_only_if_the_app_has_a_document(shared: Up, start: Start) -> None:
+    assert "/docs" not in shared.log.read_text()
+    up = start("--app", str(ROOT))
+    up.wait_ready()
+    assert f"{up.state['url']}/docs" in up.log.read_text()
+    assert httpx.get(f"{up.state['url']}/docs", timeout=20).status_code == 200
+    assert up.end() == 0
+
+
+def test_the_state_file_is_for_its_owner_and_names_every_process(shared: Up) -> None:
+    assert stat.S_IMODE(shared.state_file.stat().st_mode) == 0o600
+    assert set(shared.state["pids"]) == {"redis", "bus", "app"}
+    assert not any(gone(pid) for pid in shared.state["pids"].values())
+
+
+def test_a_message_put_on_the_queue_by_hand_is_handled(shared: Up, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shared.run("enqueue", "by hand", "--message-id", "m-1") == 0
+    shown = capsys.readouterr().out
+    assert "m-1  by hand" in shown
+    assert "Sent 1 message to queue 'orders' of the running lab" in shown
+    until(lambda: "by hand" in shared.seen())
+
+
+def test_messages_come_from_stdin_too(shared: Up) -> None:
+    command = [sys.executable, "-m", "lab", "enqueue", "--state", str(shared.state_file), "--file", "-"]
+    sent = subprocess.run(
+        command, cwd=ROOT, input="line one\nline two\n", capture_output=True, text=True, timeout=50, check=True
+    )
+    assert "Sent 2 messages" in sent.stdout
+    until(lambda: {"line one", "line two"} <= set(shared.seen()))
+
+
+def test_a_dead_letter_is_listed_with_its_reason_and_replayed(shared: Up, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shared.run("dead-letters") == 0
+    assert "No dead letters" in capsys.readouterr().out
+    body = '{"order_id": "o-17", "bad": 1}'
+    shared.run("enqueue", body, "--message-id", "m-17")
+    until(lambda: shared.log.read_text().count("MessageId m-17, delivery") == 10)
+    capsys.readouterr()
+
+    def listed() -> bool:
+        shared.run("dead-letters")
+        shown = capsys.readouterr().out
+        return all(word in shown for word in ("m-17", "o-17", "MaxDeliveryCountExceeded", body))
+
+    until(listed)
+    with redis.Redis.from_url(shared.state["redis_url"]) as store:
+        store.set("mended", 1)
+    assert shared.run("dead-letters", "--replay") == 0
+    assert "Sent 1 of 1 back to queue 'orders' with fresh MessageIds." in capsys.readouterr().out
+    until(lambda: body in shared.seen())
+    assert shared.log.read_text().count("MessageId m-17, delivery") == 10
+    shared.run("dead-letters")
+    assert "No dead letters" in capsys.readouterr().out
+
+
+def test_a_call_shows_in_the_log_without_its_query(shared: Up) -> None:
+    httpx.get(f"{shared.state['url']}/api/seen?customer=alice", timeout=20)
+    until(lambda: "Executed 'Functions.seen' (Succeeded" in shared.log.read_text())
+    assert "alice" not in shared.log.read_text()
+
+
+def test_nothing_to_send_is_one_line_on_stderr(shared: Up, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shared.run("enqueue") == 1
+    assert capsys.readouterr() == ("", "error: Nothing to send: give a body, or --file FILE (see --help).\n")
+
+
+def test_a_service_bus_that_does_not_answer_is_one_line_on_stderr(
+    shared: Up, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = "Endpoint=sb://127.0.0.1:9;SharedAccessKeyName=a;SharedAccessKey=s3cret;UseDevelopmentEmulator=true;"
+    assert shared.run("enqueue", "x", "--service-bus", nowhere) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: Service Bus does not answer")
+    assert "s3cret" not in shown
+
+
+def test_ctrl_c_ends_everything_it_started(start: Start) -> None:
+    up = start()
+    up.wait_ready()
+    pids = list(up.state["pids"].values())
+    assert up.end(signal.SIGINT) == 0
+    assert [pid for pid in pids if not gone(pid)] == []
+    assert not up.state_file.exists()
+
+
+def test_a_second_lab_gets_a_state_file_of_its_own_and_leaves_that_of_the_first(start: Start) -> None:
+    first = start()
+    first.wait_ready()
+    second = start("--state", str(first.state_file))
+    second.wait_ready()
+    own = first.state_file.with_name(f"up-{second.process.pid}.json")
+    assert f"enqueue --state {own}" in second.log.read_text()
+    assert (first.state["pid"], json.loads(own.read_text())["pid"]) == (first.process.pid, second.process.pid)
+    assert second.end() == 0
+    assert (own.exists(), first.state["pid"]) == (False, first.process.pid)
+    assert first.end() == 0
+
+
+def test_a_second_ctrl_c_does_not_wait_for_what_a_child_still_does(start: Start) -> None:
+    up = start()
+    up.wait_ready()
+    app = up.state["pids"]["app"]
+    os.kill(app, signal.SIGSTOP)
+    up.process.send_signal(signal.SIGINT)
+    until(lambda: "Ctrl-C again ends it at once" in up.log.read_text())
+    with contextlib.suppress(ProcessLookupError):  # it may have been quicker
+        os.kill(app, signal.SIGSTOP)  # as if it were busy: ending it politely has to wait
+    assert up.end() == 0
+    assert gone(app)
+
+
+def test_an_app_that_says_it_is_not_ready_is_shown_with_its_reason(start: Start, tmp_path: Path) -> None:
+    text = APP.replace('return "ready"', 'return func.HttpResponse(\'{"reason": "no tea"}\', status_code=503)')
+    (tmp_path / "function_app.py").write_text(
+        text.replace("-> str:\n    return func.Http", "-> func.HttpResponse:\n    return func.Http")
+    )
+    (tmp_path / "host.json").write_text('{"version": "2.0"}')
+    up = start("--app", str(tmp_path))
+    up.wait_ready()
+    until(lambda: "NOT READY: no tea" in up.log.read_text())
+    assert up.end() == 0
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "many"])
+def test_a_client_limit_below_one_is_refused_in_one_line(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["up", f"--client-limit={number}"])
+    assert "1 or more" in capsys.readouterr().err
+
+
+def test_killed_itself_it_leaves_no_process_behind(start: Start) -> None:
+    up = start()
+    up.wait_ready()
+    pids = list(up.state["pids"].values())
+    up.process.kill()
+    up.process.wait(10)
+    until(lambda: all(gone(pid) for pid in pids))
+    assert read_state(up.state_file) is None
+
+
+def test_with_a_key_functions_want_it_and_it_is_never_shown(start: Start) -> None:
+    up = start("--key", "s3cret-key", "--client-limit", "20")
+    up.wait_ready()
+    url = f"{up.state['url']}/api/seen"
+    assert httpx.get(url, timeout=20).status_code == 401
+    assert httpx.get(url, headers={"x-functions-key": "s3cret-key"}, timeout=20).status_code == 200
+    assert up.end(signal.SIGTERM) == 0
+    assert "s3cret-key" not in up.log.read_text()
+    assert "at most 20 clients" in up.log.read_text()
+
+
+def test_what_dies_later_is_said_loudly_and_the_app_goes_on(start: Start) -> None:
+    up = start()
+    up.wait_ready()
+    os.kill(up.state["pids"]["redis"], signal.SIGKILL)
+    until(lambda: "!!! redis" in up.log.read_text())
+    assert httpx.get(f"{up.state['url']}/api/health/ready", timeout=20).status_code == 200
+    assert up.end() == 0
+
+
+def test_a_port_that_is_taken_is_said_with_what_to_do(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        up = start("--port", str(taken.getsockname()[1]))
+        assert up.process.wait(30) == 1
+    assert "cannot be used" in up.log.read_text()
+    assert "--port 0" in up.log.read_text() or "0: a free one" in up.log.read_text()
+
+
+def test_an_app_that_ends_at_its_start_is_shown_in_its_own_words(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "function_app.py").write_text("")
+    (tmp_path / "host.json").write_text("{")
+    up = start("--app", str(tmp_path))
+    assert up.process.wait(30) == 1
+    assert "The app ended with code 1" in up.log.read_text()
+    assert "host.json is not JSON" in up.log.read_text()
+
+
+@pytest.mark.parametrize("command", ["up", "enqueue", "dead-letters"])
+def test_help_teaches_with_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    shown = capsys.readouterr().out
+    assert f"python -m lab {command}" in shown
+    assert "examples:" in shown
+
+
+def test_without_a_command_it_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "start here:" in capsys.readouterr().out

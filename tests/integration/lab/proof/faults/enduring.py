@@ -1,0 +1,14 @@
+"""One fault at quick pace, and what the app promises under it."""
+
+from lab.proof.faults import outage, trial
+from lab.proof.faults.faults import FAULTS
+from lab.proof.faults.outcome import Outcome
+from lab.proof.faults.pace import QUICK
+from lab.proof.spike.progress import Progress
+
+
+async def outcome_of(name: str) -> Outcome:
+    """Run the trial."""
+    if name in FAULTS:
+        return await trial.endure(FAULTS[name], QUICK, Progress())
+    return await outage.endure(outage.OUTAGES[name], QUICK, Progress())

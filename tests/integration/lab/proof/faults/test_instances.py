@@ -1,0 +1,11 @@
+"""Instances come and go: nothing accepted is lost, nothing decided twice, only 503s are seen."""
+
+import pytest
+
+from tests.integration.lab.proof.faults.enduring import outcome_of
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("name", ["instance-kill", "scale-in", "vanish"])
+async def test_every_promise_holds_under(name: str) -> None:
+    assert (await outcome_of(name)).broken == []

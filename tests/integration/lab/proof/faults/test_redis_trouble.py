@@ -1,0 +1,11 @@
+"""Redis is there and of no use: nothing accepted is lost, nothing decided twice, only 503s are seen."""
+
+import pytest
+
+from tests.integration.lab.proof.faults.enduring import outcome_of
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("name", ["pause", "black-hole", "read-only", "full-server", "client-kill", "script-flush"])
+async def test_every_promise_holds_under(name: str) -> None:
+    assert (await outcome_of(name)).broken == []

@@ -1,0 +1,57 @@
+"""The strategies side by side, on four instances and a Redis that lets in little more than one client of each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from lab.proof.fleet.budget import LAB_CLIENTS
+from lab.proof.strategies import OURS, STRATEGIES
+
+from .small import FULFILMENT, HTTP, WAIT_S, Spike, small_spike
+
+pytestmark = pytest.mark.timeout(120)
+LIMIT = HTTP + FULFILMENT + LAB_CLIENTS
+Counter = Callable[[Spike], Awaitable[int]]
+OTHERS = [name for name in STRATEGIES if name != OURS]
+
+
+async def refused(spike: Spike) -> int:
+    """The connections that Redis has refused."""
+    return int((await spike.admin.info("stats"))["rejected_connections"])
+
+
+async def failed(spike: Spike) -> int:
+    """The orders whose answer was not the expected one."""
+    return spike.failed
+
+
+async def burst(strategy: str, *counters: Counter) -> list[int]:
+    """A hundred orders nearly at once; ends with the last answer, or as soon as every counter has risen."""
+    async with small_spike(strategy=strategy, client_limit=LIMIT) as spike, asyncio.timeout(WAIT_S):
+        ordering = asyncio.create_task(spike.order(100, 0.2))
+        while True:
+            last = ordering.done()
+            counted = [await counter(spike) for counter in counters]
+            if last or all(counted):
+                return counted
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("strategy", OTHERS)
+async def test_with_another_strategy_redis_refuses_connections(strategy: str) -> None:
+    (connections,) = await burst(strategy, refused)
+    assert connections > 0
+
+
+@pytest.mark.parametrize("strategy", ["never-closed", "redis-py"])
+async def test_with_a_strategy_that_keeps_what_it_opened_orders_fail(strategy: str) -> None:
+    """redis-py's default pool among them: the negative control of `failed`."""
+    (orders,) = await burst(strategy, failed)
+    assert orders > 0
+
+
+async def test_with_ours_redis_refuses_nothing_and_no_order_fails() -> None:
+    assert await burst(OURS, refused, failed) == [0, 0]

@@ -1,0 +1,84 @@
+"""Servers of a test's own, to be stopped and broken, and sessions that are closed and checked for what they left."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+from redis.asyncio import Redis
+
+from lab.azure.redis_server import RedisServer
+from services.redis_session.redis_service import Clocks, RedisService
+
+from .queue_session.bus import broker, connection, open_queue
+from .redis_session.wire import Wire
+
+__all__ = ["broker", "connection", "open_queue"]  # fixtures
+
+QUICK = Clocks(ping_s=0.3, connect_s=1.0, stall_s=1.0, idle_check_s=15.0)
+Open = Callable[..., RedisService]
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A server that may be killed, paused and reconfigured."""
+    with RedisServer(appendonly=False) as server:
+        yield server
+
+
+@pytest.fixture
+async def wire(shared_redis: RedisServer, redis_url: str) -> AsyncIterator[Wire]:
+    """A relay to the shared, emptied server."""
+    async with Wire(shared_redis.port) as relay:
+        yield relay
+
+
+@pytest.fixture
+async def open_session(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Open]:
+    """Makes sessions; afterwards none may have left a task, an unread exception or a loop in trouble."""
+    caplog.set_level(logging.DEBUG)
+    before = asyncio.all_tasks()
+    made: list[RedisService] = []
+
+    def make(url: str | None, **options: Any) -> RedisService:
+        made.append(RedisService(url, **{"clocks": QUICK} | options))
+        return made[-1]
+
+    yield make
+    for session in made:
+        await session.aclose()
+    gc.collect()  # a socket left open is reported here, by the test that left it
+    left = {task for task in asyncio.all_tasks() - before if task.get_name().startswith("redis ")}
+    assert not left
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio" and record.levelno > 20] == []
+
+
+async def bump(client: Redis) -> int:
+    return int(await client.incr("n"))
+
+
+def value(server: RedisServer) -> int:
+    with redis.Redis.from_url(server.url) as admin:
+        return int(admin.get("n") or 0)
+
+
+def clients(server: RedisServer) -> int:
+    """How many clients the server has besides the one that asks."""
+    with redis.Redis.from_url(server.url) as admin:
+        return len(admin.client_list()) - 1
+
+
+async def slow(client: Redis) -> Any:
+    """A command that keeps the server busy for 0.4 s, so that a reply is owed meanwhile."""
+    return await client.eval("local t = os.clock() while os.clock() - t < 0.4 do end return 1", 0)
+
+
+def a_minute_passes(session: RedisService) -> None:
+    """The connection's last reply is as old as if the session had been idle for a minute."""
+    assert session._client is not None
+    session._client.stream().last_reply_at -= 60

@@ -1,0 +1,175 @@
+"""What the Service Bus session does about a broker in trouble, with the real SDK."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from lab.azure.service_bus import Broker
+from services.errors import MessageNotSent, MessageOutcomeUnknown, QueueUnavailable
+from services.queue_session.connection import ServiceBusConnection
+from tests.waiting import until
+
+from .bus import (
+    HTTP_S,
+    QUEUES,
+    OpenQueue,
+    by_string,
+    count,
+    stored,
+)
+
+
+async def test_a_broker_that_is_killed_and_comes_back_is_used_again(open_queue: OpenQueue) -> None:
+    with Broker(QUEUES) as first:
+        queue = open_queue(by_string(first))
+        await queue.send("before", b"{}", within_s=5)
+    with pytest.raises(QueueUnavailable):
+        await queue.send("while it is down", b"{}", within_s=0.3)
+    with Broker(QUEUES, port=first.port) as second:
+        await queue.send("after", b"{}", within_s=HTTP_S + 1)
+        assert stored(second) == ["after"]
+
+
+async def test_a_broker_that_accepts_and_says_nothing_costs_the_deadline_and_no_more(
+    broker: Broker, open_queue: OpenQueue
+) -> None:
+    queue = open_queue(by_string(broker))
+    broker.faults.mute()
+    async with asyncio.timeout(1.0):  # the contract: deadline + 0.5 s
+        with pytest.raises(MessageNotSent):
+            await queue.send("at the open", b"{}", within_s=0.5)
+    broker.faults.unmute()
+    await queue.send("first", b"{}", within_s=5)
+    broker.faults.mute()
+    async with asyncio.timeout(1.0):
+        with pytest.raises(MessageOutcomeUnknown):
+            await queue.send("on a link that was good", b"{}", within_s=0.5)
+    broker.faults.unmute()
+    await queue.send("last", b"{}", within_s=5)
+    assert set(stored(broker)) >= {"first", "last"}
+
+
+async def test_after_a_forced_detach_the_next_send_is_stored_once_within_a_requests_time(
+    broker: Broker, connection: ServiceBusConnection, open_queue: OpenQueue
+) -> None:
+    queue = open_queue(connection, "plain")
+    await queue.send("first", b"{}", within_s=5)
+    broker.faults.detach_links()
+    await queue.send("second", b"{}", within_s=HTTP_S)
+    assert stored(broker, "plain") == ["first", "second"]
+
+
+async def test_a_connection_cut_while_idle_costs_the_next_send_no_error(broker: Broker, open_queue: OpenQueue) -> None:
+    queue = open_queue(by_string(broker))
+    await queue.send("first", b"{}", within_s=5)
+    broker.faults.cut_connections()
+    await queue.send("second", b"{}", within_s=HTTP_S)
+    assert stored(broker) == ["first", "second"]
+
+
+async def test_a_busy_broker_is_asked_again_on_the_same_link_in_order(broker: Broker, open_queue: OpenQueue) -> None:
+    queue = open_queue(by_string(broker), "plain")
+    broker.faults.refuse_sends(1)
+    await asyncio.gather(*(queue.send(f"{n}", b"{}", within_s=5) for n in range(10)))
+    assert stored(broker, "plain") == [f"{n}" for n in range(10)]
+    assert queue.counters.opened == 1
+
+
+async def test_a_broker_that_stays_busy_is_asked_three_times_and_then_said_not_to_have_it(
+    broker: Broker, open_queue: OpenQueue
+) -> None:
+    queue = open_queue(by_string(broker))
+    broker.faults.refuse_sends(3)
+    with pytest.raises(MessageNotSent, match="ServerBusy"):
+        await queue.send("refused", b"{}", within_s=20)
+    await queue.send("next", b"{}", within_s=5)
+    assert stored(broker) == ["next"]
+
+
+async def test_a_full_queue_is_said_to_have_refused_the_message(broker: Broker, open_queue: OpenQueue) -> None:
+    queue = open_queue(by_string(broker), "small")
+    await queue.send("first", b"{}", within_s=5)
+    with pytest.raises(MessageNotSent, match="Quota"):
+        await queue.send("second", b"{}", within_s=5)
+
+
+async def test_a_lost_confirmation_is_repeated_under_the_same_id_and_leaves_one_copy(
+    broker: Broker, connection: ServiceBusConnection, open_queue: OpenQueue
+) -> None:
+    queue = open_queue(connection)
+    await queue.send("first", b"{}", within_s=5)
+    broker.faults.cut_after_storing(1)
+    await queue.send("second", b"{}", within_s=5)
+    assert stored(broker) == ["first", "second"]
+    assert broker.stats("orders")["duplicates"] == 1
+
+
+async def test_confirmations_that_stay_lost_leave_the_outcome_unknown_after_three_attempts(
+    broker: Broker, open_queue: OpenQueue
+) -> None:
+    queue = open_queue(by_string(broker))
+    broker.faults.cut_after_storing(3)
+    with pytest.raises(MessageOutcomeUnknown):
+        await queue.send("unconfirmed", b"{}", within_s=20)
+    assert count(broker) == 1
+    assert broker.stats("orders")["duplicates"] == 2
+
+
+async def test_a_refusal_after_an_attempt_that_may_have_been_stored_does_not_hide_it(
+    broker: Broker, open_queue: OpenQueue
+) -> None:
+    queue = open_queue(by_string(broker))
+    broker.faults.cut_after_storing(1)
+    sending = asyncio.create_task(queue.send("stored", b"{}", within_s=20))
+    await until(lambda: count(broker) == 1)
+    broker.faults.refuse_sends(2)
+    with pytest.raises(MessageOutcomeUnknown, match="ServerBusy"):
+        await sending
+
+
+async def test_an_unknown_queue_is_said_long_before_the_deadline(broker: Broker, open_queue: OpenQueue) -> None:
+    queue = open_queue(by_string(broker), "nowhere")
+    async with asyncio.timeout(10):
+        with pytest.raises(MessageNotSent, match="EntityNotFound"):
+            await queue.send("lost", b"{}", within_s=60)
+
+
+@pytest.mark.parametrize(
+    ("message_id", "body", "properties"),
+    [
+        ("big", b"x" * 300_000, {}),
+        ("i" * 129, b"{}", {}),
+        ("odd", b"{}", {"odd": object()}),
+    ],
+    ids=["too large", "id too long", "property of no AMQP type"],
+)
+async def test_a_message_that_cannot_be_sent_fails_its_own_caller_only(
+    broker: Broker, open_queue: OpenQueue, message_id: str, body: bytes, properties: dict[str, str]
+) -> None:
+    queue = open_queue(by_string(broker))
+    outcomes = await asyncio.gather(
+        queue.send("before", b"{}", within_s=5),
+        queue.send(message_id, body, within_s=30, properties=properties),
+        queue.send("after", b"{}", within_s=5),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes] == [type(None), MessageNotSent, type(None)]
+    assert stored(broker) == ["before", "after"]
+
+
+async def test_more_than_fits_one_batch_goes_in_several(broker: Broker, open_queue: OpenQueue) -> None:
+    queue = open_queue(by_string(broker))
+    await asyncio.gather(*(queue.send(f"{n}", b"x" * 100_000, within_s=10) for n in range(6)))
+    assert stored(broker) == [f"{n}" for n in range(6)]
+    assert queue.counters.batches == 3
+
+
+async def test_a_batch_refused_for_its_size_is_sent_message_by_message(broker: Broker, open_queue: OpenQueue) -> None:
+    queue = open_queue(by_string(broker), "plain")
+    await queue.send("first", b"{}", within_s=5)
+    broker.faults.refuse_sends(1, "amqp:link:message-size-exceeded")
+    await asyncio.gather(*(queue.send(f"{n}", b"{}", within_s=5) for n in range(5)))
+    assert stored(broker, "plain") == ["first", *map(str, range(5))]
+    assert queue.counters.batches == 6

@@ -1,0 +1,28 @@
+"""The benchmark runs and reports what it promises; how fast anything is stays no test's business."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests import ROOT
+
+RATIOS = {
+    "vs_default_c100",
+    "cpu_vs_default_c100",
+    "vs_default_c100_1ms",
+    "vs_glide_c100",
+    "vs_bare_c100",
+    "p50_vs_default_c1",
+}
+
+
+def test_a_round_of_the_benchmark_reports_every_ratio_and_one_connection_of_ours(tmp_path: Path) -> None:
+    report = tmp_path / "bench.json"
+    command = [sys.executable, "-m", "lab", "bench", "--rounds", "1", "--seconds", "0.05", "--json", str(report)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=55)
+    told = json.loads(report.read_text())
+    assert set(told["ratios"]) == RATIOS
+    assert None not in told["ratios"].values()
+    assert told["connections"]["ours"] == 1
+    assert {cell["side"] for cell in told["rounds"]} == set(told["connections"])

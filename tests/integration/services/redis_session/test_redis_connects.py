@@ -1,0 +1,179 @@
+"""How the Redis session connects and proves itself: one attempt, one PING, for everybody who waits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import traceback
+
+import pytest
+import redis
+
+from lab.azure.redis_server import RedisServer
+from services.errors import NotSent
+from services.redis_session.redis_service import Clocks
+from tests.waiting import until
+
+from ..conftest import Open, a_minute_passes, bump, slow
+from .wire import Wire
+
+
+async def test_building_the_session_connects_nothing_and_the_first_use_connects_once(
+    wire: Wire, open_session: Open
+) -> None:
+    session = open_session(wire.url)
+    assert wire.accepted == 0
+    await session.ping(2)
+    await session.ping(2)
+    assert (wire.accepted, session.counters.connections_opened) == (1, 1)
+
+
+async def test_a_slow_connect_outlives_callers_with_shorter_deadlines(wire: Wire, open_session: Open) -> None:
+    """They fail, the next call works, exactly one connection was opened."""
+    session = open_session(wire.url)
+    wire.delay_s = 0.4
+    for _ in range(3):
+        with pytest.raises(NotSent):
+            await session.run(bump, idempotent=False, within_s=0.05)
+    assert await session.run(bump, idempotent=False, within_s=2) == 1
+    assert (wire.accepted, session.counters.connections_opened) == (1, 1)
+
+
+async def test_cancelling_every_caller_does_not_cancel_the_connect(wire: Wire, open_session: Open) -> None:
+    session = open_session(wire.url)
+    wire.delay_s = 0.2
+    callers = [asyncio.create_task(session.ping(2)) for _ in range(20)]
+    await until(lambda: wire.accepted == 1)
+    for caller in callers:
+        caller.cancel()
+    outcomes = await asyncio.gather(*callers, return_exceptions=True)
+    assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
+    await until(lambda: session.counters.connections_opened == 1)
+    await session.ping(2)
+    assert wire.accepted == 1
+
+
+async def test_a_thousand_callers_at_once_make_one_connect(wire: Wire, open_session: Open) -> None:
+    session = open_session(wire.url)
+    results = await asyncio.gather(*(session.run(bump, idempotent=False, within_s=10) for _ in range(1000)))
+    assert sorted(results) == list(range(1, 1001))
+    assert (wire.accepted, session.counters.in_flight) == (1, 0)
+
+
+async def test_a_caller_never_waits_past_its_deadline_for_a_connect_that_hangs(wire: Wire, open_session: Open) -> None:
+    session = open_session(wire.url)
+    wire.mute = True
+    async with asyncio.timeout(1):  # a contract bound: the deadline is 0.2 s
+        with pytest.raises(NotSent):
+            await session.ping(0.2)
+
+
+async def test_a_connect_that_hangs_is_given_up_and_its_socket_closed(wire: Wire, open_session: Open) -> None:
+    session = open_session(wire.url, clocks=Clocks(connect_s=0.2))
+    wire.mute = True
+    with pytest.raises(NotSent, match="cannot connect"):
+        await session.ping(0.5)
+    wire.mute = False
+    await session.ping(3)
+    await until(lambda: wire.open == 1)
+
+
+async def test_each_of_many_callers_gets_an_error_of_its_own(open_session: Open) -> None:
+    """One error raised a thousand times would collect a thousand tracebacks."""
+    session = open_session("redis://127.0.0.1:1/0")
+
+    async def fail() -> NotSent:
+        with pytest.raises(NotSent) as caught:
+            await session.client()
+        return caught.value
+
+    errors = await asyncio.gather(*(fail() for _ in range(1000)))
+    assert len({id(error) for error in errors}) == 1000
+    assert max(len(traceback.extract_tb(error.__traceback__)) for error in errors) < 10
+
+
+async def test_a_refused_connect_says_where_it_went_and_why(open_session: Open) -> None:
+    with pytest.raises(NotSent, match=r"127\.0\.0\.1:1"):
+        await open_session("redis://127.0.0.1:1/0").ping(2)
+
+
+async def test_attempts_at_a_closed_port_are_spaced_across_callers(wire: Wire, open_session: Open) -> None:
+    """200 callers for a second: with full jitter from 50 ms to 1 s, a dozen attempts at most, not thousands."""
+    session = open_session(wire.url)
+    attempts = 0
+    connect = session._connect
+
+    async def counted() -> object:
+        nonlocal attempts
+        attempts += 1
+        return await connect()
+
+    session._connect = counted  # type: ignore[assignment, method-assign]  # counts, and does the same
+    wire.refuse()
+    results = await asyncio.gather(*(session.ping(1) for _ in range(200)), return_exceptions=True)
+    assert all(isinstance(result, NotSent) for result in results)
+    assert 2 <= attempts <= 40
+
+
+async def test_a_full_server_sees_few_attempts_and_is_used_again_when_there_is_room(open_session: Open) -> None:
+    with RedisServer(appendonly=False, maxclients=4) as server, contextlib.ExitStack() as held:
+        admin, *others = [held.enter_context(redis.Redis.from_url(server.url)) for _ in range(4)]
+        for client in (admin, *others):
+            client.ping()
+        session = open_session(server.url)
+        results = await asyncio.gather(*(session.ping(1.5) for _ in range(100)), return_exceptions=True)
+        assert all(isinstance(result, NotSent) for result in results)
+        assert 1 <= int(admin.info("stats")["rejected_connections"]) <= 5  # one every 0.5 to 1 s
+        others[0].close()
+        await session.ping(3)
+
+
+async def test_while_replies_keep_coming_no_ping_is_sent(redis_url: str, open_session: Open) -> None:
+    session = open_session(redis_url)
+    for _ in range(20):
+        await session.run(bump, idempotent=False, within_s=2)
+    assert session.counters.pings == 0
+
+
+async def test_a_thousand_callers_after_an_idle_time_share_one_ping(redis_url: str, open_session: Open) -> None:
+    session = open_session(redis_url)
+    await session.ping(2)
+    a_minute_passes(session)
+    await asyncio.gather(*(session.run(bump, idempotent=False, within_s=10) for _ in range(1000)))
+    assert session.counters.pings == 1
+
+
+async def test_an_idle_check_of_zero_pings_before_every_use(redis_url: str, open_session: Open) -> None:
+    session = open_session(redis_url, clocks=Clocks(idle_check_s=0))
+    for _ in range(5):
+        await session.run(bump, idempotent=False, within_s=2)
+    assert session.counters.pings == 4  # the first use has just connected
+
+
+async def test_an_idle_connection_that_went_silent_is_found_by_the_ping_and_replaced(
+    wire: Wire, open_session: Open
+) -> None:
+    session = open_session(wire.url)
+    await session.ping(2)
+    wire.mute = True
+    ping = asyncio.create_task(session.client())
+    a_minute_passes(session)
+    await asyncio.sleep(0)
+    await until(lambda: session.counters.recreates == 1)
+    wire.mute = False
+    await asyncio.gather(ping, return_exceptions=True)  # its own new connection may still have met the silence
+    await session.ping(3)
+    await until(lambda: wire.open == 1)
+
+
+async def test_a_ping_behind_a_slow_command_does_not_cost_that_command_its_connection(
+    redis_url: str, open_session: Open
+) -> None:
+    session = open_session(redis_url, clocks=Clocks(ping_s=0.05, stall_s=2, idle_check_s=0))
+
+    await session.ping(2)
+    blocked = asyncio.create_task(session.run(slow, idempotent=False, within_s=3))
+    await until(lambda: session._client is not None and session._client.in_flight == 1)
+    assert await session.run(bump, idempotent=False, within_s=3) == 1
+    assert await blocked == 1
+    assert session.counters.recreates == 0

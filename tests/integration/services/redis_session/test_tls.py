@@ -1,0 +1,117 @@
+"""The same over TLS, which redis-py negotiates: the taken-over transport is another one there."""
+
+import asyncio
+import datetime
+import ipaddress
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from lab.proof.tcp_proxy import TcpProxy
+from services.errors import NotSent, OutcomeUnknown
+from services.redis_session.multiplexed_redis import MultiplexedRedis
+from tests.integration.services.redis_session.conftest import Connect
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate for 127.0.0.1, with its key, in one file."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - day, now + day)
+        .add_extension(address, critical=True)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    path.write_bytes(private + signed.public_bytes(pem))
+    return path
+
+
+@pytest.fixture
+async def tls_port(redis_url: str, certificate: Path) -> AsyncIterator[int]:
+    """Ends TLS in front of the shared server."""
+    port = int(redis_url.rsplit(":", 1)[1].split("/")[0])
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        writer.transport.abort()
+
+    served: set[asyncio.Task[None]] = set()
+    writers: set[asyncio.StreamWriter] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", port)
+        writers.update({writer, server_writer})
+        served.add(asyncio.create_task(pump(reader, server_writer)))
+        served.add(asyncio.create_task(pump(server_reader, writer)))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+    for writer in writers:
+        writer.transport.abort()
+    async with asyncio.timeout(10):
+        await asyncio.gather(*served)
+
+
+async def test_calls_small_and_large_go_both_ways(connect: Connect, tls_port: int, certificate: Path) -> None:
+    client = await connect(f"rediss://127.0.0.1:{tls_port}/0", ssl_ca_certs=str(certificate))
+    large = b"x" * 8_000_000
+    words = [str(i).encode() for i in range(500)]
+    set_large, get_large, *echoed = await asyncio.gather(
+        client.set("k", large), client.get("k"), *(client.echo(word) for word in words)
+    )
+    assert (set_large, get_large, echoed) == (True, large, words)
+    await client.aclose()
+
+
+async def test_an_unknown_certificate_is_refused(tls_port: int) -> None:
+    with pytest.raises(RedisConnectionError):
+        await MultiplexedRedis.from_url(f"rediss://127.0.0.1:{tls_port}/0").connect()
+
+
+async def test_a_black_hole_is_noticed_and_a_slow_link_is_not_taken_for_one(
+    connect: Connect, tls_port: int, certificate: Path
+) -> None:
+    async with TcpProxy(tls_port) as proxy:
+        client = await connect(f"rediss://127.0.0.1:{proxy.port}/0", ssl_ca_certs=str(certificate), stall_s=1.5)
+        proxy.to_server.bytes_per_s = 4e6
+        assert await client.set("k", b"x" * 4_000_000)
+        proxy.black_hole()
+        large, behind = asyncio.ensure_future(client.set("k", b"x" * 16_000_000)), asyncio.ensure_future(client.ping())
+        results = await asyncio.gather(large, behind, return_exceptions=True)
+        assert [type(result) for result in results] == [OutcomeUnknown, NotSent]
+
+
+@pytest.mark.parametrize("connect_s", [0.6, 1.6], ids=["in the TLS handshake", "after it"])
+async def test_a_connect_that_hangs_leaves_nothing_open(tls_port: int, certificate: Path, connect_s: float) -> None:
+    """The handshake takes one round trip, HELLO another."""
+    async with TcpProxy(tls_port) as proxy:
+        proxy.to_client.delay_s = 1.0
+        url = f"rediss://127.0.0.1:{proxy.port}/0"
+        client = MultiplexedRedis.from_url(url, connect_s=connect_s, ssl_ca_certs=str(certificate))
+        with pytest.raises(RedisTimeoutError):
+            await client.connect()
+        proxy.heal()
+        async with asyncio.timeout(10):
+            while proxy.open_links or not proxy.accepted:  # noqa: ASYNC110 - a proxy has no hook for it
+                await asyncio.sleep(0.01)

@@ -1,0 +1,117 @@
+"""The GitHub workflows: pinned, least rights, no secrets, and consistent with the templates and the Makefile."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests import ROOT
+from tests.pages import page, rows_with
+
+FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
+TEXTS = {file.stem: file.read_text(encoding="utf-8") for file in FILES}
+WORKFLOWS: dict[str, dict[Any, Any]] = {name: yaml.safe_load(text) for name, text in TEXTS.items()}
+RIGHTS = {"ci": {"contents": "read"}, "deploy": {"contents": "read", "id-token": "write"}}
+FIXED_BY_AZD = {"AZURE_PRINCIPAL_ID"}  # azd knows who is signed in
+
+
+def steps(name: str) -> Iterator[dict[str, Any]]:
+    for job in WORKFLOWS[name]["jobs"].values():
+        yield from job["steps"]
+
+
+def scripts(name: str) -> list[str]:
+    return [step["run"] for step in steps(name) if "run" in step]
+
+
+def test_there_is_one_workflow_to_test_and_one_to_deploy() -> None:
+    assert WORKFLOWS.keys() == RIGHTS.keys()
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_every_action_is_pinned_to_a_commit_with_its_version_beside_it(name: str) -> None:
+    used = [step["uses"] for step in steps(name) if "uses" in step]
+    assert used
+    pinned = re.findall(r"uses: ([\w./-]+@[0-9a-f]{40}) # v\d+\.\d+\.\d+$", TEXTS[name], re.MULTILINE)
+    assert used == pinned
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_the_token_has_only_the_rights_it_needs(name: str) -> None:
+    assert WORKFLOWS[name]["permissions"] == RIGHTS[name]
+    assert all("permissions" not in job for job in WORKFLOWS[name]["jobs"].values())
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_no_stored_secret_is_used(name: str) -> None:
+    assert "secrets." not in TEXTS[name]
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_no_script_holds_an_expression_that_somebody_else_can_fill(name: str) -> None:
+    assert all("${{" not in script for script in scripts(name))
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_every_script_is_valid_shell(name: str) -> None:
+    for script in scripts(name):
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_every_make_target_exists(name: str) -> None:
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"\bmake (\w+)(?![\w/])", "\n".join(scripts(name)))) <= targets
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_every_job_has_an_end(name: str) -> None:
+    assert all(job["timeout-minutes"] <= 60 for job in WORKFLOWS[name]["jobs"].values())
+
+
+def test_a_deployment_is_started_by_a_person_only() -> None:
+    assert list(WORKFLOWS["deploy"][True]) == ["workflow_dispatch"]  # YAML reads the key `on` as true
+
+
+def test_the_tests_of_the_templates_cannot_be_skipped() -> None:
+    assert WORKFLOWS["ci"]["env"]["REQUIRE_BICEP"]
+    assert 'echo "BICEP=' in "\n".join(scripts("ci"))
+
+
+def test_the_tests_that_need_a_browser_or_locust_cannot_be_skipped() -> None:
+    assert WORKFLOWS["ci"]["env"]["REQUIRE_CHROMIUM"]
+    assert WORKFLOWS["ci"]["env"]["REQUIRE_LOCUST"]
+    assert {"make build/locust/bin/locust", "make test"} <= set(scripts("ci"))
+
+
+def test_the_end_to_end_tests_run_against_the_real_host_and_microsofts_emulator() -> None:
+    assert {".ci/e2e func", ".ci/e2e compose"} <= set(scripts("ci"))
+
+
+def test_every_python_that_the_readme_names_is_tested() -> None:
+    lowest, highest = re.findall(r"Python 3\.(\d+) to 3\.(\d+)", (ROOT / "README.md").read_text(encoding="utf-8"))[0]
+    named = [f"3.{minor}" for minor in range(int(lowest), int(highest) + 1)]
+    assert WORKFLOWS["ci"]["jobs"]["test"]["strategy"]["matrix"]["python"] == named
+
+
+def test_what_azd_is_asked_for_is_an_output_of_the_template() -> None:
+    outputs = re.findall(r"^output (\w+)", (ROOT / "infra/main.bicep").read_text(encoding="utf-8"), re.MULTILINE)
+    asked = re.findall(r"azd env get-value (\w+)", "\n".join(scripts("deploy")))
+    assert asked
+    assert set(asked) <= set(outputs)
+
+
+def test_the_pipeline_gives_azd_every_value_that_the_parameters_want() -> None:
+    parameters = json.loads((ROOT / "infra/main.parameters.json").read_text(encoding="utf-8"))
+    wanted = set(re.findall(r"\$\{(\w+)", json.dumps(parameters)))
+    assert wanted - FIXED_BY_AZD <= WORKFLOWS["deploy"]["jobs"]["deploy"]["env"].keys()
+
+
+def test_the_variables_of_the_pipeline_are_those_that_the_page_tells_to_set() -> None:
+    used = set(re.findall(r"vars\.(\w+)", TEXTS["deploy"]))
+    told = {name for row in rows_with(page("deploy.md"), "variable") for name in re.findall(r"\w+", row["variable"])}
+    assert told == used

@@ -1,0 +1,197 @@
+"""What comes in over HTTP becomes a command or an error that names the field; the value itself is never repeated."""
+
+import contextlib
+import json
+
+import azure.functions as func
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blueprints.web import inputs as requests
+from services.errors import AppError, BodyTooLarge, InvalidInput, WrongContentType
+from services.tickets.models import DropPath, OrderHeaders, OrderMessage, PlaceOrder, PutDrop
+
+JSON = {"Content-Type": "application/json"}
+
+
+def request(body: bytes = b"", headers: dict[str, str] | None = None, **route: str) -> func.HttpRequest:
+    return func.HttpRequest(
+        "POST", "http://localhost/api/x", headers=JSON if headers is None else headers, route_params=route, body=body
+    )
+
+
+def refused(body: bytes) -> dict[str, str]:
+    with pytest.raises(InvalidInput) as caught:
+        requests.body(request(body), PlaceOrder)
+    return dict(caught.value.fields)
+
+
+def test_a_good_body_becomes_the_command() -> None:
+    command = requests.body(request(b'{"customer_id": "ann", "quantity": 2}'), PlaceOrder)
+    assert command == PlaceOrder(customer_id="ann", quantity=2)
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        pytest.param(b'{"customer_id": "ann", "quantity": 0}', ["quantity"], id="number too low"),
+        pytest.param(b'{"customer_id": "ann", "quantity": 101}', ["quantity"], id="number too high"),
+        pytest.param(b'{"customer_id": "ann", "quantity": 1' + b"0" * 4000 + b"}", ["quantity"], id="huge int"),
+        pytest.param(b'{"customer_id": "ann", "quantity": 1.0}', ["quantity"], id="float"),
+        pytest.param(b'{"customer_id": "ann", "quantity": 1e1}', ["quantity"], id="exponent"),
+        pytest.param(b'{"customer_id": "ann", "quantity": 1e999}', ["quantity"], id="float overflow"),
+        pytest.param(b'{"customer_id": "ann", "quantity": NaN}', ["quantity"], id="NaN"),
+        pytest.param(b'{"customer_id": "ann", "quantity": -Infinity}', ["quantity"], id="infinity"),
+        pytest.param(b'{"customer_id": "ann", "quantity": true}', ["quantity"], id="bool"),
+        pytest.param(b'{"customer_id": "ann", "quantity": null}', ["quantity"], id="null"),
+        pytest.param(b'{"customer_id": "ann", "quantity": "2"}', ["quantity"], id="text for a number"),
+        pytest.param(b'{"customer_id": 1, "quantity": 2}', ["customer_id"], id="number for text"),
+        pytest.param(b'{"customer_id": "a b", "quantity": 2}', ["customer_id"], id="odd id"),
+        pytest.param(b'{"customer_id": "' + b"x" * 65 + b'", "quantity": 2}', ["customer_id"], id="id over 64"),
+        pytest.param(b'{"customer_id": "\\u0000", "quantity": 2}', ["customer_id"], id="NUL in an id"),
+        pytest.param(b"{}", ["customer_id", "quantity"], id="fields missing"),
+        pytest.param(b'{"customer_id": "ann", "quantity": 2, "gift": 1}', ["gift"], id="unknown field"),
+        pytest.param(b'{"quantity": 0, "gift": 1}', ["customer_id", "gift", "quantity"], id="all at once"),
+        pytest.param(b'{"customer_id": "a", "quantity": 1, "quantity": 2}', ["quantity"], id="duplicate key"),
+        pytest.param(b'{"customer_id": {"a": {"b": 1, "b": 1}}, "quantity": 2}', ["b"], id="nested duplicate key"),
+        pytest.param(b'{"customer_id": [{"a": 1}, {"a": 1, "a": 1}]}', ["a"], id="duplicate key in a list"),
+        pytest.param(b'{"quantity": 1, "quantit\\u0079": 2}', ["quantity"], id="duplicate key, escaped"),
+        pytest.param(b"{", ["body"], id="cut off"),
+        pytest.param(b'{"customer_id": "ann", "quantity": 2,}', ["body"], id="trailing comma"),
+        pytest.param(b"{'customer_id': 'ann', 'quantity': 2}", ["body"], id="single quotes"),
+        pytest.param(b'{"customer_id": "ann", "quantity": 02}', ["body"], id="leading zero"),
+        pytest.param(b'{"customer_id": "ann", "quantity": 2} {}', ["body"], id="two documents"),
+        pytest.param(b'{"customer_id": "ann", "quantity": 2}\x00', ["body"], id="NUL after the document"),
+        pytest.param(b'{"customer_id": "a\nb", "quantity": 2}', ["body"], id="raw newline in a string"),
+        pytest.param(b'{"customer_id": "ann", "quantity": ' + b"9" * 5000 + b"}", ["body"], id="int of 5000 digits"),
+        pytest.param(b'{"customer_id": "\xff", "quantity": 2}', ["body"], id="invalid UTF-8"),
+        pytest.param(b'{"customer_id": "\xed\xa0\x80", "quantity": 2}', ["body"], id="surrogate in UTF-8"),
+        pytest.param('{"customer_id": "ann", "quantity": 2}'.encode("utf-16"), ["body"], id="UTF-16"),
+        pytest.param(b'\xef\xbb\xbf{"customer_id": "ann", "quantity": 2}', ["body"], id="byte order mark"),
+        pytest.param(b'{"customer_id": "\\ud800", "quantity": 2}', ["body"], id="lone surrogate in a value"),
+        pytest.param(b'{"\\udfff": 1}', ["body"], id="lone surrogate in a name"),
+        pytest.param(b'{"\\ud800": 1, "\\ud800": 1}', ["\\ud800"], id="lone surrogate in a duplicate name"),
+        pytest.param(b'{"a\\n": 1, "a\\n": 1}', ["a\\n"], id="newline in a duplicate name"),
+        pytest.param(b"[]", ["body"], id="list"),
+        pytest.param(b"null", ["body"], id="null document"),
+        pytest.param(b'"text"', ["body"], id="text document"),
+        pytest.param(b"1", ["body"], id="number document"),
+        pytest.param(b"", ["body"], id="empty"),
+        pytest.param(b"  \n", ["body"], id="blank"),
+        pytest.param(b"[" * 16000, ["body"], id="deep lists"),
+        pytest.param(b"[" * 8000 + b"]" * 8000, ["body"], id="deep lists, closed"),
+        pytest.param(b'{"a":' * 2700 + b"1" + b"}" * 2700, ["body"], id="deep objects"),
+        pytest.param(b'{"customer_id": ' + b"[" * 300 + b"]" * 300 + b"}", ["body"], id="300 deep"),
+    ],
+)
+def test_a_bad_body_is_refused_by_the_names_of_its_fields(body: bytes, fields: list[str]) -> None:
+    assert sorted(refused(body)) == fields
+
+
+def test_every_reason_says_something() -> None:
+    assert all(refused(b'{"quantity": 0, "gift": 1}').values())
+
+
+def test_a_bad_time_is_refused_by_its_field() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        requests.body(request(b'{"stock": 1, "per_customer": 1, "closes_at": "tomorrow"}'), PutDrop)
+    assert caught.value.fields[0][0] == "closes_at"
+
+
+def padded(length: int) -> bytes:
+    body = json.dumps({"customer_id": "ann", "quantity": 2}).encode()
+    return body + b" " * (length - len(body))
+
+
+def test_a_body_of_exactly_16_kib_is_taken() -> None:
+    assert requests.body(request(padded(16 * 1024)), PlaceOrder).quantity == 2
+
+
+def test_a_body_of_one_byte_more_is_too_large() -> None:
+    with pytest.raises(BodyTooLarge):
+        requests.body(request(padded(16 * 1024 + 1)), PlaceOrder)
+
+
+@pytest.mark.parametrize("declared", ["application/json", "APPLICATION/JSON; charset=utf-8", " application/json ;x"])
+def test_a_body_declared_as_json_is_taken(declared: str) -> None:
+    assert requests.body(request(padded(100), {"content-type": declared}), PlaceOrder).quantity == 2
+
+
+@pytest.mark.parametrize(
+    "declared", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "", "json"]
+)
+def test_a_body_declared_as_anything_else_is_refused(declared: str) -> None:
+    with pytest.raises(WrongContentType):
+        requests.body(request(padded(100), {"content-type": declared}), PlaceOrder)
+
+
+def test_a_body_without_a_content_type_is_refused() -> None:
+    with pytest.raises(WrongContentType):
+        requests.body(request(padded(100), {}), PlaceOrder)
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"idempotency-key": ""}, {"Idempotency-Key": "x" * 129}, {"idempotency-key": "a b"}]
+)
+def test_a_missing_or_malformed_idempotency_key_is_refused_by_the_headers_name(headers: dict[str, str]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        requests.headers(request(headers=headers), OrderHeaders)
+    assert [name for name, _ in caught.value.fields] == ["Idempotency-Key"]
+
+
+@pytest.mark.parametrize("name", ["Idempotency-Key", "idempotency-key", "IDEMPOTENCY-KEY"])
+def test_the_idempotency_key_is_found_in_any_case(name: str) -> None:
+    assert requests.headers(request(headers={name: "k" * 128}), OrderHeaders).idempotency_key == "k" * 128
+
+
+def test_an_odd_id_in_the_address_is_refused_by_its_name() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        requests.path(request(drop_id="a b"), DropPath)
+    assert [name for name, _ in caught.value.fields] == ["drop_id"]
+
+
+def test_a_made_up_field_name_is_shown_in_64_characters_at_most() -> None:
+    (name,) = set(refused(b'{"customer_id": "a", "quantity": 1, "' + b"x" * 9000 + b'": 1}'))
+    assert name == "x" * 64
+
+
+def test_at_most_20_fields_are_named() -> None:
+    body = json.dumps({f"f{number}": 1 for number in range(1000)}).encode()
+    assert len(refused(body)) == 20
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"customer_id": "hunter 2", "quantity": 2}',
+        b'{"customer_id": "ann", "quantity": "hunter 2"}',
+        b'{"customer_id": "ann", "quantity": 2, "x": "hunter 2"}',
+        b'{"customer_id": "hunter 2", "quantity": 2',
+    ],
+)
+def test_a_refusal_never_repeats_the_value(body: bytes) -> None:
+    assert "hunter" not in str(refused(body))
+
+
+def test_a_queue_message_may_carry_more_than_it_needs() -> None:
+    body = b'{"order_id": "o", "drop_id": "d", "customer_id": "c", "quantity": 1, "status": "queued", "new": {}}'
+    assert requests.parse_json(body, OrderMessage).order_id == "o"
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_become_a_command_or_an_error_of_ours(body: bytes) -> None:
+    with contextlib.suppress(AppError):
+        assert requests.body(request(body), PlaceOrder)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+
+
+@given(st.fixed_dictionaries({"customer_id": json_values, "quantity": json_values}) | json_values)
+def test_any_json_becomes_a_command_or_an_error_of_ours(document: object) -> None:
+    with contextlib.suppress(AppError):
+        assert requests.body(request(json.dumps(document).encode()), PlaceOrder)

@@ -1,0 +1,169 @@
+"""Indexing: what loses one function, and what loses the app."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import azure.functions as func
+import pytest
+
+from lab.azure.functions_host import FunctionIndex
+from lab.azure.functions_host.function_index import FunctionError, find_app, index_folder
+
+from .apps import http_app, index, named
+
+SETTINGS = {"ORDERS_QUEUE": "orders", "Bus": "Endpoint=sb://x/;SharedAccessKeyName=a;SharedAccessKey=s3cret"}
+
+
+def bus_app(**options: Any) -> func.FunctionApp:
+    app = http_app(("alive", "alive", ["GET"]))
+    trigger: dict[str, Any] = {"arg_name": "message", "queue_name": "%ORDERS_QUEUE%", "connection": "Bus", **options}
+
+    async def fulfil(message: func.ServiceBusMessage) -> None: ...
+
+    named(app, "fulfil", fulfil, app.service_bus_queue_trigger(**trigger))
+    return app
+
+
+def test_a_trigger_gets_its_settings_from_the_names_in_percent_signs() -> None:
+    (function,) = index(bus_app(), SETTINGS).service_bus
+    assert (function.name, function.entity, function.argument) == ("fulfil", "orders", "message")
+    assert function.is_async
+
+
+@pytest.mark.parametrize(
+    ("missing", "reason"),
+    [
+        ("ORDERS_QUEUE", "'%ORDERS_QUEUE%' does not resolve to a value: set the app setting ORDERS_QUEUE"),
+        ("Bus", "the Service Bus connection is missing: set Bus or Bus__fullyQualifiedNamespace"),
+    ],
+)
+def test_a_missing_setting_loses_its_function_alone(missing: str, reason: str) -> None:
+    found = index(bus_app(), {name: value for name, value in SETTINGS.items() if name != missing})
+    assert [function.name for function in found.http] == ["alive"]
+    assert (found.service_bus, found.errors) == ((), {"fulfil": reason})
+
+
+def test_a_namespace_is_a_connection_too() -> None:
+    settings = {"ORDERS_QUEUE": "orders", "Bus__fullyQualifiedNamespace": "x.servicebus.windows.net"}
+    (function,) = index(bus_app(), settings).service_bus
+    assert function.connection.namespace == "x.servicebus.windows.net"
+
+
+def test_a_connection_never_shows_its_key() -> None:
+    assert "s3cret" not in repr(index(bus_app(), SETTINGS))
+
+
+@pytest.mark.parametrize("options", [{"cardinality": "many"}, {"is_sessions_enabled": True}])
+def test_batches_and_sessions_are_refused_aloud(options: dict[str, Any]) -> None:
+    assert "neither sessions nor batches" in index(bus_app(**options), SETTINGS).errors["fulfil"]
+
+
+def test_an_output_binding_is_refused_aloud() -> None:
+    app = http_app(("alive", "alive", ["GET"]))
+
+    @app.route(route="send", methods=["POST"])
+    @app.service_bus_queue_output(arg_name="out", queue_name="orders", connection="Bus")
+    def send(req: func.HttpRequest, out: func.Out[str]) -> str:
+        return ""
+
+    found = index(app, SETTINGS)
+    assert found.errors == {"send": "the lab's host has no serviceBus binding (out): use the SDK"}
+
+
+def test_another_trigger_is_refused_aloud() -> None:
+    app = func.FunctionApp()
+
+    @app.timer_trigger(schedule="0 * * * * *", arg_name="timer")
+    def tick(timer: func.TimerRequest) -> None: ...
+
+    assert index(app).errors == {"tick": "the lab's host does not serve a timerTrigger"}
+
+
+@pytest.mark.parametrize("route", ["admin", "administrator/x", "Runtime", "/runtimes"])
+def test_a_reserved_route_loses_its_function_alone(route: str) -> None:
+    found = index(http_app(("bad", route, ["GET"]), ("good", "good", ["GET"])))
+    assert list(found.errors) == ["bad"]
+    assert [function.name for function in found.http] == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "lost"),
+    [
+        (("a", "x/{id}", ["GET", "PUT"]), ("b", "X/{id}", ["PUT"]), ["b"]),
+        (("b", "x", ["PUT"]), ("a", "x", ["PUT"]), ["b"]),  # the later name, whatever the order of declaration
+        (("a", "x", None), ("b", "x", ["PUT"]), ["b"]),
+        (("a", "x", ["GET"]), ("b", "x", ["PUT"]), []),
+        (("a", "x/{id}", ["GET"]), ("b", "x/{key}", ["GET"]), []),  # another text is another route
+    ],
+)
+def test_of_one_route_and_overlapping_methods_the_later_name_is_in_error(
+    first: tuple[str, str, list[str] | None], second: tuple[str, str, list[str] | None], lost: list[str]
+) -> None:
+    assert list(index(http_app(first, second)).errors) == lost
+
+
+def test_a_function_with_a_malformed_route_is_lost_alone() -> None:
+    found = index(http_app(("bad", "{id:nonsense}", ["GET"]), ("good", "good", ["GET"])))
+    assert found.errors == {"bad": "the route constraint nonsense is unknown or takes other arguments"}
+
+
+def test_two_functions_of_one_name_lose_the_whole_app() -> None:
+    with pytest.raises(ValueError, match="unique"):
+        index(http_app(("same", "a", ["GET"]), ("same", "b", ["GET"])))
+
+
+def test_a_function_whose_parameters_do_not_fit_its_trigger_is_in_error() -> None:
+    app = func.FunctionApp()
+
+    def wrong(request: func.HttpRequest) -> str:
+        return ""
+
+    named(app, "wrong", wrong, app.route(route="wrong"))
+    assert "its parameters must be 'req'" in index(app).errors["wrong"]
+
+
+def write_app(folder: Path, source: str) -> FunctionIndex:
+    (folder / "function_app.py").write_text(source)
+    return index_folder(folder, {})
+
+
+@pytest.fixture(autouse=True)
+def own_app(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test imports a function_app of its own, and leaves none behind."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    before = sys.modules.pop("function_app", None)
+    yield
+    sys.modules.pop("function_app", None)
+    if before is not None:
+        sys.modules["function_app"] = before
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero (function_app.py:1)"),
+        ("import sys; sys.exit('no')", "SystemExit: no (function_app.py:1)"),
+        ("def", "SyntaxError"),
+        ("import not_installed_anywhere", "ModuleNotFoundError"),
+        ("x = 1", "exactly one FunctionApp, found 0"),
+        ("import azure.functions as f; a = f.FunctionApp(); b = f.FunctionApp()", "exactly one FunctionApp, found 2"),
+    ],
+)
+def test_an_app_that_cannot_be_imported_leaves_an_empty_index_with_the_reason(
+    tmp_path: Path, source: str, reason: str
+) -> None:
+    found = write_app(tmp_path, source)
+    assert (found.http, found.service_bus) == ((), ())
+    assert reason in found.errors["function_app"]
+
+
+def test_a_folder_without_an_app_says_so(tmp_path: Path) -> None:
+    assert "there is no function_app.py" in index_folder(tmp_path, {}).errors["function_app"]
+
+
+def test_find_app_wants_a_module_level_name() -> None:
+    with pytest.raises(FunctionError):
+        find_app(pytest)

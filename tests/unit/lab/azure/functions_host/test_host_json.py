@@ -1,0 +1,56 @@
+"""What the light host reads of host.json."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.azure.functions_host import HostConfig, ServiceBusOptions
+from lab.azure.functions_host.host_json import HostJsonError
+
+
+def load(folder: Path, document: Any, settings: dict[str, str] | None = None) -> HostConfig:
+    (folder / "host.json").write_text(document if isinstance(document, str) else json.dumps(document))
+    return HostConfig.load(folder, settings or {})
+
+
+def test_without_a_file_every_value_is_the_reference_pages_default(tmp_path: Path) -> None:
+    assert HostConfig.load(tmp_path, {}) == HostConfig("api", 1800.0, ServiceBusOptions(16, 300.0, 0, True))
+
+
+def test_its_values_are_read(tmp_path: Path) -> None:
+    bus: dict[str, Any] = {"maxConcurrentCalls": 4, "prefetchCount": 2, "autoCompleteMessages": False}
+    bus["maxAutoLockRenewalDuration"] = "00:01:30"
+    document = {
+        "functionTimeout": "00:05:00",
+        "extensions": {"http": {"routePrefix": "/shop/"}, "serviceBus": bus},
+    }
+    assert load(tmp_path, document) == HostConfig("shop", 300.0, ServiceBusOptions(4, 90.0, 2, False))
+
+
+def test_minus_one_is_no_time_out(tmp_path: Path) -> None:
+    assert load(tmp_path, {"functionTimeout": "-1"}).function_timeout_s is None
+
+
+def test_an_app_setting_overrides_a_value_whatever_its_case(tmp_path: Path) -> None:
+    settings = {"AzureFunctionsJobHost__extensions__servicebus__maxConcurrentCalls": "3"}
+    document = {"extensions": {"serviceBus": {"maxConcurrentCalls": 8}}}
+    assert load(tmp_path, document, settings).service_bus.max_concurrent_calls == 3
+
+
+@pytest.mark.parametrize(
+    ("document", "named"),
+    [
+        ("{", "not JSON"),
+        ("[]", "object"),
+        ({"extensions": []}, "extensions"),
+        ({"extensions": {"serviceBus": {"maxConcurrentCalls": 0}}}, "maxConcurrentCalls"),
+        ({"extensions": {"serviceBus": {"maxConcurrentCalls": "many"}}}, "maxConcurrentCalls"),
+        ({"extensions": {"serviceBus": {"maxAutoLockRenewalDuration": "5 minutes"}}}, "5 minutes"),
+        ({"functionTimeout": "soon"}, "soon"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_named(tmp_path: Path, document: Any, named: str) -> None:
+    with pytest.raises(HostJsonError, match=named):
+        load(tmp_path, document)

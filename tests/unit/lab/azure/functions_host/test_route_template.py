@@ -1,0 +1,88 @@
+"""Route templates, by the rules of "Routing in ASP.NET Core"."""
+
+import pytest
+
+from lab.azure.functions_host.route_template import RouteTemplate, RouteTemplateError
+
+
+def match(template: str, path: str) -> dict[str, str] | None:
+    return RouteTemplate.parse(template).match(path.split("/") if path else [])
+
+
+@pytest.mark.parametrize(
+    ("template", "path", "values"),
+    [
+        ("drops", "drops", {}),
+        ("drops", "DROPS", {}),
+        ("drops", "drops/1", None),
+        ("drops/{id}", "drops", None),
+        ("drops/{id}", "drops/A b", {"id": "A b"}),
+        ("drops/{id}/orders", "drops/1/orders", {"id": "1"}),
+        ("drops/{id?}", "drops", {}),
+        ("drops/{id?}", "drops/1", {"id": "1"}),
+        ("drops/{id=7}", "drops", {"id": "7"}),
+        ("drops/{id=7}", "drops/1", {"id": "1"}),
+        ("drops/{id:int=7}", "drops", {"id": "7"}),
+        ("files/{*rest}", "files", {}),
+        ("files/{*rest}", "files/a/b", {"rest": "a/b"}),
+        ("files/{**rest}", "files/a/b", {"rest": "a/b"}),
+        ("{*rest}", "", {}),
+        ("{name}.{kind}", "a.b.c", {"name": "a.b", "kind": "c"}),
+        ("v{major}-{minor}", "V1-2", {"major": "1", "minor": "2"}),
+        ("v{major}", "x1", None),
+        ("{{literal}}", "{literal}", {}),
+    ],
+)
+def test_a_path_gives_the_route_values_or_nothing(template: str, path: str, values: dict[str, str] | None) -> None:
+    assert match(template, path) == values
+
+
+@pytest.mark.parametrize(
+    ("constraint", "fits", "fails"),
+    [
+        ("int", ["1", "-1", "+1", "2147483647"], ["x", "1.0", "2147483648", "1_0", "\u0661"]),
+        ("long", ["2147483648", "-9223372036854775808"], ["9223372036854775808", "x"]),
+        ("double", ["1", "1.5", "-1e3", ".5"], ["x", "1.5.5"]),
+        ("decimal", ["1.5"], ["x"]),
+        ("float", ["1.5"], ["x"]),
+        ("bool", ["true", "FALSE"], ["1", "yes"]),
+        ("guid", ["d11c6086-5eae-484d-8493-33265f33c650", "D11C60865EAE484D849333265F33C650"], ["d11c6086", "x"]),
+        ("datetime", ["2026-11-23", "2026-11-23T10:00:00"], ["x"]),
+        ("alpha", ["abC"], ["a1", "é"]),
+        ("length(3)", ["abc"], ["ab", "abcd"]),
+        ("length(2,3)", ["ab", "abc"], ["a", "abcd"]),
+        ("minlength(2)", ["ab"], ["a"]),
+        ("maxlength(2)", ["ab"], ["abc"]),
+        ("min(5)", ["5", "6"], ["4", "x"]),
+        ("max(5)", ["5", "-6"], ["6", "x"]),
+        ("range(1,3)", ["1", "3"], ["0", "4"]),
+        (r"regex(^\d{{2}}$)", ["12"], ["1", "123"]),
+        ("regex(^[ab](c|d)$)", ["AC"], ["e"]),
+        ("required", ["x"], []),
+        ("file", ["a.txt"], ["a"]),
+        ("nonfile", ["a"], ["a.txt"]),
+        ("int:min(5)", ["7"], ["3", "x"]),
+    ],
+)
+def test_a_constraint_decides_whether_a_value_fits(constraint: str, fits: list[str], fails: list[str]) -> None:
+    template = f"x/{{id:{constraint}}}"
+    assert [value for value in fits if match(template, f"x/{value}") is None] == []
+    assert [value for value in fails if match(template, f"x/{value}") is not None] == []
+
+
+def test_a_constraint_on_an_optional_value_is_asked_only_if_it_is_there() -> None:
+    assert match("x/{id:int?}", "x") == {}
+    assert match("x/{id:int?}", "x/y") is None
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "a//b", "{", "a}", "{}", "{a", "{a}{b}", "{a}/{A}", "{*rest}/more", "{a:unknown}", "{a:int(1)}",
+        "{a:length(x)}",
+        "{a:length}", "{a:regex([)}", "{a:regex(x}", "v{a?}", "{a:}", "{a?b}",
+    ],
+)  # fmt: skip
+def test_a_malformed_template_is_an_error(template: str) -> None:
+    with pytest.raises(RouteTemplateError):
+        RouteTemplate.parse(template)

@@ -1,0 +1,66 @@
+"""Where the settings of a local run come from, and how the other commands find the running lab."""
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from lab.azure.queue_target import endpoint
+from lab.azure.settings import SettingsFileError, app_settings
+from lab.azure.state_file import LabState, read_state, remove_state, write_state
+
+
+def write_values(path: Path, **values: str) -> None:
+    path.write_text(json.dumps({"Values": values}))
+
+
+def test_the_developers_file_goes_before_the_example_and_the_environment_before_both(tmp_path: Path) -> None:
+    write_values(tmp_path / "local.settings.json.example", A="example", B="example", C="example")
+    write_values(tmp_path / "local.settings.json", A="own", B="own")
+    assert app_settings(tmp_path, {"A": "environment"}) == {"A": "environment", "B": "own", "C": "example"}
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"Values": 1}'])
+def test_a_broken_settings_file_is_named_and_its_content_is_not_shown(tmp_path: Path, content: str) -> None:
+    (tmp_path / "local.settings.json").write_text(content)
+    with pytest.raises(SettingsFileError, match=r"local\.settings\.json is not"):
+        app_settings(tmp_path, {})
+
+
+def state(pid: int) -> LabState:
+    return LabState(pid=pid, url="http://x", queue="orders", redis_url="redis://:pw@x", service_bus="Key=s3cret")
+
+
+def test_the_state_is_for_its_owner_only_and_found_again(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "up.json"
+    write_state(state(os.getpid()), path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert read_state(path) == state(os.getpid())
+
+
+def test_the_state_of_a_lab_that_is_gone_counts_for_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "up.json"
+    write_state(state(2**22 + 1), path)  # above the largest pid of Linux
+    assert read_state(path) is None
+
+
+def test_a_lab_removes_its_own_state_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "up.json"
+    write_state(state(os.getpid()), path)
+    remove_state(path, os.getpid() + 1)
+    assert path.exists()
+    remove_state(path, os.getpid())
+    assert not path.exists()
+
+
+def test_a_state_shows_no_secret_in_its_repr() -> None:
+    assert "s3cret" not in repr(state(1))
+    assert "pw" not in repr(state(1))
+
+
+def test_an_endpoint_is_a_connection_string_without_its_key() -> None:
+    assert endpoint("Endpoint=sb://x.servicebus.windows.net/;SharedAccessKeyName=a;SharedAccessKey=b=") == (
+        "x.servicebus.windows.net"
+    )

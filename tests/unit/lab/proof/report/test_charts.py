@@ -1,0 +1,122 @@
+"""What is on the drawings, asked of matplotlib before it is an SVG."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from math import isnan
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import StepPatch
+
+from lab.proof.report import charts, comparison, over_time
+from lab.proof.report.palette import DARK, labels
+from lab.proof.report.svg import drawing
+from lab.proof.spike.outcome import PERCENTILES, Outcome
+from lab.proof.strategies import OURS, STRATEGIES, TITLES
+from tests.unit.lab.proof.report.outcomes import LIMIT, leaky, moment, nothing, ours
+
+
+def heights(line: Line2D) -> list[float]:
+    return [float(value) for value in np.asarray(line.get_ydata())]
+
+
+def stairs(axes: Axes) -> dict[str, list[float]]:
+    """The outlines by their label; the areas below have none."""
+    found = [patch for patch in axes.patches if isinstance(patch, StepPatch) and not patch.get_fill()]
+    return {str(patch.get_label()): [float(value) for value in patch.get_data()[0]] for patch in found}
+
+
+def panels(drawn: Figure) -> list[Axes]:
+    return list(drawn.axes)
+
+
+def test_no_answer_of_redis_is_a_gap_in_the_line_and_no_zero() -> None:
+    run = replace(ours(), timeline=[moment(1.0, 40), moment(2.0, None), moment(3.0, 50), moment(4.0, 60)])
+    (values,) = stairs(panels(over_time.connected_clients([run]))[0]).values()
+    assert values[:1] + values[2:] == [40, 50, 60]
+    assert isnan(values[1])
+
+
+def test_the_limit_is_a_dashed_line_with_its_name() -> None:
+    axes = panels(over_time.connected_clients([ours()]))[0]
+    (limit,) = axes.lines
+    assert (heights(limit), limit.get_linestyle()) == ([LIMIT, LIMIT], "--")
+    assert "limit 250" in [text.get_text() for text in axes.texts]
+
+
+def test_every_run_is_drawn_to_the_same_scale() -> None:
+    small = replace(ours(), client_limit=10, peak_clients=9)
+    first, second = panels(over_time.connected_clients([small, leaky()]))
+    assert first.get_ylim() == second.get_ylim()
+
+
+def test_requests_are_rates_and_beside_them_is_the_queue() -> None:
+    timeline = [
+        moment(1.0, scheduled=10, accepted=7, failed=3, queue=5),
+        moment(3.0, scheduled=30, accepted=9, failed=21, queue=2),
+    ]
+    left, right = panels(over_time.requests([replace(ours(), timeline=timeline)]))
+    assert stairs(left) == {"scheduled": [10.0, 10.0], "accepted": [7.0, 1.0], "failed": [3.0, 9.0]}
+    assert heights(right.lines[0]) == [5, 2]
+
+
+def test_accepted_and_decided_are_totals() -> None:
+    timeline = [moment(1.0, accepted=7, decided=1), moment(3.0, accepted=9, decided=9)]
+    axes = panels(over_time.decisions([replace(ours(), timeline=timeline)]))[0]
+    assert [heights(line) for line in axes.lines] == [[7, 9], [1, 9]]
+
+
+def test_percentiles_are_on_a_logarithmic_scale_which_has_no_zero() -> None:
+    run = replace(ours(), decision_ms=[(share, 0.0) for share in PERCENTILES])
+    answers, decided = panels(comparison.latency([run]))
+    assert answers.get_yscale() == "log"
+    assert heights(answers.lines[0]) == [float(share) for share in PERCENTILES]
+    assert heights(decided.lines[0]) == [comparison.LEAST_MS] * len(PERCENTILES)
+
+
+def test_our_line_is_the_thickest() -> None:
+    answers, _ = panels(comparison.latency([leaky(), ours()]))
+    theirs, our = answers.lines
+    assert our.get_linewidth() > theirs.get_linewidth()
+
+
+def test_every_row_has_its_runs_name_and_ours_is_bold() -> None:
+    drawn = next(chart.svg for chart in charts.draw([leaky(), ours()]) if chart.name == "instances")
+    (theirs,) = re.findall(f"<text style=([^>]+)>{TITLES['never-closed']}<", drawn)
+    (our,) = re.findall(f"<text style=([^>]+)>{TITLES[OURS]}<", drawn)
+    assert ("font-weight: 700" in theirs, "font-weight: 700" in our) == (False, True)
+
+
+def test_side_by_side_every_strategy_has_its_name_and_its_numbers() -> None:
+    drawn = comparison.strategies([leaky(), ours()])
+    texts = {text.get_text() for axes in panels(drawn) for text in axes.texts}
+    assert {TITLES["never-closed"], TITLES[OURS]} <= texts
+    assert {"4,000 / 8,000 failed", "12,000 / 0 failed", "249 of 250", "204 of 250", "31,200", "0"} <= texts
+    assert {"492 ms to 3.02 s", "12.3 ms to 75.6 ms"} <= texts
+
+
+def test_a_report_without_runs_has_no_charts() -> None:
+    assert charts.draw([]) == []
+
+
+@pytest.mark.parametrize("runs", [[nothing()], [nothing(), nothing()], [nothing(), leaky()]])
+def test_runs_without_samples_can_be_drawn(runs: list[Outcome]) -> None:
+    assert all(chart.svg.startswith("<svg") for chart in charts.draw(runs))
+
+
+def test_every_colour_that_is_drawn_has_one_for_the_dark() -> None:
+    runs = [leaky(strategy) for strategy in STRATEGIES if strategy != OURS]
+    drawn = "".join(chart.svg.partition("</style>")[2] for chart in charts.draw([*runs, ours()]))
+    assert set(re.findall(r"#[0-9a-f]{6}(?=[;\"])", drawn)) <= set(DARK)
+
+
+def test_names_without_a_glyph_and_of_any_length_can_be_drawn() -> None:
+    with drawing():
+        drawn = charts.draw([leaky("\N{BRICK} \u6d4b" * 40), ours()])
+    assert all(len(label) < 70 for label in labels([leaky("x" * 500)]))
+    assert "\u6d4b" in drawn[0].svg

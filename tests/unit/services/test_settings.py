@@ -1,0 +1,213 @@
+"""The settings: what is taken, what each bad one is told, and that no value of a bad or secret one ever shows."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.redis_session.redis_service import RedisService
+from services.settings import SETTING_NAMES, Settings, load_settings
+from services.tickets.store import OrderStore
+
+SECRET = "hunter2"
+BUS = f"Endpoint=sb://example.servicebus.windows.net/;SharedAccessKeyName=app;SharedAccessKey={SECRET}="
+GOOD = {"REDIS_URL": f"rediss://:{SECRET}@cache.example:6380/0", "ServiceBusConnection": BUS, "ORDERS_QUEUE": "orders"}
+IDENTITY = "ServiceBusConnection__fullyQualifiedNamespace"
+
+
+def problems_with(**changes: str) -> tuple[str, ...]:
+    return load_settings({**GOOD, **changes}).problems
+
+
+def test_good_settings_have_no_problem() -> None:
+    assert load_settings(GOOD).problems == ()
+
+
+def test_what_is_left_out_gets_the_documented_default() -> None:
+    settings = load_settings(GOOD)
+    assert settings.redis_connections_per_worker == 1
+    assert (settings.redis_idle_check_s, settings.hold_s, settings.patience_s) == (15, 900, 120)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "attribute", "value"),
+    [
+        ("REDIS_CONNECTIONS_PER_WORKER", "2", "redis_connections_per_worker", 2),
+        ("REDIS_IDLE_CHECK_S", "0", "redis_idle_check_s", 0.0),
+        ("HOLD_S", "1.5", "hold_s", 1.5),
+        ("HOLD_S", " 60 ", "hold_s", 60.0),
+        ("PATIENCE_S", "270", "patience_s", 270.0),
+        ("ORDERS_QUEUE", "team/orders-1", "orders_queue", "team/orders-1"),
+        ("ServiceBusConnection__clientId", "some-id", "service_bus_client_id", "some-id"),
+        ("ServiceBusConnection__credential", "managedidentity", "service_bus_credential", "managedidentity"),
+    ],
+)
+def test_a_good_setting_is_taken(name: str, text: str, attribute: str, value: object) -> None:
+    settings = load_settings({**GOOD, name: text})
+    assert (settings.problems, getattr(settings, attribute)) == ((), value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://127.0.0.1:6379/0",
+        "redis://localhost",
+        "redis://[::1]:6379",
+        "rediss://user:p%40ss@cache.example:6380/15",
+        " redis://localhost:6379/0\n",
+    ],
+)
+def test_a_usable_redis_address_is_taken_and_redis_py_can_use_it(url: str) -> None:
+    settings = load_settings({**GOOD, "REDIS_URL": url})
+    assert settings.problems == ()
+    assert settings.redis_url is not None
+    RedisService(settings.redis_url.get_secret_value())._new_client()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://:{SECRET}@cache:6380",
+        f"REDIS://:{SECRET}@cache:6380",
+        f"cache.redis.cache.windows.net:6380,password={SECRET},ssl=True",
+        f"redis://:{SECRET}@",
+        f"redis://:{SECRET}@cache:0/0",
+        f"redis://:{SECRET}@cache:99999/0",
+        f"redis://:{SECRET}@cache:port/0",
+        f"redis://:{SECRET}@cache:6380/zero",
+        f"redis://:{SECRET}@cache:6380/0?socket_timeout=9",
+        f"redis://:{SECRET}@cache:6380/0#x",
+        f"redis://:{SECRET}@[::1",
+        f"redis://:{SECRET}\u2100@cache:6380/0",
+        f"redis://:{SECRET}\udcff@cache:6380/0",
+        f"redis://:{SECRET}@cache..example:6380/0",
+        f"redis://:{SECRET}@{'x' * 64}.example:6380/0",
+        f"unix:///{SECRET}",
+    ],
+)
+def test_an_unusable_redis_address_is_named_and_left_out_and_never_shown(url: str) -> None:
+    settings = load_settings({**GOOD, "REDIS_URL": url})
+    assert [problem.split(":")[0] for problem in settings.problems] == ["REDIS_URL"]
+    assert settings.redis_url is None
+    assert SECRET not in f"{settings.problems} {settings!r} {settings}"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("REDIS_CONNECTIONS_PER_WORKER", "0"),
+        ("REDIS_CONNECTIONS_PER_WORKER", "101"),
+        ("REDIS_CONNECTIONS_PER_WORKER", f"two {SECRET}"),
+        ("REDIS_IDLE_CHECK_S", "-1"),
+        ("REDIS_IDLE_CHECK_S", "601"),
+        ("REDIS_IDLE_CHECK_S", "nan"),
+        ("HOLD_S", "0"),
+        ("HOLD_S", "604801"),
+        ("HOLD_S", "nan"),
+        ("HOLD_S", f"15 min {SECRET}"),
+        ("PATIENCE_S", "-1"),
+        ("PATIENCE_S", "271"),
+        ("PATIENCE_S", "inf"),
+        ("ORDERS_QUEUE", f"orders {SECRET}"),
+        ("ORDERS_QUEUE", "/orders"),
+        ("ORDERS_QUEUE", "x" * 261),
+        ("ServiceBusConnection", SECRET),
+        ("ServiceBusConnection", f"Endpoint=https://example;SharedAccessKeyName=app;SharedAccessKey={SECRET}"),
+        ("ServiceBusConnection", f"Endpoint=sb://example;SharedAccessKey={SECRET}"),
+        ("ServiceBusConnection", f"Endpoint=sb://example;SharedAccessKeyName={SECRET}"),
+        (IDENTITY, f"https://{SECRET}.servicebus.windows.net"),
+        ("ServiceBusConnection__credential", f"password {SECRET}"),
+        ("ServiceBusConnection__clientId", SECRET * 10),
+    ],
+)
+def test_a_bad_setting_is_one_problem_with_name_and_reason_and_without_the_value(name: str, text: str) -> None:
+    settings = load_settings({**GOOD, name: text})
+    (problem,) = settings.problems
+    named, _, reason = problem.partition(": ")
+    assert (named, bool(reason)) == (name, True)
+    assert SECRET not in f"{problem} {settings!r}"
+
+
+@pytest.mark.parametrize("name", ["REDIS_CONNECTIONS_PER_WORKER", "REDIS_IDLE_CHECK_S", "HOLD_S", "PATIENCE_S"])
+def test_a_bad_number_counts_as_left_out(name: str) -> None:
+    bad = load_settings({**GOOD, name: "many"})
+    assert bad.model_copy(update={"problems": ()}) == load_settings(GOOD)
+
+
+@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("empty", [None, "", "  "])
+def test_a_missing_or_empty_setting_is_one_problem(name: str, empty: str | None) -> None:
+    environment = {key: value for key, value in GOOD.items() if key != name}
+    (problem,) = load_settings(environment if empty is None else environment | {name: empty}).problems
+    assert problem.startswith(f"{name}: is missing")
+
+
+def test_without_any_setting_each_needed_one_is_named() -> None:
+    named = {problem.split(":")[0] for problem in load_settings({}).problems}
+    assert named == set(GOOD)
+
+
+def test_a_namespace_stands_in_for_the_connection_string() -> None:
+    environment = {**GOOD, IDENTITY: "example.servicebus.windows.net"}
+    del environment["ServiceBusConnection"]
+    assert load_settings(environment).problems == ()
+
+
+def test_every_bad_setting_has_its_own_line() -> None:
+    bad = problems_with(REDIS_URL=SECRET, HOLD_S="x", PATIENCE_S="x", ServiceBusConnection="x")
+    assert sorted(problem.split(":")[0] for problem in bad) == [
+        "HOLD_S",
+        "PATIENCE_S",
+        "REDIS_URL",
+        "ServiceBusConnection",
+    ]
+
+
+WORKER, HOST = "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY", "AzureFunctionsJobHost__telemetryMode"
+
+
+@pytest.mark.parametrize("text", ["true", "True", "1", "yes", "y", "t"])
+def test_telemetry_is_on_for_what_the_worker_takes_for_true(text: str) -> None:
+    settings = load_settings({**GOOD, WORKER: text, HOST: "OpenTelemetry"})
+    assert (settings.telemetry, settings.problems) == (True, ())
+
+
+@pytest.mark.parametrize("text", ["", "false", "0", "no"])
+def test_telemetry_is_off_without_a_word_otherwise(text: str) -> None:
+    settings = load_settings({**GOOD, WORKER: text})
+    assert (settings.telemetry, settings.problems) == (False, ())
+
+
+@pytest.mark.parametrize(
+    "apart",
+    [
+        {WORKER: "true"},
+        {WORKER: "true", HOST: "ApplicationInsights"},
+        {HOST: "OpenTelemetry"},
+        {WORKER: "false", HOST: "opentelemetry"},
+    ],
+)
+def test_the_host_s_and_the_worker_s_telemetry_set_apart_is_a_problem(apart: dict[str, str]) -> None:
+    (problem,) = problems_with(**apart)
+    assert problem.startswith(f"{HOST}: ")
+    assert "logs are lost" in problem
+
+
+def test_a_switch_that_is_neither_true_nor_false_is_named_and_telemetry_is_off() -> None:
+    settings = load_settings({**GOOD, WORKER: SECRET})
+    assert (settings.telemetry, settings.problems) == (False, (f"{WORKER}: must be true or false",))
+
+
+def test_good_secrets_show_in_no_repr() -> None:
+    settings = load_settings(GOOD)
+    assert SECRET not in f"{settings!r} {settings} {settings.model_dump()}"
+
+
+def test_other_environment_variables_are_not_read() -> None:
+    assert load_settings({**GOOD, "problems": "x", "hold_s": "1"}) == load_settings(GOOD)
+
+
+@given(st.dictionaries(st.sampled_from(SETTING_NAMES), st.text(max_size=40)))
+def test_loading_never_raises_and_what_it_gives_can_be_built_from(environment: dict[str, str]) -> None:
+    settings = load_settings(environment)
+    assert isinstance(settings, Settings)
+    OrderStore(RedisService(None), settings.hold_s)
