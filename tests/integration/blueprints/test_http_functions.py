@@ -1,8 +1,8 @@
 """The HTTP functions themselves, on a real Valkey and a real Service Bus client: statuses, headers and bodies."""
 
 import json
-from dataclasses import replace
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest

@@ -14,8 +14,8 @@ from pydantic import BaseModel, Field
 from blueprints.orders import ADDRESS
 from blueprints.web import openapi, operations
 from blueprints.web.problems import KINDS, kind_of
-from services.readiness import Health
 from services.errors import Conflict
+from services.readiness import Health
 from services.tickets.models import (
     Drop,
     NewOrder,
