@@ -1,0 +1,430 @@
+"""A model of one Redis: real RESP bytes in and out, real Lua, and everything a server can say about itself.
+
+It knows what ran (`ran`), what was acknowledged and then lost on purpose (`lost`), and never anything of the app.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any
+
+from hiredis import Reader
+
+from .loop import World
+from .network import Link, Network
+from .redis_scripts import scripts
+
+EPOCH_S = 1_900_000_000  # of the virtual clock's zero, on Redis's own
+KEPT_S = 3.0  # how far back writes can be lost
+TOKEN = b"tok:"  # a first argument that begins so is counted in `ran`
+WRITES = frozenset(b"SET DEL INCR INCRBY HSET HDEL HINCRBY PEXPIREAT LPUSH LPOP BLPOP".split())
+STATES = {
+    "loading": "LOADING Redis is loading the dataset in memory",
+    "busy": "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+    "readonly": "READONLY You can't write against a read only replica.",
+    "oom": "OOM command not allowed when used memory > 'maxmemory'.",
+    "misconf": "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. "
+    "Commands that may modify the data set are disabled, because this instance is configured to report errors during "
+    "writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details "
+    "about the RDB error.",
+    "noreplicas": "NOREPLICAS Not enough good replicas to write.",
+    "noperm": "NOPERM this user has no permissions to run the '{}' command",
+}
+_ALWAYS = frozenset(b"HELLO AUTH QUIT".split())
+_ON_WRITES = frozenset(["readonly", "oom", "misconf", "noreplicas"])
+
+
+class Refusal(Exception):
+    """An error reply."""
+
+
+class _Client:
+    """What the server keeps of one connection."""
+
+    def __init__(self, link: Link, number: int) -> None:
+        self.link, self.number = link, number
+        self.reader = Reader()
+        self.proven = self.resp3 = self.blocked = self.dirty = False
+        self.queued: list[list[bytes]] | None = None
+        self.watched: set[bytes] = set()
+        self.waiting: deque[list[bytes]] = deque()
+        self.last_at = 0.0
+
+
+class RedisModel:
+    """One address behind which one server answers, or its replica after a failover."""
+
+    def __init__(self, world: World, seed: str, password: str) -> None:
+        self.world, self.random = world, random.Random(f"{seed}/redis")
+        self.password, self.state, self.max_clients = password, "", 10_000
+        self.network: Network
+        self.clients: dict[Link, _Client] = {}
+        self.peak_clients = self.commands = self.refused_clients = 0
+        self.ran: Counter[bytes] = Counter()
+        self.lost: set[bytes] = set()  # hash fields whose newest acknowledged value is gone
+        self.losses = 0
+        self.on_write: Callable[[bytes, bytes, bytes | None, bytes | None], None] = lambda *_: None
+        self._data: dict[bytes, Any] = {}
+        self._undo: deque[tuple[float, bytes, bytes | None, Any]] = deque()
+        self._scripts: dict[bytes, bytes] = {}
+        self._numbers = 0
+        self._commands: dict[bytes, Callable[[_Client, list[bytes]], Any]] = {
+            name[3:].upper().encode(): getattr(self, name) for name in dir(self) if name.startswith("do_")
+        }
+
+    # -- connections -------------------------------------------------------------------------------------------------
+    def connected(self, link: Link) -> None:
+        if len(self.clients) >= self.max_clients:
+            self.refused_clients += 1
+            link.write(b"-ERR max number of clients reached\r\n")
+            link.close()
+            return
+        self._numbers += 1
+        client = self.clients[link] = _Client(link, self._numbers)
+        client.last_at = self.world.now
+        self.peak_clients = max(self.peak_clients, len(self.clients))
+
+    def closed(self, link: Link) -> None:
+        self.clients.pop(link, None)
+
+    def received(self, link: Link, data: bytes) -> None:
+        client = self.clients.get(link)
+        if client is None:
+            return
+        client.last_at = self.world.now
+        client.reader.feed(data)
+        while (command := client.reader.gets()) is not False:
+            client.waiting.append(command)
+        self._serve(client)
+
+    def _serve(self, client: _Client) -> None:
+        out = []
+        while client.waiting and not client.blocked and not client.link.gone:
+            reply = self._reply(client, client.waiting.popleft())
+            if reply is not None:
+                out.append(reply)
+        if out:
+            client.link.write(b"".join(out))
+
+    def _reply(self, client: _Client, command: list[bytes]) -> bytes | None:
+        """The reply as bytes, None while the client is blocked."""
+        self.commands += 1
+        name = command[0].upper()
+        try:
+            self._admit(client, name)
+            if client.queued is not None and name not in (b"EXEC", b"DISCARD", b"MULTI"):
+                client.queued.append(command)
+                return b"+QUEUED\r\n"
+            value = self.execute(client, command)
+        except Refusal as refused:
+            value = refused
+        return None if client.blocked else encode(value, client.resp3)
+
+    def _admit(self, client: _Client, name: bytes) -> None:
+        if name in _ALWAYS:
+            return
+        if not client.proven:
+            raise Refusal("NOAUTH Authentication required.")
+        if self.state in ("loading", "busy"):
+            raise Refusal(STATES[self.state])
+        if self.state == "noperm" and name in (b"EVALSHA", b"EVAL", b"INCRBY"):
+            raise Refusal(STATES["noperm"].format(name.decode().lower()))
+
+    def execute(self, client: _Client, command: list[bytes]) -> Any:
+        """Run one command; returns its reply as a Python value."""
+        name = command[0].upper()
+        action = self._commands.get(name)
+        if action is None:
+            raise Refusal(f"ERR unknown command '{command[0].decode(errors='replace')}'")
+        if name in WRITES and self.state in _ON_WRITES:
+            raise Refusal(STATES[self.state])
+        key = command[3 if name in (b"EVAL", b"EVALSHA") else 1] if len(command) > 1 else b""
+        if key.startswith(TOKEN):
+            self.ran[key] += 1
+        return action(client, command)
+
+    # -- what operators and the weather do ---------------------------------------------------------------------------
+    def restart(self, down_s: float, loading_s: float, lost_s: float, everything: bool = False) -> None:
+        """The process ends; after `down_s` another one loads what was saved up to `lost_s` before the end."""
+        self.network.reset_all()
+        self.network.refusing = True
+        self._lose(lost_s, everything)
+        self._scripts.clear()
+        self.world.later(down_s, self._up, loading_s)
+
+    def _up(self, loading_s: float) -> None:
+        self.network.refusing, self.state = False, "loading"
+        self.world.later(loading_s, self.enter, "")
+
+    def enter(self, state: str) -> None:
+        """From now on the server is in that state, "" being its best."""
+        self.world.note("redis", f"state {state or 'good'}")
+        self.state = state
+
+    def fail_over(self, lost_s: float, cut: bool) -> None:
+        """A replica takes over that lacks the last writes; who stays connected talks to a replica for a while."""
+        self._lose(lost_s, False)
+        self._scripts.clear()
+        if cut:
+            self.network.reset_all()
+        else:
+            self.enter("readonly")
+            self.world.later(1.0, self.network.reset_all)
+            self.world.later(1.0, self.enter, "")
+
+    def _lose(self, lost_s: float, everything: bool) -> None:
+        before = self.world.now - lost_s
+        self.losses += everything or bool(self._undo and self._undo[-1][0] > before)
+        while self._undo and self._undo[-1][0] > before:
+            _, key, field, old = self._undo.pop()
+            if field is None:
+                self._data[key] = old
+            else:
+                self.lost.add(field)
+                _put(self._data.setdefault(key, {}), field, old)
+            if self._data[key] in (None, {}):
+                del self._data[key]
+        if everything:
+            for value in self._data.values():
+                self.lost.update(value if isinstance(value, dict) else ())
+            self._data.clear()
+            self._undo.clear()
+        self.world.note("redis", f"lost {'everything' if everything else f'{lost_s:.3f} s'}")
+
+    def push(self, payload: bytes) -> None:
+        """Send an out-of-band push to everybody who speaks RESP3."""
+        for client in list(self.clients.values()):
+            if client.resp3 and client.proven:
+                client.link.write(b">2\r\n$10\r\ninvalidate\r\n*1\r\n$%d\r\n%s\r\n" % (len(payload), payload))
+
+    def close_idle(self, idle_s: float) -> None:
+        """As `timeout` in redis.conf."""
+        for client in list(self.clients.values()):
+            if self.world.now - client.last_at > idle_s:
+                client.link.close()
+
+    def hash_of(self, key: bytes) -> dict[bytes, bytes]:
+        """A hash, to be looked at."""
+        found: dict[bytes, bytes] = self._data.get(key, {})
+        return found
+
+    def keys(self) -> list[bytes]:
+        """The names of everything there is."""
+        return list(self._data)
+
+    # -- data --------------------------------------------------------------------------------------------------------
+    def _set_field(self, key: bytes, field: bytes, value: bytes | None) -> bytes | None:
+        fields = self._data.setdefault(key, {})
+        old: bytes | None = fields.get(field)
+        self.on_write(key, field, old, value)
+        self._remember(key, field, old)
+        _put(fields, field, value)
+        if not fields:
+            del self._data[key]
+        return old
+
+    def _set_key(self, key: bytes, value: Any) -> None:
+        self._remember(key, None, self._data.get(key))
+        _put(self._data, key, value)
+
+    def _remember(self, key: bytes, field: bytes | None, old: Any) -> None:
+        now = self.world.now
+        self._undo.append((now, key, field, old))
+        while self._undo[0][0] < now - KEPT_S:
+            self._undo.popleft()
+        for client in self.clients.values():
+            if key in client.watched:
+                client.dirty = True
+
+    # -- commands ----------------------------------------------------------------------------------------------------
+    def do_hello(self, client: _Client, command: list[bytes]) -> Any:
+        if b"AUTH" in command:
+            self._prove(client, command[command.index(b"AUTH") + 2])
+        elif not client.proven:
+            raise Refusal("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> "
+                          "AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol "
+                          "version at the same time")  # fmt: skip
+        client.resp3 = command[1:2] == [b"3"]
+        return {b"server": b"redis", b"version": b"7.4.0", b"proto": 3 if client.resp3 else 2, b"id": client.number,
+                b"mode": b"standalone", b"role": b"master", b"modules": []}  # fmt: skip
+
+    def do_auth(self, client: _Client, command: list[bytes]) -> Any:
+        self._prove(client, command[-1])
+        return "OK"
+
+    def _prove(self, client: _Client, password: bytes) -> None:
+        if password != self.password.encode():
+            raise Refusal("WRONGPASS invalid username-password pair or user is disabled.")
+        client.proven = True
+
+    def do_ping(self, client: _Client, command: list[bytes]) -> Any:
+        return command[1] if len(command) > 1 else "PONG"
+
+    def do_echo(self, client: _Client, command: list[bytes]) -> Any:
+        return command[1]
+
+    def do_select(self, client: _Client, command: list[bytes]) -> Any:
+        return "OK"
+
+    def do_client(self, client: _Client, command: list[bytes]) -> Any:
+        return client.number if command[1].upper() == b"ID" else "OK"
+
+    def do_time(self, client: _Client, command: list[bytes]) -> Any:
+        micros = int((EPOCH_S + self.world.now) * 1_000_000)
+        return [b"%d" % (micros // 1_000_000), b"%d" % (micros % 1_000_000)]
+
+    def do_get(self, client: _Client, command: list[bytes]) -> Any:
+        return self._data.get(command[1])
+
+    def do_set(self, client: _Client, command: list[bytes]) -> Any:
+        self._set_key(command[1], command[2])
+        return "OK"
+
+    def do_del(self, client: _Client, command: list[bytes]) -> Any:
+        there = command[1] in self._data
+        self._set_key(command[1], None)
+        return int(there)
+
+    def do_incrby(self, client: _Client, command: list[bytes]) -> Any:
+        value = int(self._data.get(command[1], 0)) + (int(command[2]) if len(command) > 2 else 1)
+        self._set_key(command[1], b"%d" % value)
+        return value
+
+    do_incr = do_incrby
+
+    def do_hset(self, client: _Client, command: list[bytes]) -> Any:
+        pairs = zip(command[2::2], command[3::2], strict=True)
+        return sum([self._set_field(command[1], field, value) is None for field, value in pairs])
+
+    def do_hget(self, client: _Client, command: list[bytes]) -> Any:
+        return self._data.get(command[1], {}).get(command[2])
+
+    def do_hmget(self, client: _Client, command: list[bytes]) -> Any:
+        found = self._data.get(command[1], {})
+        return [found.get(field) for field in command[2:]]
+
+    def do_hdel(self, client: _Client, command: list[bytes]) -> Any:
+        there = command[2] in self._data.get(command[1], {})
+        if there:
+            self._set_field(command[1], command[2], None)
+        return int(there)
+
+    def do_hincrby(self, client: _Client, command: list[bytes]) -> Any:
+        value = int(self._data.get(command[1], {}).get(command[2], 0)) + int(command[3])
+        self._set_field(command[1], command[2], b"%d" % value)
+        return value
+
+    def do_hscan(self, client: _Client, command: list[bytes]) -> Any:
+        return [b"0", [part for pair in self._data.get(command[1], {}).items() for part in pair]]
+
+    def do_pexpireat(self, client: _Client, command: list[bytes]) -> Any:
+        return int(command[1] in self._data)  # weeks ahead: no world lasts so long
+
+    def do_lpush(self, client: _Client, command: list[bytes]) -> Any:
+        values = [*self._data.get(command[1], []), command[2]]
+        self._set_key(command[1], values)
+        return len(values)
+
+    def do_blpop(self, client: _Client, command: list[bytes]) -> Any:
+        """The only list is an empty one, so this waits."""
+        client.blocked = True
+        self.world.later(float(command[-1]) or 3600.0, self._unblock, client)
+        return None
+
+    def _unblock(self, client: _Client) -> None:
+        client.blocked = False
+        client.link.write(encode(None, client.resp3))
+        self._serve(client)
+
+    def do_multi(self, client: _Client, command: list[bytes]) -> Any:
+        client.queued = []
+        return "OK"
+
+    def do_discard(self, client: _Client, command: list[bytes]) -> Any:
+        client.queued = None
+        return "OK"
+
+    def do_watch(self, client: _Client, command: list[bytes]) -> Any:
+        client.watched.update(command[1:])
+        return "OK"
+
+    def do_unwatch(self, client: _Client, command: list[bytes]) -> Any:
+        client.watched.clear()
+        client.dirty = False
+        return "OK"
+
+    def do_exec(self, client: _Client, command: list[bytes]) -> Any:
+        queued, client.queued, dirty = client.queued or [], None, client.dirty
+        self.do_unwatch(client, command)
+        return None if dirty else [self._in_batch(client, each) for each in queued]
+
+    def _in_batch(self, client: _Client, command: list[bytes]) -> Any:
+        try:
+            return self.execute(client, command)
+        except Refusal as refused:
+            return refused
+
+    def do_script(self, client: _Client, command: list[bytes]) -> Any:
+        if command[1].upper() == b"EXISTS":
+            return [int(sha in self._scripts) for sha in command[2:]]
+        return self._load(command[2])
+
+    def _load(self, text: bytes) -> bytes:
+        sha = hashlib.sha1(text).hexdigest().encode()  # noqa: S324 - Redis's name for a script
+        self._scripts[sha] = text
+        return sha
+
+    def do_evalsha(self, client: _Client, command: list[bytes]) -> Any:
+        text = self._scripts.get(command[1])
+        if text is None:
+            raise Refusal("NOSCRIPT No matching script. Please use EVAL.")
+        return self._eval(client, text, command)
+
+    def do_eval(self, client: _Client, command: list[bytes]) -> Any:
+        self._load(command[1])
+        return self._eval(client, command[1], command)
+
+    def _eval(self, client: _Client, text: bytes, command: list[bytes]) -> Any:
+        count = int(command[2])
+        call = lambda words: self._call(client, words)  # noqa: E731 - one closure per call, nothing to name
+        return scripts().run(text, command[3 : 3 + count], command[3 + count :], call)
+
+    def _call(self, client: _Client, words: list[bytes]) -> Any:
+        try:
+            action = self._commands[words[0].upper()]
+            if self.state in _ON_WRITES and words[0].upper() in WRITES:
+                raise Refusal(STATES[self.state])
+            return action(client, words)
+        except Refusal as refused:
+            if self.random.random() < 0.5:  # as Redis 6 says it
+                raise Refusal(f"ERR Error running script (call to f_0): @user_script:1: -{refused}") from None
+            raise Refusal(f"{refused} script: 0, on @user_script:1.") from None
+
+
+def _put(fields: dict[bytes, Any], field: bytes, value: Any) -> None:
+    if value is None:
+        fields.pop(field, None)
+    else:
+        fields[field] = value
+
+
+def encode(value: Any, resp3: bool) -> bytes:
+    """A reply on the wire: str is a status, an exception an error reply."""
+    kind = type(value)
+    if kind is bytes:
+        return b"$%d\r\n%s\r\n" % (len(value), value)
+    if kind is int:
+        return b":%d\r\n" % value
+    if value is None:
+        return b"_\r\n" if resp3 else b"$-1\r\n"
+    if kind is str:
+        return b"+%s\r\n" % value.encode()
+    if kind is list:
+        return b"*%d\r\n%s" % (len(value), b"".join([encode(item, resp3) for item in value]))
+    if kind is dict:
+        parts = [encode(item, resp3) for pair in value.items() for item in pair]
+        return b"%%%d\r\n%s" % (len(value), b"".join(parts)) if resp3 else b"*%d\r\n%s" % (len(parts), b"".join(parts))
+    return b"-%s\r\n" % str(value).encode()
