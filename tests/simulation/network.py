@@ -199,7 +199,18 @@ class SimTransport(asyncio.Transport):
 
     # -- asyncio's side ----------------------------------------------------------------------------------------------
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return ("10.0.0.1", 6379) if name == "peername" else default
+        return {"peername": ("10.0.0.1", 6379), "socket": self}.get(name, default)
+
+    def setsockopt(self, *_: Any) -> None:
+        """There is no kernel that would care."""
+
+    def fileno(self) -> int:
+        """There is no kernel to ask: `get_write_buffer_size` tells its share, too."""
+        raise OSError("no file descriptor")
+
+    def shutdown(self, how: int) -> None:
+        """As of a socket: the connection ends."""
+        self.broken(ConnectionResetError(104, "shut down"))
 
     def set_protocol(self, protocol: Any) -> None:
         self.protocol = protocol

@@ -143,7 +143,7 @@ class RedisModel:
             raise Refusal(STATES[self.state])
         key = command[3 if name in (b"EVAL", b"EVALSHA") else 1] if len(command) > 1 else b""
         if key.startswith(TOKEN):
-            self.ran[key] += 1
+            self.ran[key.partition(b" ")[0]] += 1
         return action(client, command)
 
     # -- what operators and the weather do ---------------------------------------------------------------------------
@@ -164,16 +164,16 @@ class RedisModel:
         self.world.note("redis", f"state {state or 'good'}")
         self.state = state
 
-    def fail_over(self, lost_s: float, cut: bool) -> None:
-        """A replica takes over that lacks the last writes; who stays connected talks to a replica for a while."""
+    def fail_over(self, lost_s: float, cut: bool, read_only_s: float) -> None:
+        """A replica takes over that lacks the last writes; who stays connected talks to a replica for so long."""
         self._lose(lost_s, False)
         self._scripts.clear()
         if cut:
             self.network.reset_all()
         else:
             self.enter("readonly")
-            self.world.later(1.0, self.network.reset_all)
-            self.world.later(1.0, self.enter, "")
+            self.world.later(read_only_s, self.network.reset_all)
+            self.world.later(read_only_s, self.enter, "")
 
     def _lose(self, lost_s: float, everything: bool) -> None:
         before = self.world.now - lost_s
