@@ -191,7 +191,7 @@ class Callers:
         except Exception as error:  # noqa: BLE001 - whatever it is, there is nothing to look at
             self.world.note("bare", f"no connection: {type(error).__name__}")
             return
-        for _ in range(4):
+        for _ in range(2):
             await asyncio.gather(*[self._bare_call(client, size) for _ in range(calls)])
             await asyncio.sleep(self.random.uniform(0, 0.5))
         await client.aclose()

@@ -48,7 +48,7 @@ def plan_of(seed: int | str) -> Plan:
     """The plan of a seed."""
     chance = random.Random(f"{seed}/plan")
     long = chance.random() < 0.05
-    duration_s = chance.uniform(3600, 3 * 3600) if long else chance.choice((30, 30, 60, 120))
+    duration_s = chance.uniform(3600, 5400) if long else chance.choice((30, 30, 60, 120))
     plan = Plan(
         str(seed),
         duration_s,
@@ -106,7 +106,7 @@ def _session(chance: random.Random, plan: Plan, scale: float) -> list[Step]:
         }
         steps.append(Step(at, "call", about))
     for _ in range(chance.choice((0, 1, 2)) if scale else 0):
-        about = {"calls": chance.choice((5, 19, 40)), "size": chance.choice((0, 100, 100_000))}
+        about = {"calls": chance.choice((5, 15, 30)), "size": chance.choice((0, 100, 100_000))}
         steps.append(Step(chance.uniform(1, plan.duration_s), "bare", about))
     return steps
 
