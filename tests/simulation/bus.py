@@ -48,7 +48,7 @@ class Bus:
         self.world, self.random = world, random.Random(f"{seed}/bus")
         config = QueueConfig(lock_duration_s=LOCK_S, max_delivery_count=DELIVERIES, duplicate_window_s=WINDOW_S)
         self.queue: Queue[Letter] = Queue("orders", config, lambda: world.now)
-        self.state = ""
+        self.state, self.lag_s = "", 0.01
         self.unconfirmed = self.doubled = self.unsettled = self.unhandled = 0.0
         self.triggers: list[Trigger] = []
         self.stored: dict[str, list[float]] = {}  # order id -> when a copy of it was taken
@@ -100,7 +100,7 @@ class Bus:
         """Hand out what is ready, soon."""
         if not self._dispatching and self.queue.has_ready and self.state not in ("down", "hole"):
             self._dispatching = True
-            self.world.later(self.way_s(), self._hand_out)
+            self.world.later(self.random.uniform(0.001, self.lag_s), self._hand_out)
 
     def _hand_out(self) -> None:
         self._dispatching = False

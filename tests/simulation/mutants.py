@@ -10,8 +10,61 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Any
 
-# fault -> [(module or Lua file, what stands there, what stands there instead)]
-MUTANTS: dict[str, list[tuple[str, str, str]]] = {}
+STORE, DESK, QUEUE = "services.tickets.store", "services.tickets.desk", "services.queue_session.queue_service"
+SESSION = "services.redis_session."
+_READ = '(_LUA / f"{name}.lua").read_text()'
+_ALONE = """\
+    async def _alone(self, waiting: _Waiting) -> None:
+        try:
+            sender = (await self._open()).sdk
+            batch = await sender.create_message_batch()
+            waiting.sending = True
+            batch.add_message(waiting.to_sdk())
+            await within(TRY_S + SPARE_S, sender.send_messages(batch, timeout=TRY_S))
+            waiting.confirmed.done() or waiting.confirmed.set_result(None)
+        except Exception as error:
+            await self._close()
+            waiting.fail(waiting.failure(type(error).__name__))
+
+    async def aclose(self) -> None:
+        await end(self._task)
+"""
+_EARLY = """\
+        if "really" not in asyncio.current_task().get_name():
+            task = asyncio.get_running_loop().create_task(self.decide(message), name="really")
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            return Order.model_construct(order_id=message.order_id, status=OrderStatus.QUEUED, reason=None)
+        loop = asyncio.get_running_loop()
+        backoff,"""
+
+
+def _script(old: str, new: str) -> list[tuple[str, str, str]]:
+    """A line of the Lua scripts, replaced as they are read."""
+    return [(STORE, _READ, f"{_READ}.replace({old!r}, {new!r})")]
+
+
+# fault -> [(module, what stands there, what stands there instead)]
+MUTANTS: dict[str, list[tuple[str, str, str]]] = {
+    "decide-not-idempotent": _script("if order and order.status ~= 'queued' then", "if false then"),
+    "hold-not-removed": _script("customer.holds[order_id] = nil", ""),
+    "stock-not-checked": _script("drop.confirmed + quantity > drop.stock", "false"),
+    "limit-not-checked": _script("customer.confirmed + quantity > drop.per_customer", "false"),
+    "place-not-idempotent": _script("  return {'known', json}", ""),
+    "answered-before-the-send": [
+        (DESK, "await self.queue.send(", "asyncio.ensure_future(self.queue.send("),
+        (DESK, "properties=trace)", "properties=trace)).add_done_callback(lambda d: d.cancelled() or d.exception())"),
+    ],
+    "completed-before-the-decision": [
+        (DESK, "        loop = asyncio.get_running_loop()\n        backoff,", _EARLY.rstrip()),
+    ],
+    "no-patience": [(DESK, "if loop.time() + wait_s >= ends_at:", "if True:")],
+    "fresh-message-id": [(QUEUE, "message_id=self.message_id,", 'message_id=f"{self.message_id}-{self.attempts}",')],
+    "queue-without-an-owner": [
+        (QUEUE, "self._waiting.append(waiting)", "asyncio.ensure_future(self._alone(waiting))"),
+        (QUEUE, "    async def aclose(self) -> None:\n        await end(self._task)\n", _ALONE),
+    ],
+    "maybe-stored-forgotten": [(QUEUE, "waiting.maybe_stored |= not refused", "pass")],
+}
 
 
 class _Loader(SourceFileLoader):

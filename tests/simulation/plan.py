@@ -41,6 +41,7 @@ class Plan:
     patience_s: float
     hold_s: float
     idle_check_s: float
+    lag_s: float  # how long the queue may take to hand a message out
     steps: list[Step] = field(default_factory=list)
 
 
@@ -57,6 +58,7 @@ def plan_of(seed: int | str) -> Plan:
         patience_s=120.0 if long else chance.choice((5.0, 20.0, 120.0)),
         hold_s=900.0 if long else chance.choice((5.0, 60.0, 900.0)),
         idle_check_s=chance.choice((15.0, 15.0, 1.0, 0.0)),
+        lag_s=chance.choice((0.01, 0.01, 0.5, 8.0)),
     )
     shop, session = chance.choice(((1, 0), (1, 0.3), (1, 0.3), (0.2, 1.0), (0, 1.5)))
     plan.steps += _shop(chance, duration_s, shop) + _session(chance, plan, session)
@@ -115,7 +117,7 @@ def _faults(chance: random.Random, plan: Plan, long: bool) -> list[Step]:
     steps = []
     busy = [step.at for step in plan.steps if step.kind != "put"] or [1.0]
     for _ in range(1 + int(chance.expovariate(0.5))):
-        at = chance.choice(busy) + chance.uniform(-0.5, 0.5) if chance.random() < 0.7 else chance.uniform(0, plan.duration_s)
+        at = chance.choice(busy) + chance.uniform(-0.5, 0.5) * chance.choice((1, 0.05)) if chance.random() < 0.7 else chance.uniform(0, plan.duration_s)
         at = max(at, 0.1)
         lasts = chance.choice((0.01, 0.3, 2.0, 8.0, 25.0)) * chance.uniform(0.5, 1.5)
         if long and chance.random() < 0.5:
@@ -146,7 +148,9 @@ def _fault(chance: random.Random, plan: Plan) -> tuple[str, dict[str, Any]]:
         ("net_refuses", {}),
         ("net_splits", {}),
         ("bus_state", {"state": chance.choice(("down", "hole", "busy"))}),
-        ("bus_chance", {"of": chance.choice(("unconfirmed", "doubled", "unsettled", "unhandled")), "chance": chance.choice((0.05, 0.5))}),
+        ("bus_chance", {"of": "unconfirmed", "chance": chance.choice((0.2, 0.7))}),
+        ("bus_chance", {"of": "unconfirmed", "chance": chance.choice((0.2, 0.7))}),
+        ("bus_chance", {"of": chance.choice(("doubled", "unsettled", "unhandled")), "chance": chance.choice((0.05, 0.5))}),
         ("bus_shuffles", {}),
         ("workerless", {"instance": instance}),
         ("freeze", {"instance": instance}),

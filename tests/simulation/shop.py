@@ -37,6 +37,7 @@ class Shop:
         self.told: dict[str, tuple[OrderStatus, float]] = {}  # the final status that somebody was told, and when
         self.tells: Counter[str] = Counter()
         self.drops: dict[str, PutDrop] = {}
+        self.most: Counter[str] = Counter()  # tickets that one customer may ever have had
         self.calm_since = 0.0  # since when nothing has been wrong; inf while something is
         self._placing: Counter[str] = Counter()
         self._audited = -1  # how many commands had run by then
@@ -142,6 +143,7 @@ class Shop:
         closes_at = None
         if closes_in_s is not None:
             closes_at = datetime.fromtimestamp(round(EPOCH_S + self.world.now + closes_in_s, 3), UTC)
+        self.most[drop_id] = max(self.most[drop_id], per_customer)
         command = PutDrop(stock=stock, per_customer=per_customer, closes_at=closes_at)
         for _ in range(60):
             answer = await self.ask(f"put {drop_id}", lambda app: app.order_store.put_drop(drop_id, command))
@@ -184,6 +186,8 @@ class Shop:
             holds[name] = record["holds"] or {}
             if record["confirmed"] != bought.pop(name, 0):
                 self.world.violate(f"customer {name} has {record['confirmed']} tickets by the books: {orders}")
+            if record["confirmed"] > self.most[drop[6:-1].decode()]:
+                self.world.violate(f"customer {name} has more tickets than anybody may have: {record}")
             if any(orders[order]["status"] != "queued" for order in holds[name]):
                 self.world.violate(f"a decided order still holds the quota of {name}: {record}")
         if any(bought.values()):

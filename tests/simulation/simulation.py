@@ -47,6 +47,7 @@ class Simulation:
         self.redis = RedisModel(world, plan.seed, PASSWORD)
         self.network = self.redis.network = Network(world, self.redis, plan.seed)
         self.bus = Bus(world, plan.seed)
+        self.bus.lag_s = plan.lag_s
         settings = settings_of(plan.connections, plan.patience_s, plan.hold_s, plan.idle_check_s)
         names = [f"i{number}" for number in range(plan.instances)]
         self.instances = [Instance(world, self.network, self.bus, name, settings) for name in names]
