@@ -2,10 +2,12 @@
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from tests import ROOT
+from tests.docs.stand_ins import recased, stand_ins
 from tests.pages import blocks, page
 
 MAIN = (ROOT / "infra/main.bicep").read_text(encoding="utf-8")
@@ -57,3 +59,19 @@ def stated(variable: str) -> str:
     found = re.search(rf"azd env set {variable} (\S+)", page("deploy.md"))
     assert found
     return found[1]
+
+
+def test_the_lines_of_the_page_find_every_output_however_azure_spells_its_name(tmp_path: Path) -> None:
+    azure = stand_ins(tmp_path, "az", "func")
+    outputs = {recased(name): {"type": "String", "value": f"value of {name}"} for name in OUTPUTS}
+    azure.answer("az deployment sub show", {"properties": {"outputs": outputs}})
+    (block,) = [block for block in blocks(page("deploy.md"), "sh") if "az deployment sub show" in block]
+    done = azure.run(block + """printf '%s\n' "$NAME" "$GROUP" "$URL" "$NAMESPACE"\n""")
+    assert done.stderr == ""
+    read = ["AZURE_FUNCTION_APP_NAME", "AZURE_RESOURCE_GROUP", "SERVICE_API_URI", "SERVICE_BUS_NAMESPACE"]
+    assert done.stdout.splitlines() == [f"value of {name}" for name in read]
+    assert azure.asked[-1] == "func azure functionapp publish value of AZURE_FUNCTION_APP_NAME --python"
+
+
+def test_the_stand_in_spells_outputs_as_the_reports_say() -> None:
+    assert recased("AZURE_FUNCTION_APP_NAME") == "azurE_FUNCTION_APP_NAME"
