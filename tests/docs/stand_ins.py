@@ -19,10 +19,8 @@ folder, name = pathlib.Path(__file__).parent, pathlib.Path(__file__).name
 asked = " ".join(sys.argv[1:])
 with (folder / "asked.log").open("a") as log:
     log.write(f"{{name}} {{asked}}\\n")
-found = next((one for one in json.loads((folder / "answers.json").read_text()) if f"{{name}} {{asked}}".startswith(one[0])), None)
-if found is None:
-    sys.exit(0)
-_, answer, code = found
+known = json.loads((folder / "answers.json").read_text())
+_, answer, code = next((one for one in known if f"{{name}} {{asked}}".startswith(one[0])), ["", None, 0])
 for part in (sys.argv[sys.argv.index("--query") + 1].split(".") if "--query" in sys.argv else []):
     answer = answer.get(part) if isinstance(answer, dict) else answer
 text = sys.argv[-2:] == ["--output", "tsv"]

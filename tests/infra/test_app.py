@@ -133,7 +133,7 @@ def test_the_queue_is_what_the_lab_runs_the_app_on(default: Deployment) -> None:
 def test_the_app_runs_on_flex_consumption_under_linux(deployment: Deployment) -> None:
     plan = deployment.only("Microsoft.Web/serverfarms")
     assert plan["sku"] == {"name": "FC1", "tier": "FlexConsumption"}
-    assert plan["properties"] == {"reserved": True}
+    assert plan["properties"]["reserved"] is True
 
 
 def test_redis_evicts_nothing_and_managed_redis_keeps_its_data(default: Deployment, classic: Deployment) -> None:
