@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
-from tests.docs.stand_ins import recased, stand_ins
+from tests.stand_ins import recased, stand_ins
 from tests.pages import blocks, page
 
 MAIN = (ROOT / "infra/main.bicep").read_text(encoding="utf-8")
