@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
-from tests.stand_ins import recased, stand_ins
 from tests.pages import blocks, page
+from tests.stand_ins import recased, stand_ins
 
 MAIN = (ROOT / "infra/main.bicep").read_text(encoding="utf-8")
 OUTPUTS = set(re.findall(r"^output (\w+)", MAIN, re.MULTILINE))
