@@ -1,4 +1,4 @@
-"""Which files of a folder are published: by the rules of Core Tools (`func`), and by those of azd, which are .gitignore's.
+"""Which files of a folder are published: by the rules of Core Tools (`func`), and by azd's, which are .gitignore's.
 
 They differ, so .funcignore has to say the same in both. `func azure functionapp publish` reads it so (4.14.0, run):
 every pattern starts at the root; `*` is at least one character and stays in one level; `**` is anything, but at least

@@ -1,4 +1,4 @@
-"""infra/failed-redis.sh, which azd runs before it provisions: a Redis that failed stops it, all else does not."""
+"""infra/failed-redis.sh, which azd runs first: a Redis that failed stops the deployment, all else does not."""
 
 import re
 from pathlib import Path
