@@ -23,7 +23,7 @@ known = json.loads((folder / "answers.json").read_text())
 _, answer, code = next((one for one in known if f"{{name}} {{asked}}".startswith(one[0])), ["", None, 0])
 for part in (sys.argv[sys.argv.index("--query") + 1].split(".") if "--query" in sys.argv else []):
     answer = answer.get(part) if isinstance(answer, dict) else answer
-text = sys.argv[-2:] == ["--output", "tsv"]
+text = sys.argv[-2:] == ["--output", "tsv"] or "--jq" in sys.argv
 if answer is not None:
     print("\\n".join(answer) if isinstance(answer, list) and text else answer if text else json.dumps(answer))
 sys.exit(code)
@@ -48,12 +48,13 @@ class StandIns:
         known = json.loads(file.read_text())
         file.write_text(json.dumps([*known, [asked, with_, code]]))
 
-    def run(self, script: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    def run(self, script: str, cwd: Path | None = None, **environment: str) -> "subprocess.CompletedProcess[str]":
         """A script as a person pastes it."""
         path = f"{self.folder}{os.pathsep}{os.environ['PATH']}"
         return subprocess.run(
             ["bash", "-e"],
             input=script,
+            cwd=cwd,
             env={"PATH": path, "HOME": str(self.folder), **environment},
             capture_output=True,
             text=True,
