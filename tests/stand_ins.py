@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,14 +49,16 @@ class StandIns:
         known = json.loads(file.read_text())
         file.write_text(json.dumps([*known, [asked, with_, code]]))
 
-    def run(self, script: str, cwd: Path | None = None, **environment: str) -> "subprocess.CompletedProcess[str]":
+    def run(
+        self, script: str, environment: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> "subprocess.CompletedProcess[str]":
         """A script as a person pastes it."""
         path = f"{self.folder}{os.pathsep}{os.environ['PATH']}"
         return subprocess.run(
             ["bash", "-e"],
             input=script,
             cwd=cwd,
-            env={"PATH": path, "HOME": str(self.folder), **environment},
+            env={"PATH": path, "HOME": str(self.folder), **(environment or {})},
             capture_output=True,
             text=True,
             timeout=60,

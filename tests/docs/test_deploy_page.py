@@ -134,7 +134,7 @@ def test_a_package_built_here_is_the_app_with_its_requirements_and_nothing_is_le
     (tmp_path / "bin").mkdir()
     tools = stand_ins(tmp_path / "bin", "func", "python3")
     subprocess.run(["git", "clone", "--quiet", ROOT, tmp_path / "clone"], check=True)
-    done = tools.run(block_with("--no-build"), cwd=tmp_path / "clone", NAME="app")
+    done = tools.run(block_with("--no-build"), {"NAME": "app"}, cwd=tmp_path / "clone")
     assert done.stderr == ""
     package = tmp_path / "package"
     assert (package / ".funcignore").read_text() == ""

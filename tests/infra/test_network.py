@@ -98,9 +98,9 @@ def test_the_app_is_in_the_subnet_that_is_delegated_to_flex(deployments: dict[st
 
 def test_the_subnets_are_apart_and_inside_the_network(deployments: dict[str, Deployment]) -> None:
     network = deployments["private-b0"].only("Microsoft.Network/virtualNetworks")["properties"]
-    space = ipaddress.ip_network(network["addressSpace"]["addressPrefixes"][0])
+    space = ipaddress.IPv4Network(network["addressSpace"]["addressPrefixes"][0])
     one, other = (
-        ipaddress.ip_network(subnet["addressPrefix"]) for subnet in subnets(deployments["private-b0"]).values()
+        ipaddress.IPv4Network(subnet["addressPrefix"]) for subnet in subnets(deployments["private-b0"]).values()
     )
     assert not one.overlaps(other)
     assert one.subnet_of(space)

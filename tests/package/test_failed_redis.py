@@ -28,14 +28,14 @@ def test_azd_runs_it_before_it_provisions() -> None:
 
 def test_a_failed_redis_stops_the_deployment_with_the_command_that_removes_it(azure: StandIns) -> None:
     azure.answer(ASKED, [ID])
-    done = azure.run(f"sh {SCRIPT}", **ENVIRONMENT)
+    done = azure.run(f"sh {SCRIPT}", ENVIRONMENT)
     assert done.returncode == 1
     assert f"  az resource delete --ids {ID}\n" in done.stderr
     assert "REDIS_LOCATION" in done.stderr
 
 
 def test_it_asks_for_any_redis_of_this_environment_that_failed(azure: StandIns) -> None:
-    azure.run(f"sh {SCRIPT}", **ENVIRONMENT)
+    azure.run(f"sh {SCRIPT}", ENVIRONMENT)
     (asked,) = azure.asked
     assert asked.startswith(ASKED)
     assert "[?starts_with(type, 'Microsoft.Cache/') && provisioningState=='Failed'].id" in asked
@@ -43,23 +43,23 @@ def test_it_asks_for_any_redis_of_this_environment_that_failed(azure: StandIns) 
 
 def test_it_removes_nothing_itself(azure: StandIns) -> None:
     azure.answer(ASKED, [ID])
-    azure.run(f"sh {SCRIPT}", **ENVIRONMENT)
+    azure.run(f"sh {SCRIPT}", ENVIRONMENT)
     assert not [line for line in azure.asked if re.search(r"\b(delete|update|create)\b", line)]
 
 
 def test_a_redis_that_is_well_stops_nothing(azure: StandIns) -> None:
     azure.answer(ASKED, [])
-    done = azure.run(f"sh {SCRIPT}", **ENVIRONMENT)
+    done = azure.run(f"sh {SCRIPT}", ENVIRONMENT)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_who_cannot_ask_is_told_and_goes_on(azure: StandIns) -> None:
     azure.answer(ASKED, None, code=1)
-    done = azure.run(f"sh {SCRIPT}", **ENVIRONMENT)
+    done = azure.run(f"sh {SCRIPT}", ENVIRONMENT)
     assert (done.returncode, done.stderr.count("az login")) == (0, 1)
 
 
 @pytest.mark.parametrize("missing", ENVIRONMENT)
 def test_before_the_first_deployment_nothing_is_asked(azure: StandIns, missing: str) -> None:
-    done = azure.run(f"sh {SCRIPT}", **{name: text for name, text in ENVIRONMENT.items() if name != missing})
+    done = azure.run(f"sh {SCRIPT}", {name: text for name, text in ENVIRONMENT.items() if name != missing})
     assert (done.returncode, azure.asked) == (0, [])
