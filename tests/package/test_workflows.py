@@ -127,6 +127,12 @@ def test_no_package_is_installed_by_the_job_that_may_assign_roles() -> None:
     assert "python -m tests.e2e.smoke" in text
 
 
+def test_az_is_signed_in_before_azd_asks_it_for_a_failed_redis() -> None:
+    names = [step.get("uses", step.get("run", "")) for step in steps("deploy")]
+    (login,) = [at for at, name in enumerate(names) if name.startswith("azure/login@")]
+    assert login < names.index("azd provision --no-prompt")
+
+
 def test_only_the_deployment_may_ask_for_a_token() -> None:
     assert "id-token" not in TEXTS["ci"]
 
