@@ -132,8 +132,10 @@ def test_what_the_pipeline_signed_in_with_is_taken_down_too() -> None:
 
 def test_a_package_built_here_is_the_app_with_its_requirements_and_nothing_is_left_out_of_it(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
-    tools = stand_ins(tmp_path / "bin", "func", "python3")
     subprocess.run(["git", "clone", "--quiet", ROOT, tmp_path / "clone"], check=True)
+    tools = stand_ins(tmp_path / "bin", "func", "uv")
+    (tmp_path / "clone/.venv").mkdir()
+    (tmp_path / "clone/.venv/bin").symlink_to(tmp_path / "bin")
     done = tools.run(block_with("--no-build"), {"NAME": "app"}, cwd=tmp_path / "clone")
     assert done.stderr == ""
     package = tmp_path / "package"

@@ -20,6 +20,7 @@ from pathspec import GitIgnoreSpec
 
 from tests import ROOT
 from tests.package.funcignore import Reader, by_azd, by_func
+from tests.pages import page
 
 BUILD_S = 300  # a remote build has 60 s; a shared test machine is given more
 SECRET = "hunter2"
@@ -226,6 +227,18 @@ def test_what_tools_leave_behind_is_not_committed(name: str) -> None:
 )
 def test_func_reads_its_rules_so(rules: str, path: str, publishes: bool) -> None:
     assert by_func(rules)(path) is publishes
+
+
+@pytest.mark.parametrize(("python", "library"), [("3.12", "azure-functions==1."), ("3.13", "azure-functions==2.")])
+def test_a_package_built_here_has_the_library_of_the_python_that_it_is_built_for(
+    tmp_path: Path, python: str, library: str
+) -> None:
+    """Whatever Python builds it: pip would read `python_version` as its own."""
+    (line,) = re.findall(r"^\.venv/bin/uv (pip install .*?)$", page("deploy.md").replace("\\\n", ""), re.MULTILINE)
+    line = line.replace("--python-version 3.12", f"--python-version {python}").replace("../package", str(tmp_path))
+    command = [sys.executable, "-m", "uv", *line.split(), "--dry-run"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=BUILD_S, check=True)
+    assert f" + {library}" in shown.stderr
 
 
 def test_every_function_is_found_whatever_the_settings(probed: tuple[str, dict[str, Any]]) -> None:
