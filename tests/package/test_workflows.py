@@ -3,7 +3,9 @@
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -140,9 +142,17 @@ def test_only_the_deployment_may_ask_for_a_token() -> None:
 def test_the_packages_and_the_workflows_are_audited_by_tools_at_one_version() -> None:
     audits = [script for script in scripts("ci") if script.startswith("pipx run")]
     assert [re.sub(r"==\d+\.\d+\.\d+", "==", script) for script in audits] == [
-        "pipx run pip-audit== -r requirements.txt",
+        "pipx run pip-audit== --disable-pip --no-deps -r requirements.lock",
         "pipx run zizmor== .github",
     ]
+
+
+def test_zizmor_finds_nothing_in_the_workflows_of_this_tree() -> None:
+    """Its online checks, whether a pinned commit is the version beside it, run in CI only."""
+    zizmor = str(Path(sys.executable).with_name("zizmor"))
+    command = [zizmor, "--offline", "--quiet", ".github"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def test_a_new_release_waits_a_week_before_it_is_proposed() -> None:
