@@ -77,15 +77,15 @@ var metricRules = [
   }
   {
     name: 'redis-clients-unexpected'
-    description: 'More Redis clients over 15 minutes than the app opens at full scale-out: somebody else, or a leak.'
+    description: 'More Redis clients than the app opens at full scale-out: somebody else, a leak, or old instances beside new ones.'
     severity: 2
     scope: redisResourceId
     namespace: redisMetricNamespace
     metric: 'connectedclients'
-    aggregation: 'Average'
+    aggregation: 'Maximum'
     threshold: expectedClients
     frequency: 'PT5M'
-    window: 'PT15M'
+    window: 'PT5M'
     dimensions: []
   }
   {

@@ -52,7 +52,8 @@ def test_clients_that_full_scale_out_does_not_explain_alert_long_before_the_tier
     deployment: Deployment, default: Deployment
 ) -> None:
     found = criterion(deployment, "redis-clients-unexpected")
-    assert (found["metricName"], found["operator"]) == ("connectedclients", "GreaterThan")
+    assert (found["metricName"], found["timeAggregation"]) == ("connectedclients", "Maximum")
+    assert found["operator"] == "GreaterThan"
     assert found["threshold"] == deployment.outputs["REDIS_CLIENTS_AT_FULL_SCALE"]
     assert criterion(default, "redis-clients-unexpected")["threshold"] == 200
 
