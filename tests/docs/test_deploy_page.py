@@ -122,6 +122,15 @@ def test_the_pipeline_may_assign_the_roles_of_the_templates_and_no_other(tmp_pat
     lists = re.findall(r"GuidEquals \{(.*?)\}", condition)
     assert [set(re.findall(GUID, one)) for one in lists] == [set(re.findall(GUID, ROLES))] * 2
     assert condition.count("(") == condition.count(")")
+    assert f"the {['five', 'six', 'seven'][len(set(re.findall(GUID, ROLES))) - 5]} roles of" in page("deploy.md")
+
+
+def test_the_threat_model_names_what_the_templates_have() -> None:
+    security = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    alerts = (ROOT / "infra/modules/alerts.bicep").read_text(encoding="utf-8")
+    assert {"privateNetwork", "scaleOutLimit", "dailyLogQuotaGb"} <= set(re.findall(r"`(\w+)`", security)) & PARAMETERS
+    assert "name: 'redis-clients-unexpected'" in alerts
+    assert "`redis-clients-unexpected`" in security
 
 
 def test_what_the_pipeline_signed_in_with_is_taken_down_too() -> None:
