@@ -15,12 +15,12 @@ from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, 
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from services.errors import NeedsOwnConnection
-from services.redis_session.command_plan import Need, command_plan
-from services.redis_session.pipeline import MultiplexedPipeline
-from services.redis_session.reply_stream import StreamCounters, StreamLimits
-from services.redis_session.side_pool import SidePool
-from services.redis_session.wire import Wire
+from .command_plan import Need, command_plan
+from .errors import NeedsOwnConnection
+from .pipeline import MultiplexedPipeline
+from .reply_stream import StreamCounters, StreamLimits
+from .side_pool import SidePool
+from .wire import Wire
 
 # No maintenance notifications: they hide unread replies. redis-py's asyncio side knows them since 8.0.
 _WITHOUT_MAINTENANCE: dict[str, Any] = {}
@@ -64,7 +64,7 @@ class MultiplexedRedis(Redis):
     and `backlog_bytes` bound what waits, `side_connections` how many more connections blocking commands, transactions,
     pub/sub and MONITOR may open; at 0 these raise `NeedsOwnConnection`. All other keywords are redis-py's.
 
-    A call raises `NotSent`, `OutcomeUnknown` or `Overloaded` (services/errors.py) where redis-py raises ConnectionError
+    A call raises `NotSent`, `OutcomeUnknown` or `Overloaded` (errors.py) where redis-py raises ConnectionError
     or TimeoutError. A cancelled call raises CancelledError and disturbs nobody; `CallDeadline` tells whether it had
     been written. Once `connected` has turned False it stays so: make a new client.
     """

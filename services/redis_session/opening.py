@@ -16,9 +16,9 @@ from redis.asyncio.connection import UnixDomainSocketConnection as UnixConnectio
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse, ResponseError
 
-from services.errors import RedisUnavailable
-from services.redis_session.packing import Packer
-from services.redis_session.reply_stream import NOT_ENOUGH_DATA, ReplyStream, StreamLimits
+from .errors import RedisUnavailable
+from .packing import Packer
+from .reply_stream import NOT_ENOUGH_DATA, ReplyStream, StreamLimits
 
 
 async def open_stream(how: AbstractConnection, limits: StreamLimits) -> ReplyStream:

@@ -7,7 +7,7 @@ from typing import Any
 
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 
-from services.errors import NeedsOwnConnection, Overloaded
+from .errors import NeedsOwnConnection, Overloaded
 
 
 class SidePool(ConnectionPool):

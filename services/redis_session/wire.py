@@ -11,12 +11,12 @@ from redis.client import EMPTY_RESPONSE, NEVER_DECODE
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from services.errors import NotSent
-from services.redis_session.call_deadline import current_deadline
-from services.redis_session.command_plan import CommandPlan
-from services.redis_session.opening import open_stream, place
-from services.redis_session.packing import Packer
-from services.redis_session.reply_stream import Call, ReplyStream, StreamLimits
+from .call_deadline import current_deadline
+from .command_plan import CommandPlan
+from .errors import NotSent
+from .opening import open_stream, place
+from .packing import Packer
+from .reply_stream import Call, ReplyStream, StreamLimits
 
 _NOT_FOR_CALLBACKS = (NEVER_DECODE, EMPTY_RESPONSE, "keys")  # for redis-py itself and its cache
 
