@@ -9,10 +9,10 @@ READY := $(VENV)/.ready
 PROOF := docs/proof
 
 .DEFAULT_GOAL := help
-.PHONY: help run compose test prove fuzz smoke load install lock clean
+.PHONY: help run compose test conformance prove fuzz smoke load install lock clean
 
 help: ## list the verbs
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 run: $(ON) $(RUN) ## the app on http://localhost:7071 with an embedded Valkey and a local Service Bus (ARGS="--help" for more; ON=compose: in Docker)
 	@$(BIN)/python -m lab up $(PARTS_$(ON)) $(ARGS)
@@ -30,6 +30,9 @@ test prove fuzz: export REQUIRE_EVERYTHING = 1
 test: $(READY) ## lint, types and every test, in at most 8 minutes
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile $(ARGS)
+
+conformance: $(READY) ## redis-py's own tests on the session: oldest, pinned and newest version, two servers, two protocols (ARGS="--help" for fewer)
+	$(BIN)/python -m tests.conformance $(ARGS)
 
 prove: $(READY) ## everything at full length, with what it counted in docs/proof (more than an hour)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -88,7 +88,7 @@ async def _greeting(how: AbstractConnection) -> list[tuple[Any, ...]]:
     if how.credential_provider is not None:
         who = await how.credential_provider.get_credentials_async()
     commands: list[tuple[Any, ...]] = []
-    if how.protocol == 3:
+    if int(how.protocol) == 3:  # redis-py before 7.2 leaves it as the address has it
         auth = ("AUTH", *("default", *who)[-2:]) if who else ()
         commands.append(("HELLO", 3, *auth, *(("SETNAME", how.client_name) if how.client_name else ())))
     else:

@@ -23,7 +23,7 @@ from tests import ROOT
 BUILD = ROOT / "build" / "conformance"
 HERE = Path(__file__).parent
 NEEDS = ("pytest>=9", "pytest-asyncio>=1.3", "pytest-timeout>=2.4", "packaging", "numpy", "cryptography")
-OLDEST, NEWEST = "7.0", "8"
+VERSIONS = {"oldest": "7.0", "pinned": installed("redis"), "newest": ""}
 LEG_S = 1800  # the longest that one leg may take
 # About a cluster, Sentinel, TLS, modules of the server or parts of redis-py that use no client of ours.
 NOT_OURS = re.compile(r"cluster|sentinel|ssl|bloom|json|search|timeseries|policies|multidb|scenario|observability")
@@ -45,12 +45,12 @@ def pip(python: Path | str, *arguments: str) -> None:
     subprocess.run([python, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments], check=True)
 
 
-def unpacked(requirement: str) -> Path:
-    """The folder of the source distribution that fits `8.1.0`, or is the newest within `8`."""
-    exact = f"=={requirement}" if requirement.count(".") == 2 else f"=={requirement}.*"
-    archives = BUILD / "archives" / requirement
-    if not list(archives.glob("*.tar.gz")):
-        pip(sys.executable, "download", "--no-binary", "redis", "--no-deps", "--dest", str(archives), f"redis{exact}")
+def unpacked(wanted: str) -> Path:
+    """The folder of a source distribution: `8.1.0`, the newest of `8.1`, or of all."""
+    wanted = VERSIONS.get(wanted, wanted)
+    requirement = "redis" if not wanted else f"redis=={wanted}{'' if wanted.count('.') == 2 else '.*'}"
+    archives = BUILD / "archives" / (wanted or "newest")
+    pip(sys.executable, "download", "--no-binary", "redis", "--no-deps", "--dest", str(archives), requirement)
     archive = max(archives.glob("*.tar.gz"), key=lambda path: path.stat().st_mtime)
     folder = BUILD / archive.name.removesuffix(".tar.gz")
     if not folder.exists():
@@ -117,11 +117,8 @@ def compare(run: Run) -> bool:
 
 def main() -> int:
     """0 if every comparison is as expected."""
-    pinned = installed("redis")
     parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
-    parser.add_argument(
-        "--redis-py", nargs="+", default=[OLDEST, pinned, NEWEST], help="versions: 8.1.0, or 8.1 for its newest"
-    )
+    parser.add_argument("--redis-py", nargs="+", default=list(VERSIONS), help="oldest, pinned, newest, 8.1.0 or 8.1")
     parser.add_argument("--server", nargs="+", default=["valkey", "redis-server"], choices=["valkey", "redis-server"])
     parser.add_argument("--protocol", nargs="+", type=int, default=[3, 2], choices=[2, 3])
     asked = parser.parse_args()

@@ -2,6 +2,8 @@
 
 import ast
 import inspect
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -62,6 +64,12 @@ def test_no_private_attribute_of_the_session_hides_one_of_redis_py() -> None:
     theirs |= {name for kind in (Redis(), ConnectionPool(), Connection()) for name in vars(kind) if private(name)}
     for path in (FOLDER / "multiplexed_redis.py", FOLDER / "pipeline.py", FOLDER / "side_pool.py"):
         assert own_names([ast.parse(path.read_text())]) & theirs <= {"_"}, path.name
+
+
+def test_without_hiredis_the_import_says_what_to_install() -> None:
+    code = "import sys; sys.modules['hiredis'] = None; import services.redis_session"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "ImportError: redis_session needs hiredis: pip install 'redis[hiredis]'" in done.stderr
 
 
 def test_hiredis_packs_a_tuple_and_refuses_what_redis_py_refuses() -> None:
