@@ -65,7 +65,12 @@ class Callers:
                 return
             if claim.outcome == "error" and not (kind == "script" and str(outcome) == "BUSY slot taken"):
                 self.world.violate(f"{claim.what} raised {outcome!r}")
-            elif isinstance(outcome, RedisUnavailable) and within_s >= 2 and kind != "inner_deadline" and self._calm(began):
+            elif (
+                isinstance(outcome, RedisUnavailable)
+                and within_s >= 2
+                and kind != "inner_deadline"
+                and self._calm(began)
+            ):
                 self.world.violate(f"{claim.what}: {outcome!r}, and nothing is wrong")
 
         redis = instance.app.redis_service

@@ -30,7 +30,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--from", dest="first", type=int, default=0, help="the first seed: to go on where a run ended")
     options.add_argument("--json", type=Path, help="write what was counted")
     options.add_argument("--mutant", choices=sorted(mutants.MUTANTS), help="with this fault put back into the code")
-    options.add_argument("--mutants", type=int, metavar="SEEDS", help="how many seeds find each fault, of at most so many")
+    options.add_argument(
+        "--mutants", type=int, metavar="SEEDS", help="how many seeds find each fault, of at most so many"
+    )
     options.add_argument("--processes", type=int, default=os.cpu_count())
     return options
 
@@ -144,7 +146,10 @@ def many(chosen: argparse.Namespace) -> int:
     seed, what = broken[0]
     print(f"BROKEN by seed {seed}: {what}\nmake simulate SEED={seed}\nshortening it ...")
     kept = ",".join(map(str, shorten(seed)))
-    print(f"make simulate SEED={seed} ARGS='--keep {kept}'" + (f" # with --mutant {chosen.mutant}" if chosen.mutant else ""))
+    print(
+        f"make simulate SEED={seed} ARGS='--keep {kept}'"
+        + (f" # with --mutant {chosen.mutant}" if chosen.mutant else "")
+    )
     return 1
 
 
@@ -174,7 +179,10 @@ def mutants_table(most: int, file: Path | None) -> int:
             if found:
                 break
         rows.append({"fault": name, "first_seed": found and found[0], "of": seeds, "says": found and found[1][:160]})
-        print(f"{name:32} {'seed ' + str(found[0]) if found else f'NOT FOUND in {seeds}':20} {found and found[1][:120]}", flush=True)
+        print(
+            f"{name:32} {'seed ' + str(found[0]) if found else f'NOT FOUND in {seeds}':20} {found and found[1][:120]}",
+            flush=True,
+        )
     if file:
         file.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     return int(any(row["first_seed"] is None for row in rows))

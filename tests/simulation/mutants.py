@@ -7,6 +7,7 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -67,6 +68,27 @@ MUTANTS: dict[str, list[tuple[str, str, str]]] = {
 }
 
 
+def _edited(module: str, text: str, edits: list[tuple[str, str]]) -> str:
+    for old, new in edits:
+        if old not in text:
+            raise LookupError(f"{module} no longer holds {old!r}: bring the fault up to date")
+        text = text.replace(old, new)
+    return text
+
+
+def check(name: str) -> None:
+    """Raises LookupError, or SyntaxError, if a fault no longer fits the code."""
+    texts: dict[str, str] = {}
+    for module, old, new in MUTANTS[name]:
+        spec = importlib.util.find_spec(module)
+        assert spec is not None
+        assert spec.origin is not None
+        text = texts.get(module) or Path(spec.origin).read_text(encoding="utf-8")
+        texts[module] = _edited(module, text, [(old, new)])
+    for module, text in texts.items():
+        compile(text, module, "exec")
+
+
 class _Loader(SourceFileLoader):
     def __init__(self, name: str, path: str, edits: list[tuple[str, str]]) -> None:
         super().__init__(name, path)
@@ -75,18 +97,16 @@ class _Loader(SourceFileLoader):
     def get_code(self, fullname: str) -> Any:
         text = self.get_source(fullname)
         assert text is not None
-        for old, new in self._edits:
-            if old not in text:
-                raise LookupError(f"{fullname} no longer holds {old!r}: bring the fault up to date")
-            text = text.replace(old, new)
-        return compile(text, self.path, "exec", dont_inherit=True)
+        return compile(_edited(fullname, text, self._edits), self.path, "exec", dont_inherit=True)
 
 
 class _Finder(importlib.abc.MetaPathFinder):
     def __init__(self, edits: dict[str, list[tuple[str, str]]]) -> None:
         self._edits = edits
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         if fullname not in self._edits:
             return None
         spec = PathFinder.find_spec(fullname, path)

@@ -26,7 +26,9 @@ class Step:
     fault: bool = False
 
     def __str__(self) -> str:
-        about = " ".join(f"{name}={value if not isinstance(value, float) else round(value, 4)}" for name, value in self.about.items())
+        about = " ".join(
+            f"{name}={value if not isinstance(value, float) else round(value, 4)}" for name, value in self.about.items()
+        )
         return f"{self.kind} {about}" + (f" until {self.until:.3f}" if self.until else "")
 
 
@@ -73,9 +75,15 @@ def _shop(chance: random.Random, duration_s: float, scale: float) -> list[Step]:
     steps = []
     for drop in range(drops if scale else 0):
         stock = chance.choice((3, 10, 40))
-        steps.append(Step(0.0, "put", {"drop_id": f"d{drop}", "stock": stock, "per_customer": chance.choice((2, 4, 10))}))
+        steps.append(
+            Step(0.0, "put", {"drop_id": f"d{drop}", "stock": stock, "per_customer": chance.choice((2, 4, 10))})
+        )
         if chance.random() < 0.3:
-            about = {"drop_id": f"d{drop}", "stock": stock + chance.choice((-2, 5, 20)), "per_customer": chance.choice((2, 4))}
+            about = {
+                "drop_id": f"d{drop}",
+                "stock": stock + chance.choice((-2, 5, 20)),
+                "per_customer": chance.choice((2, 4)),
+            }
             about["closes_in_s"] = chance.choice((None, -10.0, duration_s / 4))
             steps.append(Step(chance.uniform(1, duration_s), "put", about))
     customers = chance.choice((3, 15, 60))
@@ -98,7 +106,11 @@ def _session(chance: random.Random, plan: Plan, scale: float) -> list[Step]:
     kinds = CALLS + (SIDE_CALLS * 2 if plan.connections > 1 else ())
     at = chance.uniform(1, plan.duration_s / 2)
     for _ in range(int(chance.uniform(20, 120) * scale)):
-        at = at + chance.choice((0, 0, 0.0005, 0.003, 0.05)) if chance.random() < 0.85 else chance.uniform(1, plan.duration_s)
+        at = (
+            at + chance.choice((0, 0, 0.0005, 0.003, 0.05))
+            if chance.random() < 0.85
+            else chance.uniform(1, plan.duration_s)
+        )
         about = {
             "instance": chance.randrange(plan.instances),
             "kind": chance.choice(kinds),
@@ -117,7 +129,11 @@ def _faults(chance: random.Random, plan: Plan, long: bool) -> list[Step]:
     steps = []
     busy = [step.at for step in plan.steps if step.kind != "put"] or [1.0]
     for _ in range(1 + int(chance.expovariate(0.5))):
-        at = chance.choice(busy) + chance.uniform(-0.5, 0.5) * chance.choice((1, 0.05)) if chance.random() < 0.7 else chance.uniform(0, plan.duration_s)
+        at = (
+            chance.choice(busy) + chance.uniform(-0.5, 0.5) * chance.choice((1, 0.05))
+            if chance.random() < 0.7
+            else chance.uniform(0, plan.duration_s)
+        )
         at = max(at, 0.1)
         lasts = chance.choice((0.01, 0.3, 2.0, 8.0, 25.0)) * chance.uniform(0.5, 1.5)
         if long and chance.random() < 0.5:
@@ -150,7 +166,10 @@ def _fault(chance: random.Random, plan: Plan) -> tuple[str, dict[str, Any]]:
         ("bus_state", {"state": chance.choice(("down", "hole", "busy"))}),
         ("bus_chance", {"of": "unconfirmed", "chance": chance.choice((0.2, 0.7))}),
         ("bus_chance", {"of": "unconfirmed", "chance": chance.choice((0.2, 0.7))}),
-        ("bus_chance", {"of": chance.choice(("doubled", "unsettled", "unhandled")), "chance": chance.choice((0.05, 0.5))}),
+        (
+            "bus_chance",
+            {"of": chance.choice(("doubled", "unsettled", "unhandled")), "chance": chance.choice((0.05, 0.5))},
+        ),
         ("bus_shuffles", {}),
         ("workerless", {"instance": instance}),
         ("freeze", {"instance": instance}),

@@ -40,6 +40,7 @@ class Shop:
         self.most: Counter[str] = Counter()  # tickets that one customer may ever have had
         self.calm_since = 0.0  # since when nothing has been wrong; inf while something is
         self._placing: Counter[str] = Counter()
+        self._attempts: Counter[str] = Counter()
         self._audited = -1  # how many commands had run by then
         redis.on_write = self._written
 
@@ -92,21 +93,23 @@ class Shop:
     async def _place(self, app: AppServices, new: NewOrder) -> Order:
         """As blueprints/orders.py: 202 or 200 when it returns. A claim that nothing was sent is held against the bus."""
         self._placing[new.order_id] += 1
-        alone, arrived = self._placing[new.order_id] == 1, self.bus.arrived[new.order_id]
+        self._attempts[new.order_id] += 1
+        alone, attempt = self._placing[new.order_id] == 1, self._attempts[new.order_id]
+        arrived = self.bus.arrived[new.order_id]
         try:
             order = await app.order_desk.place(new)
             if order.status is OrderStatus.QUEUED and self.bus.arrived[new.order_id] == 0:
                 self.world.violate(f"order {new.order_id} was answered 202 and never reached the queue")
             return order
         except MessageNotSent as error:
-            if alone and self._placing[new.order_id] == 1:
-                self.world.later(0.4, self._check_not_sent, new.order_id, arrived, str(error))
+            if alone:
+                self.world.later(0.4, self._check_not_sent, new.order_id, attempt, arrived, str(error))
             raise
         finally:
             self._placing[new.order_id] -= 1
 
-    def _check_not_sent(self, order_id: str, arrived: int, error: str) -> None:
-        if not self._placing[order_id] and self.bus.arrived[order_id] > arrived:
+    def _check_not_sent(self, order_id: str, attempt: int, arrived: int, error: str) -> None:
+        if self._attempts[order_id] == attempt and self.bus.arrived[order_id] > arrived:
             self.world.violate(f"MessageNotSent of order {order_id}, and the queue has it: {error}")
 
     async def read(self, new: NewOrder) -> Any:

@@ -280,7 +280,9 @@ class Simulation:
                 each.begin("close", lambda _, close=close: close(), 5.0)  # type: ignore[misc] # the default binds it
         self.world.run(self.world.now + 20)
         if self.redis.clients:
-            self.world.violate(f"the server still has connections of {[c.link.who for c in self.redis.clients.values()]}")
+            self.world.violate(
+                f"the server still has connections of {[c.link.who for c in self.redis.clients.values()]}"
+            )
         for who, count in self.network.open_at.items():
             if count and who in [each.loop.name for each in self.instances]:
                 self.world.violate(f"{who} still holds {count} connections")
@@ -291,7 +293,11 @@ class Simulation:
 
     def _bury(self) -> None:
         self.world.ended = True
-        for loop in (self.shop.loop, *self.callers.bare, *(loop for each in self.instances for loop in (*each.graves, each.loop))):
+        for loop in (
+            self.shop.loop,
+            *self.callers.bare,
+            *(loop for each in self.instances for loop in (*each.graves, each.loop)),
+        ):
             loop.bury()
 
 
