@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from .broker import Broker
+from .broker import LocalServiceBus
 from .config import SHIPPED, ConfigError, load
 
 EXAMPLES = """\
@@ -52,12 +52,15 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-async def serve(broker: Broker) -> None:
+async def serve(broker: LocalServiceBus) -> None:
     """Serve until SIGINT or SIGTERM."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
+        try:
+            loop.add_signal_handler(number, stopped.set)
+        except NotImplementedError:  # Windows: a handler runs between two turns of the loop, the tick wakes it
+            signal.signal(number, lambda *_: stopped.set())
     async with broker:
         print(broker.connection_string, flush=True)
         await stopped.wait()
@@ -67,7 +70,7 @@ def main() -> int:
     """The exit status: 0 after a signal, 2 if it could not start."""
     options = arguments().parse_args()
     try:
-        asyncio.run(serve(Broker(load(options.config), host=options.host, port=options.port)))
+        asyncio.run(serve(LocalServiceBus(load(options.config), host=options.host, port=options.port)))
     except ConfigError as wrong:
         print(f"error: {wrong}", file=sys.stderr)
         return 2

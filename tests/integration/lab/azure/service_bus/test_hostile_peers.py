@@ -16,7 +16,7 @@ from lab.azure.service_bus import performatives as amqp
 from lab.azure.service_bus.amqp_types import Described, Symbol, Timestamp, UInt, ULong
 from lab.azure.service_bus.connection import AMQP_HEADER, SASL_HEADER
 from lab.azure.service_bus.message import APPLICATION, PROPERTIES, VALUE, section
-from lab.azure.service_bus.node import LINK_CREDIT, MAX_LINKS, MAX_PARTIALS, MAX_SESSIONS, WRITE_BUFFER
+from lab.azure.service_bus.limits import LINK_CREDIT, MAX_LINKS, MAX_PARTIALS, MAX_SESSIONS, MAX_WAITING, WRITE_BUFFER
 
 from .clients import until
 from .peer import Peer, attaching, beginning, flowing, frame, message, opening, request, sending
@@ -384,11 +384,24 @@ async def test_settling_a_huge_range_costs_nothing(bus: Broker) -> None:
     await peer.close()
 
 
-async def test_a_request_without_a_link_for_the_answer_is_refused(bus: Broker) -> None:
-    asked = request("com.microsoft:peek-message", {})
+async def test_a_request_waits_for_the_credit_of_its_reply_link(bus: Broker) -> None:
+    """Older clients ask first, and open the way for the answer later."""
+    asked = request("com.microsoft:peek-message", {"from-sequence-number": 0, "message-count": 1})
     peer = await Peer.begin(bus, attaching("orders/$management"), sending(asked))
-    assert await peer.condition(amqp.DETACH) == "amqp:precondition-failed"
+    assert (await peer.hear(amqp.DISPOSITION))[4].code == amqp.ACCEPTED
+    await peer.say(attaching("orders/$management", 1, receiver=True), flowing(1, 5))
+    assert (await peer.hear(amqp.TRANSFER))[0] == 1
+    assert not bus._service._management._waiting[next(iter(bus._service.connections))]
     await peer.close()
+
+
+async def test_requests_nobody_wants_an_answer_to_do_not_pile_up(bus: Broker) -> None:
+    asked = request("com.microsoft:peek-message", {})
+    peer = await Peer.begin(bus, attaching("orders/$management"))
+    await peer.say(*(sending(asked, number) for number in range(MAX_WAITING + 1)))
+    assert await peer.condition(amqp.DETACH) == "amqp:resource-limit-exceeded"
+    await peer.close()
+    await until(lambda: not bus._service._management._waiting)
 
 
 @pytest.mark.parametrize(

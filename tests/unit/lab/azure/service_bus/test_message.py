@@ -77,6 +77,7 @@ def test_a_receiver_gets_what_was_sent_and_what_the_broker_knows() -> None:
     assert got[ANNOTATIONS] == {
         "x-opt-mine": 1,
         "x-opt-sequence-number": 7,
+        "x-opt-enqueue-sequence-number": 0,
         "x-opt-enqueued-time": 1500,
         "x-opt-message-state": 0,
         "x-opt-locked-until": 9000,
