@@ -4,6 +4,8 @@ Makes an environment for each under build/clients (the packages come from PyPI a
 against the local Service Bus and prints the matrix. Exit code 1 when an operation failed.
 """
 
+# ruff: noqa: T201  # it speaks to a person
+
 from __future__ import annotations
 
 import json
@@ -103,25 +105,29 @@ def run_all(clients: list[Client]) -> list[dict[str, str | None]]:
             return [one.result() for one in running]
 
 
+def matrix(clients: list[Client], results: list[dict[str, str | None]]) -> list[str]:
+    """A Markdown table, then what failed, then the count."""
+    operations = list(results[0])
+    lines = [f"| operation | {' | '.join(client.name for client in clients)} |", "|---" * (len(clients) + 1) + "|"]
+    for operation in operations:
+        marks = ["passed" if result[operation] is None else "FAILED" for result in results]
+        lines.append(f"| {operation.replace('_', ' ')} | {' | '.join(marks)} |")
+    failures = [
+        f"{client.name}: {operation}: {error}"
+        for client, result in zip(clients, results, strict=True)
+        for operation, error in result.items()
+        if error is not None
+    ]
+    total = len(operations) * len(clients)
+    count = f"{total - len(failures)} of {total} operations passed: {len(operations)} on each of {len(clients)} clients"
+    return [*lines, *failures, count]
+
+
 def main() -> int:
     clients = [client for minor in MINORS for client in python_clients(minor)] + javascript_clients()
     results = run_all(clients)
-    print(
-        "| operation | " + " | ".join(client.name for client in clients) + " |\n|---" * 1 + "|---" * len(clients) + "|"
-    )
-    operations = list(results[0])
-    for operation in operations:
-        marks = ["passed" if result.get(operation, "") is None else "FAILED" for result in results]
-        print(f"| {operation.replace('_', ' ')} | " + " | ".join(marks) + " |")
-    passed = 0
-    for client, result in zip(clients, results, strict=True):
-        passed += sum(result.get(operation, "") is None for operation in operations)
-        for operation, error in result.items():
-            if error is not None:
-                print(f"{client.name}: {operation}: {error}")
-    total = len(operations) * len(clients)
-    print(f"{passed} of {total} operations passed, {len(operations)} on each of {len(clients)} clients")
-    return int(passed != total)
+    print("\n".join(matrix(clients, results)))
+    return int(any(error is not None for result in results for error in result.values()))
 
 
 if __name__ == "__main__":

@@ -42,9 +42,9 @@ class LocalServiceBus:
     Runs on the loop that is there (`async with LocalServiceBus(...)`), or on a thread of its own (`with ...`, or
     `start` and `stop`). Every method may be called from any thread.
 
-    `queues` are names, or maps names to settings; left out, the shipped `Config.json` is read. Port 0 picks a free one, see `port`.
-    `require_tokens` makes queues demand a token put through `$cbs`. `ssl_context` serves TLS. `idle_s` is the announced
-    idle time-out. `clock` gives seconds since 1970.
+    `queues` are names, or maps names to settings; left out, the shipped `Config.json` is read. Port 0 picks a free one,
+    see `port`. `require_tokens` makes queues demand a token put through `$cbs`. `ssl_context` serves TLS. `idle_s` is
+    the announced idle time-out. `clock` gives seconds since 1970.
 
     How a client reaches it:
 
