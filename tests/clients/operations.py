@@ -112,8 +112,10 @@ async def a_list_and_a_batch(bench: Bench) -> None:
     for number in numbers[10:]:
         batch.add_message(ServiceBusMessage(number))
     await bench.sender.send_messages(batch)
-    async with bench.receive(prefetch_count=20) as receiver:
-        for number in numbers:
+    await bench.sender.send_messages([ServiceBusMessage("of one")])
+    assert batch.max_size_in_bytes == 256 * 1024
+    async with bench.receive(prefetch_count=30) as receiver:
+        for number in [*numbers, "of one"]:
             got = await bench.one(receiver)
             assert str(got) == number
             await receiver.complete_message(got)
@@ -178,7 +180,9 @@ async def defer(bench: Bench) -> None:
 async def peek(bench: Bench) -> None:
     await bench.send("a", "b")
     assert [str(message) for message in await bench.receiver.peek_messages(10)] == ["a", "b"]
-    await bench.complete("a")
+    got = await bench.complete("a")
+    later = got.sequence_number + 1
+    assert [str(message) for message in await bench.receiver.peek_messages(10, sequence_number=later)] == ["b"]
     await bench.complete("b")
 
 

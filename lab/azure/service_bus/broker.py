@@ -48,8 +48,9 @@ class LocalServiceBus:
 
     How a client reaches it:
 
-    - with a connection string: `connection_string` has `UseDevelopmentEmulator=true`, on which the SDK (7.15) drops TLS
-      and keeps the port. It signs SAS tokens itself and never asks a credential.
+    - with a connection string: `connection_string` has `UseDevelopmentEmulator=true`, on which the SDK (from 7.14 on)
+      drops TLS and keeps the port. Older ones need TLS on port 5671, and `connection_verify=CA_FILE`. It
+      signs SAS tokens itself and never asks a credential.
     - with a credential: `ServiceBusClient(broker.address, credential, use_tls=False)`. `use_tls` is the undocumented
       keyword that the emulator flag sets; without it the SDK strips the port from the namespace and uses 5671 over TLS.
       The token is asked for the scope `https://servicebus.azure.net//.default`, once per link's connection.
