@@ -55,19 +55,6 @@ async def test_an_abandoned_message_comes_back_until_it_is_dead_lettered(client:
         assert (dead.message_id, dead.application_properties[b"k"], dead.delivery_count) == ("m1", 1, 3)
 
 
-async def test_a_scheduled_message_appears_when_it_is_due(client: Client, broker: Broker, clock: Clock) -> None:
-    due = dt.datetime.now(UTC) + dt.timedelta(seconds=60)
-    async with client.sender("orders") as sender, client.receiver("orders") as receiver:
-        await sender.send_messages(ServiceBusMessage("by property", scheduled_enqueue_time_utc=due))
-        cancelled, _ = await sender.schedule_messages([ServiceBusMessage("a"), ServiceBusMessage("b")], due)
-        await sender.cancel_scheduled_messages([cancelled])
-        assert broker.stats("orders")["scheduled"] == 2
-        clock.ahead_s = 50
-        assert await take(receiver, wait_s=0.2) == []
-        clock.ahead_s = 61
-        assert sorted(str(message) for message in await take(receiver, 2)) == ["b", "by property"]
-
-
 @leaks
 async def test_cancelling_what_is_not_scheduled_is_an_error(client: Client) -> None:
     async with client.sender("orders") as sender:
