@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 from azure.core.credentials import AccessToken
-from azure.servicebus import AutoLockRenewer, ServiceBusClient
-from azure.servicebus.aio import AutoLockRenewer as AioAutoLockRenewer
+from azure.servicebus import ServiceBusClient
 from azure.servicebus.aio import ServiceBusClient as AioServiceBusClient
 
 KINDS = ("aio", "sync")
@@ -58,10 +57,6 @@ class Client:
 
     def receiver(self, queue: str, **options: Any) -> Any:
         return self._face(self.inner.get_queue_receiver(queue, **options))
-
-    def renewer(self, seconds: float) -> Any:
-        kind = AioAutoLockRenewer if self.kind == "aio" else AutoLockRenewer
-        return kind(max_lock_renewal_duration=seconds)
 
     async def send(self, queue: str, *messages: Any) -> None:
         """Send messages one by one on a sender of their own."""
