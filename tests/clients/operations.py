@@ -41,10 +41,19 @@ class Sync:
         return call
 
     async def __aenter__(self) -> Sync:
+        await asyncio.to_thread(self.inner.__enter__)
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await asyncio.to_thread(self.inner.close)
+    async def __aexit__(self, *error: object) -> None:
+        await asyncio.to_thread(self.inner.__exit__, *error)
+
+
+OPERATIONS: list[Callable[[Bench], Awaitable[None]]] = []
+
+
+def operation(does: Callable[[Bench], Awaitable[None]]) -> None:
+    """A row of the matrix."""
+    OPERATIONS.append(does)
 
 
 class Bench:
@@ -88,6 +97,7 @@ class Bench:
             await closing.close()
 
 
+@operation
 async def send_and_complete(bench: Bench) -> None:
     await bench.send("a")
     got = await bench.complete("a")
@@ -95,6 +105,7 @@ async def send_and_complete(bench: Bench) -> None:
     assert await bench.is_empty()
 
 
+@operation
 async def every_property_arrives(bench: Bench) -> None:
     properties = {"n": 5, "text": "x", "f": 1.5, "b": True, "u": uuid.UUID(int=7)}
     names = ("message_id", "content_type", "correlation_id", "subject", "to", "reply_to", "partition_key")
@@ -105,6 +116,7 @@ async def every_property_arrives(bench: Bench) -> None:
     assert {name.decode(): value for name, value in got.application_properties.items()} == properties | {"text": b"x"}
 
 
+@operation
 async def a_list_and_a_batch(bench: Bench) -> None:
     numbers = [f"{number}" for number in range(20)]
     await bench.sender.send_messages([ServiceBusMessage(number) for number in numbers[:10]])
@@ -121,11 +133,13 @@ async def a_list_and_a_batch(bench: Bench) -> None:
             await receiver.complete_message(got)
 
 
+@operation
 async def a_body_of_many_frames(bench: Bench) -> None:
     await bench.send("x" * 200_000)
     await bench.complete("x" * 200_000)
 
 
+@operation
 async def too_large_is_refused(bench: Bench) -> None:
     try:
         await bench.send("x" * 300_000)
@@ -134,6 +148,7 @@ async def too_large_is_refused(bench: Bench) -> None:
     raise AssertionError("taken")
 
 
+@operation
 async def receive_and_delete(bench: Bench) -> None:
     await bench.send("a")
     async with bench.receive(receive_mode="receiveanddelete") as receiver:
@@ -141,12 +156,14 @@ async def receive_and_delete(bench: Bench) -> None:
     assert await bench.is_empty()
 
 
+@operation
 async def abandon(bench: Bench) -> None:
     await bench.send("a")
     await bench.receiver.abandon_message(await bench.one())
     assert (await bench.complete("a")).delivery_count == 1
 
 
+@operation
 async def dead_letter(bench: Bench) -> None:
     await bench.send("a")
     got = await bench.one()
@@ -158,6 +175,7 @@ async def dead_letter(bench: Bench) -> None:
     await bench.dead.complete_message(dead)
 
 
+@operation
 async def defer(bench: Bench) -> None:
     """A deferred message completed, abandoned, dead-lettered and its lock renewed, all by requests."""
     await bench.send("a", "b")
@@ -177,6 +195,7 @@ async def defer(bench: Bench) -> None:
     await bench.dead.complete_message(dead)
 
 
+@operation
 async def peek(bench: Bench) -> None:
     await bench.send("a", "b")
     assert [str(message) for message in await bench.receiver.peek_messages(10)] == ["a", "b"]
@@ -186,6 +205,7 @@ async def peek(bench: Bench) -> None:
     await bench.complete("b")
 
 
+@operation
 async def schedule_and_cancel(bench: Bench) -> None:
     due = dt.datetime.now(UTC) + dt.timedelta(seconds=2)
     await bench.send("by property", scheduled_enqueue_time_utc=due)
@@ -197,6 +217,7 @@ async def schedule_and_cancel(bench: Bench) -> None:
     assert await bench.is_empty()
 
 
+@operation
 async def renew_a_lock(bench: Bench) -> None:
     await bench.send("a")
     got = await bench.one()
@@ -206,6 +227,7 @@ async def renew_a_lock(bench: Bench) -> None:
     await bench.receiver.complete_message(got)
 
 
+@operation
 async def renew_locks_automatically(bench: Bench) -> None:
     """The queue's locks last 5 s."""
     await bench.send("a")
@@ -217,6 +239,7 @@ async def renew_locks_automatically(bench: Bench) -> None:
     await bench.face(renewer).close()
 
 
+@operation
 async def time_to_live(bench: Bench) -> None:
     await bench.send("a", time_to_live=dt.timedelta(seconds=1))
     await asyncio.sleep(1.1)
@@ -227,12 +250,14 @@ async def time_to_live(bench: Bench) -> None:
     assert got.expires_at_utc == got.enqueued_time_utc + dt.timedelta(hours=1)
 
 
+@operation
 async def duplicates(bench: Bench) -> None:
     await bench.send("a", "b", message_id="same")
     await bench.complete("a")
     assert await bench.is_empty()
 
 
+@operation
 async def a_session_is_refused(bench: Bench) -> None:
     try:
         async with bench.receive(session_id="s1") as receiver:
@@ -243,6 +268,7 @@ async def a_session_is_refused(bench: Bench) -> None:
     raise AssertionError("opened")
 
 
+@operation
 async def an_unknown_queue_is_refused(bench: Bench) -> None:
     try:
         async with bench.face(bench.client.get_queue_sender("nowhere")) as sender:
@@ -252,31 +278,10 @@ async def an_unknown_queue_is_refused(bench: Bench) -> None:
     raise AssertionError("taken")
 
 
-OPERATIONS: tuple[Callable[[Bench], Awaitable[None]], ...] = (
-    send_and_complete,
-    every_property_arrives,
-    a_list_and_a_batch,
-    a_body_of_many_frames,
-    too_large_is_refused,
-    receive_and_delete,
-    abandon,
-    dead_letter,
-    defer,
-    peek,
-    schedule_and_cancel,
-    renew_a_lock,
-    renew_locks_automatically,
-    time_to_live,
-    duplicates,
-    a_session_is_refused,
-    an_unknown_queue_is_refused,
-)
-
-
-async def run(bench: Bench, operation: Callable[[Bench], Awaitable[None]]) -> str | None:
+async def run(bench: Bench, does: Callable[[Bench], Awaitable[None]]) -> str | None:
     """What went wrong, None if nothing did."""
     try:
-        await asyncio.wait_for(operation(bench), OPERATION_S)
+        await asyncio.wait_for(does(bench), OPERATION_S)
     except Exception as wrong:  # noqa: BLE001  # each operation is judged by itself
         return f"{type(wrong).__name__}: {wrong}"[:300]
     return None
@@ -284,9 +289,8 @@ async def run(bench: Bench, operation: Callable[[Bench], Awaitable[None]]) -> st
 
 async def main(connection_string: str, queue: str, kind: str) -> None:
     bench = Bench(connection_string, queue, kind)
-    for operation in OPERATIONS:
-        error = await run(bench, operation)
-        print(json.dumps({"operation": operation.__name__, "error": error}), flush=True)
+    for does in OPERATIONS:
+        print(json.dumps({"operation": does.__name__, "error": await run(bench, does)}), flush=True)
     await bench.close()
 
 

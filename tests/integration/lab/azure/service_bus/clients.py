@@ -14,6 +14,8 @@ from azure.core.credentials import AccessToken
 from azure.servicebus import ServiceBusClient
 from azure.servicebus.aio import ServiceBusClient as AioServiceBusClient
 
+from tests.clients.operations import Sync
+
 KINDS = ("aio", "sync")
 PROMPT: dict[str, Any] = {"retry_backoff_factor": 0.05}  # the default waits seconds between attempts
 
@@ -22,28 +24,6 @@ def leaks(test: Callable[..., Any]) -> Callable[..., Any]:
     """Marks a test after which the SDK (7.15) leaves sockets unclosed, see the fixture `leaky_sdk`."""
     ignored = pytest.mark.filterwarnings("ignore:(unclosed|loop is closed):ResourceWarning")
     return pytest.mark.usefixtures("leaky_sdk")(ignored(test))  # type: ignore[no-any-return]  # pytest's marks are untyped here
-
-
-class Threaded:
-    """A sync object with awaitable methods."""
-
-    def __init__(self, inner: Any) -> None:
-        self.inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self.inner, name)
-
-        async def call(*args: Any, **options: Any) -> Any:
-            return await asyncio.to_thread(method, *args, **options)
-
-        return call
-
-    async def __aenter__(self) -> Threaded:
-        await asyncio.to_thread(self.inner.__enter__)
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await asyncio.to_thread(self.inner.__exit__, *error)
 
 
 class Client:
@@ -70,7 +50,7 @@ class Client:
             await result
 
     def _face(self, inner: Any) -> Any:
-        return inner if self.kind == "aio" else Threaded(inner)
+        return inner if self.kind == "aio" else Sync(inner)
 
 
 def connect(kind: str, connection_string: str, **options: Any) -> Client:
