@@ -56,7 +56,7 @@ smoke: $(READY) ## the README's walk-through against a deployed app: URL=https:/
 
 load: export FUNCTIONS_KEY = $(KEY)
 load: $(LOCUST) ## the spike with Locust, against an app that runs: URL=http://localhost:7071 KEY=... (see docs/testing-elsewhere.md)
-	@$(LOCUST) -f lab/proof/spike/locustfile.py --headless --users 200 --spawn-rate 200 --host $(or $(URL),http://localhost:7071) $(ARGS)
+	@PYTHONPATH=lab/tickets $(LOCUST) -f lab/proof/spike/locustfile.py --headless --users 200 --spawn-rate 200 --host $(or $(URL),http://localhost:7071) $(ARGS)
 
 install: $(READY) ## only the environment, in .venv (run and test do it too)
 
