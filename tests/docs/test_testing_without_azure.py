@@ -77,4 +77,4 @@ def test_each_fault_can_be_called_as_it_stands_there() -> None:
             name, arguments = re.fullmatch(r"(?:bus\.)?(?:faults\.)?(\w+)\((\d*)\)", call).groups()  # type: ignore[union-attr]  # else it fails
             owner = bus if name in ("stop", "start") else bus.faults
             getattr(owner, name)(*map(int, arguments.split()))
-    assert len(calls) == 10
+    assert len(calls) == 11

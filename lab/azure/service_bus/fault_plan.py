@@ -15,6 +15,7 @@ class FaultPlan:
     refusals: deque[Refusal] = field(default_factory=deque)
     cuts: int = 0
     copies: int = 0
+    losses: int = 0
     latency_s: float = 0.0
     mute: bool = False
 
@@ -27,6 +28,11 @@ class FaultPlan:
         """Whether to cut the connection now."""
         self.cuts, cut = max(self.cuts - 1, 0), self.cuts > 0
         return cut
+
+    def take_loss(self) -> bool:
+        """Whether to lose this completion."""
+        self.losses, lost = max(self.losses - 1, 0), self.losses > 0
+        return lost
 
     def take_copies(self) -> int:
         """How many copies to store besides the message itself."""

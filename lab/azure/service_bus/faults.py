@@ -36,6 +36,12 @@ class Faults:
         """Store the next `count` sends, then cut their connections instead of confirming: an unknown outcome."""
         self._plan.cuts = count
 
+    def lose_completions(self, count: int) -> int:
+        """Confirm the next `count` completions of received messages without keeping them: each message comes again once
+        its lock has run out. Returns how many of those asked for before have not happened."""
+        self._plan.losses, left = count, self._plan.losses
+        return left
+
     def delay_confirmations(self, seconds: float) -> None:
         """Confirm every send so much later, as over a network; 0 ends it."""
         self._plan.latency_s = seconds

@@ -138,6 +138,8 @@ class Service:
         link = delivery.link
         if link.role != ENTITY:
             return outcome
+        if outcome.code == amqp.ACCEPTED and self.plan.take_loss():
+            return outcome
         try:
             token = uuid.UUID(bytes_le=delivery.tag)
             self.namespace.settle(self.queues[link.queue_name], token, verdict(outcome))
