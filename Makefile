@@ -9,10 +9,10 @@ READY := $(VENV)/.ready
 PROOF := docs/proof
 
 .DEFAULT_GOAL := help
-.PHONY: help run compose test prove fuzz clients smoke load install lock clean
+.PHONY: help run compose lint test conformance prove fuzz clients smoke load install lock clean
 
 help: ## list the verbs
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 run: $(ON) $(RUN) ## the app on http://localhost:7071 with an embedded Valkey and a local Service Bus (ARGS="--help" for more; ON=compose: in Docker)
 	@$(BIN)/python -m lab up $(PARTS_$(ON)) $(ARGS)
@@ -26,13 +26,20 @@ compose:
 	docker compose up --detach --wait
 	curl --silent --show-error --fail --output /dev/null --retry 120 --retry-delay 2 --retry-all-errors http://127.0.0.1:5300/health
 
+lint: $(READY) ## style, imports, types and workflows
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/mypy
+	$(BIN)/zizmor --offline --quiet .github
+
 test prove fuzz: export REQUIRE_EVERYTHING = 1
-test: $(READY) ## lint, types and every test, in at most 8 minutes
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+test: lint ## lint, types and every test, in at most 8 minutes
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile $(ARGS)
 
-prove: $(READY) ## everything at full length, with what it counted in docs/proof (more than an hour)
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+conformance: $(READY) ## redis-py's own tests on the session: oldest, pinned and newest version, two servers, two protocols (ARGS="--help" for fewer)
+	$(BIN)/python -m tests.conformance $(ARGS)
+
+prove: lint ## everything at full length, with what it counted in docs/proof (more than an hour)
 	HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest -q --timeout 3600 $(ARGS)
 	$(BIN)/python -m lab spike --json $(PROOF)/spike.json --report $(PROOF)/spike
 	$(BIN)/python -m lab spike --stock 5000 --json $(PROOF)/spike-stock-5000.json

@@ -87,4 +87,4 @@ async def slow(client: Redis) -> Any:
 def a_minute_passes(session: RedisService) -> None:
     """The connection's last reply is as old as if the session had been idle for a minute."""
     assert session._client is not None
-    session._client.stream().last_reply_at -= 60
+    session._client.wire.stream.last_reply_at -= 60
