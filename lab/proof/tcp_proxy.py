@@ -33,6 +33,10 @@ class Faults:
     cut_after: int | None = None
     black_hole: bool = False
 
+    def reset(self) -> None:
+        """No fault any more."""
+        self.delay_s, self.bytes_per_s, self.cut_after, self.black_hole = 0.0, 0.0, None, False
+
 
 @dataclass(eq=False)
 class _Link:
@@ -87,8 +91,8 @@ class TcpProxy:
 
     def heal(self) -> None:
         """No more faults; what a black hole held back passes now."""
-        self.to_server.__init__()  # type: ignore[misc] # the defaults again, in place: the pumps hold the object
-        self.to_client.__init__()  # type: ignore[misc]
+        self.to_server.reset()  # in place: the pumps hold the object
+        self.to_client.reset()
         self._changed.set()
         self._changed = asyncio.Event()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.proof.spike.outcome import Outcome
+from lab.proof.outcome import Outcome
 from lab.proof.strategies import OURS, TITLES
 
 INK = "#1f2328"

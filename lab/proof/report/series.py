@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import nan
 from operator import attrgetter
 
-from lab.proof.spike.outcome import Moment
+from lab.proof.outcome import Moment
 
 POINTS = 120  # a panel is a few hundred px wide, and an SVG of six strategies stays small
 

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from lab.proof.spike.outcome import Parameters
+from lab.proof.outcome import Parameters
 from lab.proof.strategies import OURS, STRATEGIES, TITLES
 
 DESCRIPTION = """\
@@ -78,7 +78,7 @@ def add_size(parser: argparse.ArgumentParser, default: Parameters) -> None:
     )
     results = parser.add_argument_group("results")
     results.add_argument("--json", type=Path, metavar="FILE", help="write everything that was counted to FILE")
-    results.add_argument("--report", type=Path, metavar="DIR", help="write a page with pictures to DIR/index.html")
+    results.add_argument("--report", type=Path, metavar="DIR", help="write a page with pictures to DIR/README.md")
 
 
 def whole(text: str) -> int:
@@ -113,7 +113,7 @@ def run(options: argparse.Namespace) -> int:
     from lab.proof.spike.table import broken, show
 
     parameters, progress = parameters_of(options, options.strategy), Progress()
-    with readable_errors(progress):
+    with readable_errors(progress) as ending:
         if options.url:
             outcome = run_until_signal(remote_spike(parameters, options.url, options.key, progress))
         else:
@@ -125,8 +125,8 @@ def run(options: argparse.Namespace) -> int:
         if options.report:
             title = f"{outcome.orders:,} orders: {TITLES[outcome.strategy]}"
             print(f"report: {write_report(options.report, title, [outcome], command=typed(sys.argv[1:]))}")
-        return 1 if outcome.strategy == OURS and broken(outcome) else 0
-    return 2
+        ending.code = 1 if outcome.strategy == OURS and broken(outcome) else 0
+    return ending.code
 
 
 def typed(arguments: list[str]) -> str:

@@ -11,8 +11,8 @@ import secrets
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
+from lab.proof.outcome import Outcome, Parameters
 from lab.proof.spike.load import Load
-from lab.proof.spike.outcome import Outcome, Parameters
 from lab.proof.spike.progress import Progress
 from lab.proof.spike.run import SpikeError, answered, elapsed, open_sale
 from lab.proof.spike.schedule import Schedule

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from lab.proof import wide_table
-from lab.proof.spike.outcome import Outcome
+from lab.proof.fleet.budget import LAB_CLIENTS
+from lab.proof.outcome import Outcome
 from lab.proof.strategies import TITLES
 
 PLAIN_WIDTH = 200
@@ -34,7 +35,7 @@ HEADINGS = (
 def broken(outcome: Outcome) -> list[str]:
     """Each promise of ours that does not hold, in words; none if all do."""
     remote = not outcome.timeline and not outcome.client_limit
-    most = outcome.instances + 8
+    most = outcome.instances + LAB_CLIENTS
     checks = [
         (outcome.failed > 0, f"{outcome.failed} answers were not the expected ones: {outcome.failures}"),
         (outcome.lost > 0, f"{outcome.lost} accepted orders are lost"),

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from lab.proof.spike.books import Books
+from lab.tickets.books import Books
 from services.redis_session.redis_service import RedisService
 from tests.integration.lab.azure.service_bus.conftest import hurried_sdk
 from tests.integration.services.tickets.shop import DROP, Shop

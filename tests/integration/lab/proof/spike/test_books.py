@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from lab.proof.spike.books import CHUNK, Audit, Books, chunks
+from lab.tickets.books import CHUNK, Audit, Books, chunks
 from tests.integration.services.tickets.shop import DROP, Shop
 
 META, ORDERS, CUSTOMERS = (f"{{drop:{DROP}}}:{part}" for part in ("meta", "orders", "customers"))
