@@ -42,7 +42,7 @@ prove: $(READY) ## everything at full length, numbers and pictures into docs/pro
 
 fuzz: export FUZZ_REQUESTS ?= 100000
 fuzz: $(READY) ## 100,000 hostile requests over HTTP, 20,000 hostile messages, Schemathesis (FUZZ_REQUESTS=5000 for fewer)
-	@$(BIN)/python -m pytest -v --timeout 3600 tests/fuzz tests/integration/app/test_hostile_messages.py $(ARGS)
+	@$(BIN)/python -m pytest -v --timeout 3600 tests/fuzz tests/integration/blueprints/test_hostile_messages.py $(ARGS)
 
 smoke: export FUNCTIONS_KEY = $(KEY)
 smoke: $(READY) ## the README's walk-through against a deployed app: URL=https://... KEY=... (see docs/deploy.md)

@@ -23,11 +23,11 @@ from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.maint_notifications import MaintNotificationsConfig
 
-from services.errors import NeedsOwnConnection, NotSent, Overloaded
-from services.redis_session.call_deadline import current_deadline
-from services.redis_session.command_plan import CommandPlan, Need, command_plan
-from services.redis_session.pipeline import MultiplexedPipeline
-from services.redis_session.reply_stream import PIECE, Call, Packed, ReplyStream, StreamCounters, StreamLimits, size_of
+from .call_deadline import current_deadline
+from .command_plan import CommandPlan, Need, command_plan
+from .errors import NeedsOwnConnection, NotSent, Overloaded
+from .pipeline import MultiplexedPipeline
+from .reply_stream import PIECE, Call, Packed, ReplyStream, StreamCounters, StreamLimits, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

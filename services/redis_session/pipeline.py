@@ -11,13 +11,13 @@ from redis.asyncio.client import Pipeline
 from redis.client import NEVER_DECODE
 from redis.exceptions import ResponseError
 
-from services.redis_session.command_plan import CommandPlan, command_plan
+from .command_plan import CommandPlan, command_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from services.redis_session.multiplexed_redis import MultiplexedRedis
-    from services.redis_session.reply_stream import Call
+    from .multiplexed_redis import MultiplexedRedis
+    from .reply_stream import Call
 
 
 class MultiplexedPipeline(Pipeline):

@@ -20,9 +20,9 @@ from hiredis import PushNotification, Reader
 from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from services.errors import NotSent, OutcomeUnknown, Overloaded
-from services.redis_session.call_deadline import current_deadline
-from services.redis_session.stream_clocks import StreamClocks
+from .call_deadline import current_deadline
+from .errors import NotSent, OutcomeUnknown, Overloaded
+from .stream_clocks import StreamClocks
 
 if sys.platform == "linux":
     import fcntl

@@ -23,7 +23,7 @@ from tests.e2e.walk_through import steps
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
-LOAD = ROOT / "lab/spike"
+LOAD = ROOT / "lab/proof/spike"
 # Page reference-test-config-yaml of Azure Load Testing.
 LOAD_KEYS = {
     *("version", "testId", "displayName", "description", "testType", "testPlan", "engineInstances"),

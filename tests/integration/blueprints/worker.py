@@ -20,17 +20,19 @@ from lab.azure.functions_host.invocation import Context, TraceContext
 from lab.azure.functions_host.service_bus_message import to_function_message
 from lab.azure.service_bus import Broker
 from services import app_services
+from services.app_services import AppServices
 from services.queue_session.connection import ServiceBusConnection
-from services.queue_session.queue_service import OrderQueue
+from services.queue_session.queue_service import QueueService
 from services.readiness import Readiness
 from services.redis_session.redis_service import RedisService
+from services.settings import load_settings
 from services.tickets.desk import OrderDesk
 from services.tickets.store import OrderStore
 from tests.integration.services.tickets.shop import DROP
 
 HOST = "localhost:7071"
 TRACE = TraceContext("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "vendor=value")
-DESCRIBED: dict[str, Any] = json.loads(operations.document())
+DESCRIBED: dict[str, Any] = json.loads(operations.openapi_document())
 RESPONSES = {
     operation["operationId"]: operation["responses"]
     for path in DESCRIBED["paths"].values()
@@ -62,20 +64,21 @@ class Answer:
 def install(
     monkeypatch: pytest.MonkeyPatch,
     session: RedisService,
-    queue: OrderQueue,
+    queue: QueueService,
     *,
     patience_s: float = 0.2,
     problems: tuple[str, ...] = (),
 ) -> None:
     """Put these sessions in the place of those that the environment made."""
-    monkeypatch.setattr(app_services, "redis_service", session)
-    monkeypatch.setattr(app_services, "order_queue", queue)
-    monkeypatch.setattr(app_services, "order_desk", OrderDesk(OrderStore(session, 900), queue, patience_s))
-    monkeypatch.setattr(app_services, "readiness", Readiness(session, problems))
+    settings = load_settings({}).model_copy(update={"problems": problems})
+    store = OrderStore(session, settings.hold_s)
+    desk = OrderDesk(store, queue, patience_s)
+    composition = AppServices(settings, session, queue, store, desk, Readiness(session, problems))
+    monkeypatch.setattr(app_services, "shared", composition)
 
 
-def queue_on(broker: Broker) -> OrderQueue:
-    return OrderQueue(ServiceBusConnection(connection_string=broker.connection_string), "orders")
+def queue_on(broker: Broker) -> QueueService:
+    return QueueService(ServiceBusConnection(connection_string=broker.connection_string), "orders")
 
 
 @dataclass

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from lab.proof.tcp_proxy import TcpProxy
-from services.errors import NotSent, OutcomeUnknown
+from services.redis_session import NotSent, OutcomeUnknown
 from services.redis_session.call_deadline import CallDeadline
 from services.redis_session.multiplexed_redis import MultiplexedRedis
 from tests.integration.services.redis_session.conftest import Connect, full

@@ -17,7 +17,11 @@ HOUR = 3600.0
 async def due_s(left_s: float, seed: int) -> float:
     """Seconds until the renewal of a credential that is valid for `left_s`."""
     fetched = Credential("user", "secret", time.time() + left_s)
-    credential = RedisCredential(lambda: fetched, randomness=random.Random(seed))
+
+    async def fetch() -> Credential:
+        return fetched
+
+    credential = RedisCredential(fetch, randomness=random.Random(seed))
     await credential.obtain()
     return credential._due_s()
 

@@ -7,7 +7,7 @@ from contextlib import aclosing, suppress
 
 from lab.azure.redis_server import RedisServer
 from lab.proof.tcp_proxy import TcpProxy
-from services.errors import RedisUnavailable
+from services.redis_session import RedisUnavailable
 from services.redis_session.redis_service import Clocks, RedisService
 
 
