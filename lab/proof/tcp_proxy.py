@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,8 +66,8 @@ class TcpProxy:
 
     @property
     def open_links(self) -> int:
-        """Connections that are open at this moment."""
-        return len(self._links)
+        """Connections that are open at this moment, those included that a black hole keeps from the server."""
+        return len(self._links) + len(self._accepting)
 
     async def __aenter__(self) -> TcpProxy:
         listener = socket.create_server((HOST, self.port))
@@ -76,8 +77,7 @@ class TcpProxy:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        if self._server is not None:
-            self._server.close()
+        self.refuse()
         waiting = [task for task in self._accepting if task is not None]
         for task in waiting:
             task.cancel()
@@ -95,6 +95,11 @@ class TcpProxy:
         self.to_client.reset()
         self._changed.set()
         self._changed = asyncio.Event()
+
+    def refuse(self) -> None:
+        """Accept no more: a connect is refused from now on."""
+        if self._server is not None:
+            self._server.close()
 
     def reset_all(self) -> None:
         """RST on every open connection, on both sides."""
@@ -140,20 +145,20 @@ class TcpProxy:
 
         What the client has said meanwhile; None if it gave up, so that the server never hears of it.
         """
-        saying = asyncio.create_task(reader.read(CHUNK))
+        said = bytearray()
+        hearing = asyncio.create_task(_hear(reader, said))
         clock = asyncio.get_running_loop().time
         try:
             while self.to_server.black_hole:
-                await self._changed.wait()
+                await _first(hearing, self._changed.wait())
+                if hearing.done():
+                    return None
                 ends = clock() + CLOSES_S
                 while any(link.ending for link in self._links) and clock() < ends:  # noqa: ASYNC110 - links come and go
                     await asyncio.sleep(SLOW_S)
-            if not saying.done():
-                return b""
-            said = saying.result()
-            return said if said and not reader.at_eof() else None
+            return None if hearing.done() else bytes(said)
         finally:
-            saying.cancel()
+            hearing.cancel()
 
     async def _pump(
         self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, faults: Faults
@@ -219,6 +224,23 @@ class TcpProxy:
         for task in link.tasks:
             if task is not asyncio.current_task():
                 task.cancel()
+
+
+async def _hear(reader: asyncio.StreamReader, said: bytearray) -> None:
+    """Collect what a client says until it has ended, or says more than a client does that has no answer yet."""
+    while len(said) < CHUNK and (data := await reader.read(CHUNK)):
+        said += data
+    if len(said) >= CHUNK:
+        await asyncio.Event().wait()
+
+
+async def _first(task: asyncio.Task[None], other: Coroutine[Any, Any, object]) -> None:
+    """Return when one of them is done; the other work ends with this."""
+    waiting = asyncio.ensure_future(other)
+    try:
+        await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
 
 
 async def _serve(target_port: int, delay_s: float) -> None:

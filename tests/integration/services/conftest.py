@@ -13,10 +13,10 @@ import redis
 from redis.asyncio import Redis
 
 from lab.azure.redis_server import RedisServer
+from lab.proof.tcp_proxy import TcpProxy
 from services.redis_session.redis_service import Clocks, RedisService
 
 from .queue_session.bus import broker, connection, open_queue
-from .redis_session.wire import Wire
 
 __all__ = ["broker", "connection", "open_queue"]  # fixtures
 
@@ -32,10 +32,10 @@ def own_redis() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-async def wire(shared_redis: RedisServer, redis_url: str) -> AsyncIterator[Wire]:
-    """A relay to the shared, emptied server."""
-    async with Wire(shared_redis.port) as relay:
-        yield relay
+async def proxy(shared_redis: RedisServer, redis_url: str) -> AsyncIterator[TcpProxy]:
+    """A well-behaved proxy in front of the shared, emptied server; the test spoils it."""
+    async with TcpProxy(shared_redis.port) as running:
+        yield running
 
 
 @pytest.fixture

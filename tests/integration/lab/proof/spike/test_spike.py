@@ -18,7 +18,7 @@ import pytest
 
 from lab.__main__ import main
 from tests import ROOT
-from tests.integration.lab.azure.test_processes import gone, until
+from tests.waiting import gone, wait_until
 
 from .small import small_spike
 
@@ -151,7 +151,7 @@ class Running:
 
     def wait_for(self, text: str) -> None:
         """Wait until it has written this."""
-        until(lambda: text in self.log.read_text() or self.process.poll() is not None)
+        wait_until(lambda: text in self.log.read_text() or self.process.poll() is not None)
         assert self.process.poll() is None, self.log.read_text()
 
     def interrupt(self) -> tuple[int, list[int]]:
@@ -187,4 +187,4 @@ def test_ctrl_c_ends_everything_in_a_line(tmp_path: Path, instances: str, moment
     said = spike.log.read_text()
     assert (code, said.count("\nstopped; everything that was started has ended\n")) == (2, 1)
     assert "Traceback" not in said
-    until(lambda: all(map(gone, started)))
+    wait_until(lambda: all(map(gone, started)))
