@@ -11,6 +11,7 @@ try:
     from lab.proof import bench, compare
     from lab.proof.faults import command as faults
     from lab.proof.spike import command as spike
+    from lab.tickets.letters import order_id
 except ModuleNotFoundError as error:
     sys.exit(f"{error}. This Python lacks the lab's packages: `make install`, then `.venv/bin/python -m lab`.")
 
@@ -37,8 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (up, enqueue, dead_letters, spike, compare, faults, bench):
+    for command in (up, enqueue, spike, compare, faults, bench):
         command.add_parser(commands)
+    dead_letters.add_parser(commands, {"order": order_id})
     options = parser.parse_args(arguments)
     if "run" not in options:
         parser.print_help()
