@@ -6,7 +6,7 @@
                    status was seen to change
     oversold       confirmed beyond the stock
 
-Each can be wrong: tests break the app on purpose and see each of them rise. It must never write.
+Each can be wrong: tests break the app on purpose and see each of them rise. The books only read.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which charts a report has, what each shows in words, and how it is read. Must never show what the words do not say.
+"""Which charts a report has, what each shows in words, and how it is read.
 
 Imports matplotlib: import this only when a report is asked for.
 """

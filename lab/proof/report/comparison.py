@@ -1,4 +1,4 @@
-"""The drawings in which the runs share one panel: latency, and the strategies side by side. Must never hide a zero."""
+"""The drawings in which the runs share one panel: latency, and the strategies side by side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The drawings over time: one row per run, all rows to one scale. Must never scale a run on its own."""
+"""The drawings over time: one row per run, all rows to one scale."""
 
 from __future__ import annotations
 

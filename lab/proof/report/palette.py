@@ -1,4 +1,4 @@
-"""The charts' colours, by day and in the dark, and how a run is called. Must never let colour alone carry a meaning.
+"""The charts' colours, by day and in the dark, and how a run is called. Colour alone carries no meaning.
 
 The hues are Okabe and Ito's for colour-blind readers (https://jfly.uni-koeln.de/color/); some are darkened, because a
 line on white wants a contrast of 3:1 (WCAG 2.2, 1.4.11).

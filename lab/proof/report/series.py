@@ -1,4 +1,4 @@
-"""What is drawn of a timeline: fewer points, rates from totals, gaps without an answer. Must never invent a value."""
+"""What is drawn of a timeline: fewer points, rates from totals, gaps without an answer."""
 
 from __future__ import annotations
 

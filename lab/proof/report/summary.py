@@ -1,4 +1,4 @@
-"""The outcome in plain words. Must never say that all is well if a number is not."""
+"""The outcome in plain words."""
 
 from __future__ import annotations
 

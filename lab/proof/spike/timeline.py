@@ -1,6 +1,6 @@
 """What happens while a spike runs, sampled: clients, refusals, instances, answers, queue, decisions, CPU seconds.
 
-Must never disturb: one connection to Redis of the lab's own, opened before the crowd comes.
+It uses one connection to Redis of the lab's own, opened before the crowd comes.
 """
 
 from __future__ import annotations

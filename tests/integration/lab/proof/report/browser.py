@@ -1,4 +1,4 @@
-"""A headless Chromium, driven by its own command line. Must never share a profile with a browser that runs already."""
+"""A headless Chromium, driven by its own command line. Its profile is its own: another browser may run."""
 
 from __future__ import annotations
 

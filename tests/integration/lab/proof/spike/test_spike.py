@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import signal
@@ -19,8 +18,6 @@ import pytest
 from lab.__main__ import main
 from tests import ROOT
 from tests.waiting import gone, wait_until
-
-from .small import small_spike
 
 pytestmark = pytest.mark.timeout(120)
 KEYS = {
@@ -124,22 +121,6 @@ def test_a_fleet_over_the_budget_is_refused_with_the_numbers_before_anything_sta
     said = capfd.readouterr().err
     assert (code, started) == (2, set())
     assert "allows 9 clients, 7 with 20 % headroom" in said
-
-
-def test_an_app_that_is_not_there_is_said_in_a_line(capfd: pytest.CaptureFixture[str]) -> None:
-    code = main(["spike", "--url", "http://127.0.0.1:1", "--orders", "1"])
-    assert (code, capfd.readouterr().err.startswith("error: PUT of the drop was answered not at all")) == (2, True)
-
-
-async def test_against_an_app_that_runs_already_every_order_is_accepted(tmp_path: Path) -> None:
-    async with small_spike() as running:
-        words = ["--url", running.stage.front.url, "--key", "s3cret", "--json", str(tmp_path / "counted.json")]
-        command = [*COMMAND, "--orders", "50", "--seconds", "0.5", "--users", "50", *words]
-        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
-        assert await process.wait() == 0
-    counted = json.loads((tmp_path / "counted.json").read_text())
-    assert (counted["accepted"], counted["confirmed"], counted["failed"]) == (50, 50, 0)
-    assert "s3cret" not in json.dumps(counted)
 
 
 @dataclass(frozen=True)

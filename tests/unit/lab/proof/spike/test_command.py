@@ -18,11 +18,6 @@ def parse(*words: str) -> argparse.Namespace:
     return parser.parse_args(["spike", *words])
 
 
-@pytest.mark.parametrize("words", [["--key", "s3cret"], ["--key=s3cret"], ["--key", "old", "--key", "s3cret"]])
-def test_the_command_line_is_shown_without_the_key(words: list[str]) -> None:
-    assert "s3cret" not in typed(["spike", "--url", "https://app", *words])
-
-
 def test_the_command_line_is_shown_as_it_was_typed() -> None:
     assert typed(["spike", "--orders", "5"]) == "python -m lab spike --orders 5"
 

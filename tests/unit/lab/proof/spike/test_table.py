@@ -68,10 +68,6 @@ def test_one_client_more_is_a_broken_promise() -> None:
     assert broken(replace(SOUND, peak_clients=13)) == ["13 Redis clients, 12 allowed"]
 
 
-def test_an_app_elsewhere_is_not_judged_by_clients_that_nobody_counted() -> None:
-    assert broken(replace(SOUND, instances=0, timeline=[], client_limit=0)) == []
-
-
 def test_all_that_is_broken_is_named() -> None:
     assert len(broken(replace(SOUND, failed=1, lost=1, oversold=1))) == 3
 
