@@ -16,7 +16,7 @@ import hiredis
 from redis.asyncio import BlockingConnectionPool, Redis
 
 from lab.proof.strategies.ping_first import PingFirst
-from services.redis_session.multiplexed_redis import MultiplexedRedis
+from services.redis_session import MultiplexedRedis
 
 HOST, KEY, VALUE = "127.0.0.1", "bench", b"v" * 64
 _GET = ("GET", KEY)

@@ -31,7 +31,7 @@ from lab.proof.fleet.instance import Group, Task
 from lab.proof.strategies import OURS
 from lab.proof.strategies.install import install
 from lab.proof.tcp_proxy import TcpProxy
-from services.redis_session.redis_service import Clocks
+from services.redis_session import Clocks
 
 ADMIN_S = 5.0
 POLL_S = 0.05

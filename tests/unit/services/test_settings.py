@@ -1,12 +1,11 @@
 """The settings: what is taken, what each bad one is told, and that no value of a bad or secret one ever shows."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from services.redis_session.redis_service import RedisService
 from services.settings import SETTING_NAMES, Settings, load_settings
 from services.tickets.store import OrderStore
+from tests.properties import given, st
 
 SECRET = "hunter2"
 BUS = f"Endpoint=sb://example.servicebus.windows.net/;SharedAccessKeyName=app;SharedAccessKey={SECRET}="

@@ -16,7 +16,7 @@ from lab.proof.faults.redis import POLL_S, FaultDidNotHappen
 from lab.proof.faults.session.pace import Pace
 from lab.proof.faults.session.scene import USER, Scene, new_password
 from lab.proof.tcp_proxy import Faults
-from services.errors import AppError
+from services.redis_session import RedisUnavailable
 
 AGAIN_S = 0.2  # between the repetitions of a short fault
 LOAD_DELAY_US = 1000  # per key while the server loads
@@ -98,7 +98,7 @@ async def bulk(scene: Scene) -> None:
     patience_s = 3 * scene.pace.bulk_bytes / scene.pace.bulk_bytes_per_s
     try:
         await scene.session.run(lambda client: client.set(BULK_KEY, value), idempotent=False, within_s=patience_s)
-    except AppError as error:
+    except RedisUnavailable as error:
         scene.notes.append(f"the large SET failed: {error}")
     scene.target.proxy.heal()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from services.redis_session.redis_service import Clocks
+from services.redis_session import Clocks
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from lab.proof.faults.session.scene import Scene, new_password, prepare, url_of,
 from lab.proof.sentinel import Sentinel
 from lab.proof.strategies import OURS, STRATEGIES, Session
 from lab.proof.tcp_proxy import TcpProxy
-from services.redis_session.redis_service import RedisService
+from services.redis_session import RedisService
 
 SETTLE_S = 2.0  # for connections that are about to go
 
