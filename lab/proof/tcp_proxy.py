@@ -19,6 +19,7 @@ HOST = "127.0.0.1"
 KERNEL_BUFFER = 65_536  # bytes: what a slow link holds is in the link, not in generous buffers at its ends
 CHUNK = 16_384
 SLOW_S = 0.002
+CATCH_UP_S = 0.5
 CLOSES_S = 1.0
 
 
@@ -185,6 +186,7 @@ class TcpProxy:
         self, link: _Link, queue: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter, faults: Faults
     ) -> None:
         clock = asyncio.get_running_loop().time
+        free_at = clock()  # when a slow link has passed on what it was given
         with contextlib.suppress(OSError):
             while True:
                 due, data = await queue.get()
@@ -197,20 +199,24 @@ class TcpProxy:
                 if faults.cut_after is not None:
                     data = data[: faults.cut_after]
                     faults.cut_after -= len(data)
-                await self._write(writer, data, faults)
+                free_at = await self._write(writer, data, faults, free_at)
                 if faults.cut_after == 0:
                     await asyncio.sleep(0.01)  # an RST overtakes the bytes before it
                     self._reset(link)
                     return
 
-    async def _write(self, writer: asyncio.StreamWriter, data: bytes, faults: Faults) -> None:
+    async def _write(self, writer: asyncio.StreamWriter, data: bytes, faults: Faults, free_at: float) -> float:
+        """At the rate of the faults, also on a machine that wakes this late; when the link is free again."""
+        clock = asyncio.get_running_loop().time
         while data:
             size = max(1, int(faults.bytes_per_s * SLOW_S)) if faults.bytes_per_s else len(data)
             writer.write(data[:size])
             await writer.drain()
             data = data[size:]
             if faults.bytes_per_s:
-                await asyncio.sleep(size / faults.bytes_per_s)
+                free_at = max(free_at, clock() - CATCH_UP_S) + size / faults.bytes_per_s
+                await asyncio.sleep(max(0.0, free_at - clock()))
+        return free_at
 
     def _reset(self, link: _Link) -> None:
         if link not in self._links:
