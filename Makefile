@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 PROOF := docs/proof
 
 .DEFAULT_GOAL := help
-.PHONY: help run compose test prove fuzz smoke load install lock clean
+.PHONY: help run compose lint test prove fuzz smoke load install lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -26,13 +26,17 @@ compose:
 	docker compose up --detach --wait
 	curl --silent --show-error --fail --output /dev/null --retry 120 --retry-delay 2 --retry-all-errors http://127.0.0.1:5300/health
 
+lint: $(READY) ## style, imports, types and workflows
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/mypy
+	$(BIN)/zizmor --offline --quiet .github
+
 test prove fuzz: export REQUIRE_EVERYTHING = 1
-test: $(READY) ## lint, types and every test, in at most 8 minutes
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+test: lint ## lint, types and every test, in at most 8 minutes
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile $(ARGS)
 
-prove: $(READY) ## everything at full length, numbers and pictures into docs/proof, raw series into build/proof (more than an hour)
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+prove: lint ## everything at full length, numbers and pictures into docs/proof, raw series into build/proof (more than an hour)
 	HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest -q --timeout 3600 $(ARGS)
 	mkdir -p build/proof
 	$(BIN)/python -m lab spike --json build/proof/spike.json --report $(PROOF)/spike
@@ -53,7 +57,7 @@ smoke: $(READY) ## the README's walk-through against a deployed app: URL=https:/
 
 load: export FUNCTIONS_KEY = $(KEY)
 load: $(LOCUST) ## the spike with Locust, against an app that runs: URL=http://localhost:7071 KEY=... (see docs/testing-elsewhere.md)
-	@$(LOCUST) -f lab/proof/spike/locustfile.py --headless --users 200 --spawn-rate 200 --host $(or $(URL),http://localhost:7071) $(ARGS)
+	@PYTHONPATH=lab/tickets $(LOCUST) -f lab/proof/spike/locustfile.py --headless --users 200 --spawn-rate 200 --host $(or $(URL),http://localhost:7071) $(ARGS)
 
 install: $(READY) ## only the environment, in .venv (run and test do it too)
 

@@ -14,8 +14,8 @@ from typing import Any
 from redis.asyncio import Redis
 
 from lab.azure.redis_server import HOST, RedisServer, free_port
+from lab.azure.tcp_proxy import TcpProxy
 from lab.proof.fleet.budget import LAB
-from lab.proof.tcp_proxy import TcpProxy
 
 ADMIN_S = 5.0
 POLL_S = 0.02

@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from lab.azure.redis_server import HOST
+from lab.azure.tcp_proxy import Faults
 from lab.proof.faults import redis
 from lab.proof.faults.redis import POLL_S, FaultDidNotHappen
 from lab.proof.faults.session.pace import Pace
 from lab.proof.faults.session.scene import USER, Scene, new_password
-from lab.proof.tcp_proxy import Faults
 from services.redis_session import RedisUnavailable
 
 AGAIN_S = 0.2  # between the repetitions of a short fault

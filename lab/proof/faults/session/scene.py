@@ -6,11 +6,11 @@ import secrets
 from dataclasses import dataclass, field
 
 from lab.azure.redis_server import HOST
+from lab.azure.tcp_proxy import TcpProxy
 from lab.proof.faults.redis import Target
 from lab.proof.faults.session.load import CHARGED, DECIDED, VALUE, VALUE_KEY, Load
 from lab.proof.faults.session.pace import Pace
 from lab.proof.strategies import Session
-from lab.proof.tcp_proxy import TcpProxy
 
 USER = "app"
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab.azure.redis_server import RedisServer
+from lab.azure.tcp_proxy import TcpProxy
 from lab.proof.faults.redis import POLL_S, Target
 from lab.proof.faults.session.faults import Fault
 from lab.proof.faults.session.load import Load
@@ -15,7 +16,6 @@ from lab.proof.faults.session.pace import Pace
 from lab.proof.faults.session.scene import Scene, new_password, prepare, url_of, user_option, written
 from lab.proof.sentinel import Sentinel
 from lab.proof.strategies import OURS, STRATEGIES, Session
-from lab.proof.tcp_proxy import TcpProxy
 from services.redis_session import RedisService
 
 SETTLE_S = 2.0  # for connections that are about to go

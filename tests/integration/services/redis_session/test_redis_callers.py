@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from lab.azure.redis_server import RedisServer
-from lab.proof.tcp_proxy import TcpProxy
+from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import NotSent, RedisNotConfigured, RedisUnavailable
 from services.redis_session.redis_service import Hooks
 from tests.waiting import until

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from lab.azure.redis_server import RedisServer
-from lab.proof.tcp_proxy import TcpProxy
+from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import NotSent
 from services.redis_session.redis_service import Clocks
 from tests.waiting import until

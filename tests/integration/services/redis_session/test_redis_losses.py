@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from lab.azure.redis_server import RedisServer
-from lab.proof.tcp_proxy import TcpProxy
+from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import NotSent, OutcomeUnknown, Overloaded, RedisUnavailable
 from services.redis_session.redis_service import RedisService
 from tests import ROOT
