@@ -9,10 +9,10 @@ READY := $(VENV)/.ready
 PROOF := docs/proof
 
 .DEFAULT_GOAL := help
-.PHONY: help run compose lint test prove fuzz smoke load install lock clean
+.PHONY: help run compose lint test conformance prove fuzz smoke load install lock clean
 
 help: ## list the verbs
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 run: $(ON) $(RUN) ## the app on http://localhost:7071 with an embedded Valkey and a local Service Bus (ARGS="--help" for more; ON=compose: in Docker)
 	@$(BIN)/python -m lab up $(PARTS_$(ON)) $(ARGS)
@@ -35,6 +35,9 @@ lint: $(READY) ## style, imports, types and workflows
 test prove fuzz: export REQUIRE_EVERYTHING = 1
 test: lint ## lint, types and every test, in at most 8 minutes
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile $(ARGS)
+
+conformance: $(READY) ## redis-py's own tests on the session: oldest, pinned and newest version, two servers, two protocols (ARGS="--help" for fewer)
+	$(BIN)/python -m tests.conformance $(ARGS)
 
 prove: lint ## everything at full length, numbers and pictures into docs/proof, raw series into build/proof (more than an hour)
 	HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest -q --timeout 3600 $(ARGS)
