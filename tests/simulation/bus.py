@@ -44,11 +44,11 @@ class Letter:
 class Bus:
     """One queue. `state`: "", "down" (refuses), "hole" (silent) or "busy"; the rest are chances per message."""
 
-    def __init__(self, world: World, seed: str) -> None:
+    def __init__(self, world: World, seed: str, lag_s: float) -> None:
         self.world, self.random = world, random.Random(f"{seed}/bus")
         config = QueueConfig(lock_duration_s=LOCK_S, max_delivery_count=DELIVERIES, duplicate_window_s=WINDOW_S)
         self.queue: Queue[Letter] = Queue("orders", config, lambda: world.now)
-        self.state, self.lag_s = "", 0.01
+        self.state, self.lag_s, self.shuffled = "", lag_s, False
         self.unconfirmed = self.doubled = self.unsettled = self.unhandled = 0.0
         self.triggers: list[Trigger] = []
         self.stored: dict[str, list[float]] = {}  # order id -> when a copy of it was taken
@@ -104,6 +104,7 @@ class Bus:
 
     def _hand_out(self) -> None:
         self._dispatching = False
+        self.queue.shuffle(self.random if self.shuffled else None)
         while self.queue.has_ready:
             free = [trigger for trigger in self.triggers if trigger.free]
             if not free:

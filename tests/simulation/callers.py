@@ -68,7 +68,7 @@ class Callers:
             elif (
                 isinstance(outcome, RedisUnavailable)
                 and within_s >= 2
-                and kind != "inner_deadline"
+                and kind not in ("inner_deadline", "blocking")
                 and self._calm(began)
             ):
                 self.world.violate(f"{claim.what}: {outcome!r}, and nothing is wrong")
@@ -155,6 +155,8 @@ class Callers:
                 child.add_done_callback(lambda done: done.cancelled() or done.exception())
             await asyncio.sleep(0.004)
             await asyncio.wait(children)
+            for child in children:
+                child.result()
 
         return operation
 

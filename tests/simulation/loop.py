@@ -150,7 +150,7 @@ class SimLoop(asyncio.AbstractEventLoop):
     async def create_connection(self, factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:  # type: ignore[override] # as above
         if self.connect is None:
             raise ConnectionRefusedError(f"{self.name} has no network")
-        return await self.connect(self, factory, host, port)
+        return await self.connect(self, factory)
 
     # -- what the world does with it ---------------------------------------------------------------------------------
     def io_ready(self, callback: Callable[..., Any], *args: Any) -> None:

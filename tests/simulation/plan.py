@@ -11,30 +11,34 @@ from typing import Any
 
 CALLS = ("echo", "incr", "two", "script", "pipeline", "inner_deadline", "nested_run", "gather", "children")
 SIDE_CALLS = ("transaction", "blocking")
-REDIS_STATES = ("loading", "busy", "oom", "misconf", "noreplicas", "noperm")
+STATES = ("loading", "busy", "oom", "misconf", "noreplicas", "noperm")
 PUSHES = (b"key", b"\xff\xfe", b"", b"\xe2\x82")
 
 
 @dataclass(frozen=True)
 class Step:
-    """At `at` seconds somebody does something, or something goes wrong until `until`."""
+    """At `at` seconds somebody does something; or something goes wrong, until `until`."""
 
     at: float
     kind: str
     about: dict[str, Any]
     until: float = 0.0
-    fault: bool = False
 
     def __str__(self) -> str:
-        about = " ".join(
-            f"{name}={value if not isinstance(value, float) else round(value, 4)}" for name, value in self.about.items()
+        about = ", ".join(
+            f"{name} {value:.4g}" if type(value) is float else f"{name} {value}" for name, value in self.about.items()
         )
-        return f"{self.kind} {about}" + (f" until {self.until:.3f}" if self.until else "")
+        return f"{self.kind} {about}" + (f" until {self.until:.3f} s" if self.until else "")
+
+    @property
+    def label(self) -> str:
+        """What a fault is counted as."""
+        return f"{self.about['part']} {list(self.about)[1]}" if self.kind == "set" else self.kind
 
 
 @dataclass
 class Plan:
-    """A world to be: durations in seconds."""
+    """A world to be; durations in seconds. `lag_s`: how long the queue may take to hand a message out."""
 
     seed: str
     duration_s: float
@@ -43,27 +47,26 @@ class Plan:
     patience_s: float
     hold_s: float
     idle_check_s: float
-    lag_s: float  # how long the queue may take to hand a message out
+    lag_s: float
     steps: list[Step] = field(default_factory=list)
 
 
 def plan_of(seed: int | str) -> Plan:
     """The plan of a seed."""
     chance = random.Random(f"{seed}/plan")
-    long = chance.random() < 0.05
-    duration_s = chance.uniform(3600, 5400) if long else chance.choice((30, 30, 60, 120))
+    pick, long = chance.choice, chance.random() < 0.05
     plan = Plan(
         str(seed),
-        duration_s,
-        instances=chance.choice((1, 2, 3, 3, 4, 5)),
-        connections=chance.choice((1, 1, 2, 3)),
-        patience_s=120.0 if long else chance.choice((5.0, 20.0, 120.0)),
-        hold_s=900.0 if long else chance.choice((5.0, 60.0, 900.0)),
-        idle_check_s=chance.choice((15.0, 15.0, 1.0, 0.0)),
-        lag_s=chance.choice((0.01, 0.01, 0.5, 8.0)),
+        duration_s=chance.uniform(3600, 5400) if long else pick((30, 30, 60, 120)),
+        instances=pick((1, 2, 3, 3, 4, 5)),
+        connections=pick((1, 1, 2, 3)),
+        patience_s=120.0 if long else pick((5.0, 20.0, 120.0)),
+        hold_s=900.0 if long else pick((5.0, 60.0, 900.0)),
+        idle_check_s=pick((15.0, 15.0, 1.0, 0.0)),
+        lag_s=pick((0.01, 0.01, 0.5, 8.0)),
     )
-    shop, session = chance.choice(((1, 0), (1, 0.3), (1, 0.3), (0.2, 1.0), (0, 1.5)))
-    plan.steps += _shop(chance, duration_s, shop) + _session(chance, plan, session)
+    shop, session = pick(((1, 0), (1, 0.3), (1, 0.3), (0.2, 1.0), (0, 1.5)))
+    plan.steps += _shop(chance, plan.duration_s, shop) + _session(chance, plan, session)
     if chance.random() < 0.85:
         plan.steps += _faults(chance, plan, long)
     plan.steps.sort(key=lambda step: step.at)
@@ -71,109 +74,97 @@ def plan_of(seed: int | str) -> Plan:
 
 
 def _shop(chance: random.Random, duration_s: float, scale: float) -> list[Step]:
-    drops = chance.choice((1, 1, 2))
-    steps = []
-    for drop in range(drops if scale else 0):
-        stock = chance.choice((3, 10, 40))
-        steps.append(
-            Step(0.0, "put", {"drop_id": f"d{drop}", "stock": stock, "per_customer": chance.choice((2, 4, 10))})
-        )
+    pick, steps = chance.choice, []
+    drops = [f"d{number}" for number in range(pick((1, 1, 2)))] if scale else []
+    for drop in drops:
+        about = {"drop_id": drop, "stock": pick((3, 10, 40)), "per_customer": pick((2, 4, 10))}
+        steps.append(Step(0.0, "put", about))
         if chance.random() < 0.3:
-            about = {
-                "drop_id": f"d{drop}",
-                "stock": stock + chance.choice((-2, 5, 20)),
-                "per_customer": chance.choice((2, 4)),
-            }
-            about["closes_in_s"] = chance.choice((None, -10.0, duration_s / 4))
-            steps.append(Step(chance.uniform(1, duration_s), "put", about))
-    customers = chance.choice((3, 15, 60))
-    spike_at, spike_s = chance.uniform(0.5, duration_s / 2), chance.choice((0.05, 2.0, duration_s / 2))
+            again = {"stock": about["stock"] + pick((-2, 5, 20)), "per_customer": pick((2, 4))}
+            closes = {"closes_in_s": pick((None, -10.0, duration_s / 4))}
+            steps.append(Step(chance.uniform(1, duration_s), "put", {**about, **again, **closes}))
+    customers, spike_at = pick((3, 15, 60)), chance.uniform(0.5, duration_s / 2)
+    spike_s = pick((0.05, 2.0, duration_s / 2))
     for number in range(int(chance.uniform(10, 90) * scale)):
-        about = {
-            "drop_id": f"d{chance.randrange(drops)}",
+        order = {
+            "drop_id": pick(drops),
             "customer": f"c{chance.randrange(customers)}",
-            "quantity": chance.choice((1, 1, 2, 3)),
+            "quantity": pick((1, 1, 2, 3)),
             "key": f"k{number}",
         }
         if chance.random() < 0.1 and steps[-1].kind == "order":
-            about = steps[-1].about  # a caller who sends the same twice
-        steps.append(Step(spike_at + chance.uniform(0, spike_s), "order", about))
+            order = steps[-1].about  # a caller who sends the same twice
+        steps.append(Step(spike_at + chance.uniform(0, spike_s), "order", order))
     return steps
 
 
 def _session(chance: random.Random, plan: Plan, scale: float) -> list[Step]:
-    steps = []
+    pick, steps = chance.choice, []
     kinds = CALLS + (SIDE_CALLS * 2 if plan.connections > 1 else ())
     at = chance.uniform(1, plan.duration_s / 2)
     for _ in range(int(chance.uniform(20, 120) * scale)):
-        at = (
-            at + chance.choice((0, 0, 0.0005, 0.003, 0.05))
-            if chance.random() < 0.85
-            else chance.uniform(1, plan.duration_s)
-        )
+        near = chance.random() < 0.85
+        at = at + pick((0, 0, 0.0005, 0.003, 0.05)) if near else chance.uniform(1, plan.duration_s)
         about = {
             "instance": chance.randrange(plan.instances),
-            "kind": chance.choice(kinds),
-            "within_s": chance.choice((0.002, 0.01, 0.1, 1.0, 2.5, 2.5)),
+            "kind": pick(kinds),
+            "within_s": pick((0.002, 0.01, 0.1, 1.0, 2.5, 2.5)),
             "idempotent": chance.random() < 0.3,
             "cancel_s": chance.uniform(0, 0.01) if chance.random() < 0.15 else None,
         }
         steps.append(Step(at, "call", about))
-    for _ in range(chance.choice((0, 1, 2)) if scale else 0):
-        about = {"calls": chance.choice((5, 15, 30)), "size": chance.choice((0, 100, 100_000))}
+    for _ in range(pick((0, 1, 2)) if scale else 0):
+        about = {"calls": pick((5, 15, 30)), "size": pick((0, 100, 100_000))}
         steps.append(Step(chance.uniform(1, plan.duration_s), "bare", about))
     return steps
 
 
 def _faults(chance: random.Random, plan: Plan, long: bool) -> list[Step]:
-    steps = []
+    """Mostly about when somebody is there to notice, now and then within the same milliseconds."""
+    pick, steps = chance.choice, []
     busy = [step.at for step in plan.steps if step.kind != "put"] or [1.0]
     for _ in range(1 + int(chance.expovariate(0.5))):
-        at = (
-            chance.choice(busy) + chance.uniform(-0.5, 0.5) * chance.choice((1, 0.05))
-            if chance.random() < 0.7
-            else chance.uniform(0, plan.duration_s)
-        )
-        at = max(at, 0.1)
-        lasts = chance.choice((0.01, 0.3, 2.0, 8.0, 25.0)) * chance.uniform(0.5, 1.5)
+        near = pick(busy) + chance.uniform(-0.5, 0.5) * pick((1, 0.05))
+        at = max(near if chance.random() < 0.7 else chance.uniform(0, plan.duration_s), 0.1)
+        lasts_s = pick((0.01, 0.3, 2.0, 8.0, 25.0)) * chance.uniform(0.5, 1.5)
         if long and chance.random() < 0.5:
-            lasts = chance.uniform(60, 1500)
-        kind, about = _fault(chance, plan)
-        steps.append(Step(at, kind, about, at + lasts, fault=True))
+            lasts_s = chance.uniform(60, 1500)
+        steps.append(Step(at, *_fault(chance, plan), at + lasts_s))
     return steps
 
 
 def _fault(chance: random.Random, plan: Plan) -> tuple[str, dict[str, Any]]:
-    instance = chance.randrange(plan.instances)
-    some: list[tuple[str, dict[str, Any]]] = [
-        ("redis_state", {"state": chance.choice(REDIS_STATES)}),
-        ("redis_state", {"state": chance.choice(REDIS_STATES)}),
-        ("redis_restart", {"loading_s": chance.choice((0.0, 1.0)), "lost_s": chance.choice((0.0, 0.0, 0.5, 1.0))}),
-        ("redis_wiped", {}),
-        ("redis_failover", {"lost_s": chance.choice((0.0, 0.05, 0.5)), "cut": chance.random() < 0.5}),
-        ("redis_password", {}),
-        ("redis_full", {"places": chance.choice((0, 1, 2))}),
-        ("redis_closes_idle", {"idle_s": chance.choice((0.5, 5.0))}),
-        ("redis_pushes", {"payload": chance.choice(PUSHES), "every_s": chance.choice((0.001, 0.01))}),
-        ("net_slow", {"delay_s": chance.choice((0.05, 0.3, 1.0))}),
-        ("net_held", {}),
-        ("net_hole", {}),
-        ("net_hole", {}),
-        ("net_resets", {"every_s": chance.choice((0.002, 0.1, 1.0)), "times": chance.choice((1, 3, 10))}),
-        ("net_half_close", {}),
-        ("net_refuses", {}),
-        ("net_splits", {}),
-        ("bus_state", {"state": chance.choice(("down", "hole", "busy"))}),
-        ("bus_chance", {"of": "unconfirmed", "chance": chance.choice((0.2, 0.7))}),
-        ("bus_chance", {"of": "unconfirmed", "chance": chance.choice((0.2, 0.7))}),
+    """`set`: a part of the world has other values for a while; `cut`: and every connection is reset as it begins."""
+    pick = chance.choice
+    one = {"instance": chance.randrange(plan.instances)}
+    delay_s = pick((0.05, 0.3, 1.0))
+    return pick(
         (
-            "bus_chance",
-            {"of": chance.choice(("doubled", "unsettled", "unhandled")), "chance": chance.choice((0.05, 0.5))},
-        ),
-        ("bus_shuffles", {}),
-        ("workerless", {"instance": instance}),
-        ("freeze", {"instance": instance}),
-        ("kill", {"instance": instance}),
-        ("kill", {"instance": instance}),
-    ]
-    return chance.choice(some)
+            ("set", {"part": "redis", "state": pick(STATES)}),
+            ("set", {"part": "redis", "state": pick(STATES)}),
+            ("set", {"part": "redis", "password": "another", "cut": True}),
+            ("set", {"part": "redis", "max_clients": pick((0, 1, 2)), "cut": True}),
+            ("set", {"part": "network", "delay_s": (delay_s / 10, delay_s)}),
+            ("set", {"part": "network", "held": True}),
+            ("set", {"part": "network", "hole": True}),
+            ("set", {"part": "network", "hole": True}),
+            ("set", {"part": "network", "refusing": True, "cut": True}),
+            ("set", {"part": "network", "split": 0.9}),
+            ("set", {"part": "bus", "state": pick(("down", "hole", "busy"))}),
+            ("set", {"part": "bus", "unconfirmed": pick((0.2, 0.7))}),
+            ("set", {"part": "bus", "unconfirmed": pick((0.2, 0.7))}),
+            ("set", {"part": "bus", pick(("doubled", "unsettled", "unhandled")): pick((0.05, 0.5))}),
+            ("set", {"part": "bus", "shuffled": True}),
+            ("restart", {"loading": pick((0.0, 0.5)), "lost_s": pick((0.0, 0.0, 0.5, 1.0)), "wiped": False}),
+            ("restart", {"loading": 0.0, "lost_s": 0.0, "wiped": True}),
+            ("fail_over", {"lost_s": pick((0.0, 0.05, 0.5)), "cut": chance.random() < 0.5}),
+            ("close_idle", {"idle_s": pick((0.5, 5.0))}),
+            ("push", {"payload": pick(PUSHES), "every_s": pick((0.001, 0.01))}),
+            ("reset", {"every_s": pick((0.002, 0.1, 1.0)), "times": pick((1, 3, 10))}),
+            ("half_close", {}),
+            ("workerless", one),
+            ("freeze", one),
+            ("kill", one),
+            ("kill", one),
+        )
+    )

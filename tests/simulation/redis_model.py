@@ -20,7 +20,7 @@ from .redis_scripts import scripts
 EPOCH_S = 1_900_000_000  # of the virtual clock's zero, on Redis's own
 KEPT_S = 3.0  # how far back writes can be lost
 TOKEN = b"tok:"  # a first argument that begins so is counted in `ran`
-WRITES = frozenset(b"SET DEL INCR INCRBY HSET HDEL HINCRBY PEXPIREAT LPUSH LPOP BLPOP".split())
+WRITES = frozenset(b"INCR INCRBY HSET HDEL HINCRBY PEXPIREAT BLPOP".split())
 STATES = {
     "loading": "LOADING Redis is loading the dataset in memory",
     "busy": "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
@@ -47,9 +47,8 @@ class _Client:
     def __init__(self, link: Link, number: int) -> None:
         self.link, self.number = link, number
         self.reader = Reader()
-        self.proven = self.resp3 = self.blocked = self.dirty = False
+        self.proven = self.resp3 = self.blocked = False
         self.queued: list[list[bytes]] | None = None
-        self.watched: set[bytes] = set()
         self.waiting: deque[list[bytes]] = deque()
         self.last_at = 0.0
 
@@ -71,9 +70,7 @@ class RedisModel:
         self._undo: deque[tuple[float, bytes, bytes | None, Any]] = deque()
         self._scripts: dict[bytes, bytes] = {}
         self._numbers = 0
-        self._commands: dict[bytes, Callable[[_Client, list[bytes]], Any]] = {
-            name[3:].upper().encode(): getattr(self, name) for name in dir(self) if name.startswith("do_")
-        }
+        self._commands = self._table()
 
     # -- connections -------------------------------------------------------------------------------------------------
     def connected(self, link: Link) -> None:
@@ -115,7 +112,7 @@ class RedisModel:
         name = command[0].upper()
         try:
             self._admit(client, name)
-            if client.queued is not None and name not in (b"EXEC", b"DISCARD", b"MULTI"):
+            if client.queued is not None and name not in (b"EXEC", b"MULTI"):
                 client.queued.append(command)
                 return b"+QUEUED\r\n"
             value = self.execute(client, command)
@@ -133,18 +130,16 @@ class RedisModel:
         if self.state == "noperm" and name in (b"EVALSHA", b"EVAL", b"INCRBY"):
             raise Refusal(STATES["noperm"].format(name.decode().lower()))
 
-    def execute(self, client: _Client, command: list[bytes]) -> Any:
-        """Run one command; returns its reply as a Python value."""
-        name = command[0].upper()
-        action = self._commands.get(name)
-        if action is None:
-            raise Refusal(f"ERR unknown command '{command[0].decode(errors='replace')}'")
+    def execute(self, client: _Client, words: list[bytes]) -> Any:
+        """Run one command, a client's or a script's; returns its reply as a Python value."""
+        name = words[0].upper()
         if name in WRITES and self.state in _ON_WRITES:
             raise Refusal(STATES[self.state])
-        key = command[3 if name in (b"EVAL", b"EVALSHA") else 1] if len(command) > 1 else b""
-        if key.startswith(TOKEN):
-            self.ran[key.partition(b" ")[0]] += 1
-        return action(client, command)
+        if name not in self._commands:
+            raise Refusal(f"ERR unknown command '{words[0].decode(errors='replace')}'")
+        if len(words) > 1 and words[1].startswith(TOKEN):
+            self.ran[words[1].partition(b" ")[0]] += 1
+        return self._commands[name](client, words)
 
     # -- what operators and the weather do ---------------------------------------------------------------------------
     def restart(self, down_s: float, loading_s: float, lost_s: float, everything: bool = False) -> None:
@@ -226,140 +221,85 @@ class RedisModel:
             del self._data[key]
         return old
 
-    def _set_key(self, key: bytes, value: Any) -> None:
-        self._remember(key, None, self._data.get(key))
-        _put(self._data, key, value)
-
     def _remember(self, key: bytes, field: bytes | None, old: Any) -> None:
         now = self.world.now
         self._undo.append((now, key, field, old))
         while self._undo[0][0] < now - KEPT_S:
             self._undo.popleft()
-        for client in self.clients.values():
-            if key in client.watched:
-                client.dirty = True
 
     # -- commands ----------------------------------------------------------------------------------------------------
-    def do_hello(self, client: _Client, command: list[bytes]) -> Any:
-        if b"AUTH" in command:
-            self._prove(client, command[command.index(b"AUTH") + 2])
+    def _table(self) -> dict[bytes, Callable[[_Client, list[bytes]], Any]]:
+        data, put = self._data, self._set_field
+        return {
+            b"HELLO": self._hello,
+            b"AUTH": lambda client, words: self._prove(client, words[-1]),
+            b"CLIENT": lambda client, words: client.number if words[1].upper() == b"ID" else "OK",
+            b"PING": lambda _, words: "PONG",
+            b"ECHO": lambda _, words: words[1],
+            b"TIME": lambda _, words: self._time(),
+            b"INCR": lambda _, words: self._add(words[1], 1),
+            b"INCRBY": lambda _, words: self._add(words[1], int(words[2])),
+            b"HGET": lambda _, words: data.get(words[1], {}).get(words[2]),
+            b"HMGET": lambda _, words: [data.get(words[1], {}).get(field) for field in words[2:]],
+            b"HSET": lambda _, words: sum(
+                [put(words[1], *pair) is None for pair in zip(words[2::2], words[3::2], strict=True)]
+            ),
+            b"HDEL": lambda _, words: int(put(words[1], words[2], None) is not None),
+            b"HINCRBY": lambda _, words: self._add_to_field(words[1], words[2], int(words[3])),
+            b"PEXPIREAT": lambda _, words: int(words[1] in data),  # weeks ahead: no world lasts so long
+            b"BLPOP": self._block,
+            b"MULTI": self._multi,
+            b"EXEC": self._exec,
+            b"EVALSHA": lambda client, words: self._eval(client, self._scripts.get(words[1]), words),
+            b"EVAL": lambda client, words: self._eval(client, self._load(words[1]), words),
+        }
+
+    def _hello(self, client: _Client, words: list[bytes]) -> Any:
+        if b"AUTH" in words:
+            self._prove(client, words[words.index(b"AUTH") + 2])
         elif not client.proven:
-            raise Refusal("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> "
-                          "AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol "
-                          "version at the same time")  # fmt: skip
-        client.resp3 = command[1:2] == [b"3"]
-        return {b"server": b"redis", b"version": b"7.4.0", b"proto": 3 if client.resp3 else 2, b"id": client.number,
-                b"mode": b"standalone", b"role": b"master", b"modules": []}  # fmt: skip
+            raise Refusal("NOAUTH HELLO must be called with the client already authenticated")
+        client.resp3 = words[1:2] == [b"3"]
+        return {b"server": b"redis", b"proto": 3 if client.resp3 else 2, b"id": client.number, b"mode": b"standalone"}
 
-    def do_auth(self, client: _Client, command: list[bytes]) -> Any:
-        self._prove(client, command[-1])
-        return "OK"
-
-    def _prove(self, client: _Client, password: bytes) -> None:
+    def _prove(self, client: _Client, password: bytes) -> str:
         if password != self.password.encode():
             raise Refusal("WRONGPASS invalid username-password pair or user is disabled.")
         client.proven = True
-
-    def do_ping(self, client: _Client, command: list[bytes]) -> Any:
-        return command[1] if len(command) > 1 else "PONG"
-
-    def do_echo(self, client: _Client, command: list[bytes]) -> Any:
-        return command[1]
-
-    def do_select(self, client: _Client, command: list[bytes]) -> Any:
         return "OK"
 
-    def do_client(self, client: _Client, command: list[bytes]) -> Any:
-        return client.number if command[1].upper() == b"ID" else "OK"
-
-    def do_time(self, client: _Client, command: list[bytes]) -> Any:
+    def _time(self) -> list[bytes]:
         micros = int((EPOCH_S + self.world.now) * 1_000_000)
         return [b"%d" % (micros // 1_000_000), b"%d" % (micros % 1_000_000)]
 
-    def do_get(self, client: _Client, command: list[bytes]) -> Any:
-        return self._data.get(command[1])
-
-    def do_set(self, client: _Client, command: list[bytes]) -> Any:
-        self._set_key(command[1], command[2])
-        return "OK"
-
-    def do_del(self, client: _Client, command: list[bytes]) -> Any:
-        there = command[1] in self._data
-        self._set_key(command[1], None)
-        return int(there)
-
-    def do_incrby(self, client: _Client, command: list[bytes]) -> Any:
-        value = int(self._data.get(command[1], 0)) + (int(command[2]) if len(command) > 2 else 1)
-        self._set_key(command[1], b"%d" % value)
+    def _add(self, key: bytes, more: int) -> int:
+        value = int(self._data.get(key, 0)) + more
+        self._remember(key, None, self._data.get(key))
+        self._data[key] = b"%d" % value
         return value
 
-    do_incr = do_incrby
-
-    def do_hset(self, client: _Client, command: list[bytes]) -> Any:
-        pairs = zip(command[2::2], command[3::2], strict=True)
-        return sum([self._set_field(command[1], field, value) is None for field, value in pairs])
-
-    def do_hget(self, client: _Client, command: list[bytes]) -> Any:
-        return self._data.get(command[1], {}).get(command[2])
-
-    def do_hmget(self, client: _Client, command: list[bytes]) -> Any:
-        found = self._data.get(command[1], {})
-        return [found.get(field) for field in command[2:]]
-
-    def do_hdel(self, client: _Client, command: list[bytes]) -> Any:
-        there = command[2] in self._data.get(command[1], {})
-        if there:
-            self._set_field(command[1], command[2], None)
-        return int(there)
-
-    def do_hincrby(self, client: _Client, command: list[bytes]) -> Any:
-        value = int(self._data.get(command[1], {}).get(command[2], 0)) + int(command[3])
-        self._set_field(command[1], command[2], b"%d" % value)
+    def _add_to_field(self, key: bytes, field: bytes, more: int) -> int:
+        value = int(self._data.get(key, {}).get(field, 0)) + more
+        self._set_field(key, field, b"%d" % value)
         return value
 
-    def do_hscan(self, client: _Client, command: list[bytes]) -> Any:
-        return [b"0", [part for pair in self._data.get(command[1], {}).items() for part in pair]]
-
-    def do_pexpireat(self, client: _Client, command: list[bytes]) -> Any:
-        return int(command[1] in self._data)  # weeks ahead: no world lasts so long
-
-    def do_lpush(self, client: _Client, command: list[bytes]) -> Any:
-        values = [*self._data.get(command[1], []), command[2]]
-        self._set_key(command[1], values)
-        return len(values)
-
-    def do_blpop(self, client: _Client, command: list[bytes]) -> Any:
-        """The only list is an empty one, so this waits."""
+    def _block(self, client: _Client, words: list[bytes]) -> None:
+        """BLPOP of a list that is never there."""
         client.blocked = True
-        self.world.later(float(command[-1]) or 3600.0, self._unblock, client)
-        return None
+        self.world.later(float(words[-1]) or 3600.0, self._unblock, client)
 
     def _unblock(self, client: _Client) -> None:
         client.blocked = False
         client.link.write(encode(None, client.resp3))
         self._serve(client)
 
-    def do_multi(self, client: _Client, command: list[bytes]) -> Any:
+    def _multi(self, client: _Client, words: list[bytes]) -> str:
         client.queued = []
         return "OK"
 
-    def do_discard(self, client: _Client, command: list[bytes]) -> Any:
-        client.queued = None
-        return "OK"
-
-    def do_watch(self, client: _Client, command: list[bytes]) -> Any:
-        client.watched.update(command[1:])
-        return "OK"
-
-    def do_unwatch(self, client: _Client, command: list[bytes]) -> Any:
-        client.watched.clear()
-        client.dirty = False
-        return "OK"
-
-    def do_exec(self, client: _Client, command: list[bytes]) -> Any:
-        queued, client.queued, dirty = client.queued or [], None, client.dirty
-        self.do_unwatch(client, command)
-        return None if dirty else [self._in_batch(client, each) for each in queued]
+    def _exec(self, client: _Client, words: list[bytes]) -> Any:
+        queued, client.queued = client.queued or [], None
+        return [self._in_batch(client, each) for each in queued]
 
     def _in_batch(self, client: _Client, command: list[bytes]) -> Any:
         try:
@@ -367,37 +307,19 @@ class RedisModel:
         except Refusal as refused:
             return refused
 
-    def do_script(self, client: _Client, command: list[bytes]) -> Any:
-        if command[1].upper() == b"EXISTS":
-            return [int(sha in self._scripts) for sha in command[2:]]
-        return self._load(command[2])
-
     def _load(self, text: bytes) -> bytes:
-        sha = hashlib.sha1(text).hexdigest().encode()  # noqa: S324 - Redis's name for a script
-        self._scripts[sha] = text
-        return sha
+        self._scripts[hashlib.sha1(text).hexdigest().encode()] = text  # noqa: S324 - Redis's name for a script
+        return text
 
-    def do_evalsha(self, client: _Client, command: list[bytes]) -> Any:
-        text = self._scripts.get(command[1])
+    def _eval(self, client: _Client, text: bytes | None, words: list[bytes]) -> Any:
         if text is None:
             raise Refusal("NOSCRIPT No matching script. Please use EVAL.")
-        return self._eval(client, text, command)
-
-    def do_eval(self, client: _Client, command: list[bytes]) -> Any:
-        self._load(command[1])
-        return self._eval(client, command[1], command)
-
-    def _eval(self, client: _Client, text: bytes, command: list[bytes]) -> Any:
-        count = int(command[2])
-        call = lambda words: self._call(client, words)  # noqa: E731 - one closure per call, nothing to name
-        return scripts().run(text, command[3 : 3 + count], command[3 + count :], call)
+        keys = int(words[2]) + 3
+        return scripts().run(text, words[3:keys], words[keys:], lambda inner: self._call(client, inner))
 
     def _call(self, client: _Client, words: list[bytes]) -> Any:
         try:
-            action = self._commands[words[0].upper()]
-            if self.state in _ON_WRITES and words[0].upper() in WRITES:
-                raise Refusal(STATES[self.state])
-            return action(client, words)
+            return self.execute(client, words)
         except Refusal as refused:
             if self.random.random() < 0.5:  # as Redis 6 says it
                 raise Refusal(f"ERR Error running script (call to f_0): @user_script:1: -{refused}") from None

@@ -27,7 +27,6 @@ AUDIT_S = 5.0
 class Result:
     """What became of a seed."""
 
-    seed: str
     broken: list[str]
     steps: int
     virtual_s: float
@@ -41,20 +40,19 @@ class Simulation:
     """Everything in one world."""
 
     def __init__(self, plan: Plan, keep_trace: bool = False) -> None:
-        logging.disable(logging.CRITICAL)
         self.plan = plan
         self.world = world = World(plan.seed, keep_trace)
         self.redis = RedisModel(world, plan.seed, PASSWORD)
         self.network = self.redis.network = Network(world, self.redis, plan.seed)
-        self.bus = Bus(world, plan.seed)
-        self.bus.lag_s = plan.lag_s
+        self.bus = Bus(world, plan.seed, plan.lag_s)
         settings = settings_of(plan.connections, plan.patience_s, plan.hold_s, plan.idle_check_s)
         names = [f"i{number}" for number in range(plan.instances)]
         self.instances = [Instance(world, self.network, self.bus, name, settings) for name in names]
         self.shop = Shop(world, self.redis, self.bus, self.instances, plan.seed)
         self.callers = Callers(world, self.redis, self.network, plan.seed)
-        self.trouble = 0
         self.people: list[asyncio.Task[Any]] = []
+        self._troubles = 0
+        self._as_they_were: dict[tuple[str, str], Any] = {}
 
     def run(self) -> Result:
         """From the first step to the end of every task."""
@@ -62,42 +60,39 @@ class Simulation:
         for step in plan.steps:
             world.at(step.at, self._begin, step)
         world.later(AUDIT_S, self._audit)
-        last = max([step.until for step in plan.steps], default=0)
         try:
-            world.run(max(plan.duration_s, last) + RECOVERY_S)
+            world.run(max([plan.duration_s, *(step.until for step in plan.steps)]) + RECOVERY_S)
             if not world.broken:
                 self._finish()
         finally:
             self._bury()
-        faults = Counter(step.kind for step in plan.steps if step.fault)
+        faults = Counter(step.label for step in plan.steps if step.until)
         counts = self.shop.tells + Counter(claim.outcome for claim in self.callers.claims)
-        return Result(plan.seed, world.broken, world.steps, world.now, world.digest, faults, counts, world.trace)
+        return Result(world.broken, world.steps, world.now, world.digest, faults, counts, world.trace)
 
-    # -- steps -------------------------------------------------------------------------------------------------------
     def _begin(self, step: Step) -> None:
-        if step.fault:
+        if step.until:
             self.world.note("fault", str(step))
             self._trouble(1)
             self.world.at(max(step.until, self.world.now), self._end, step)
         getattr(self, f"_{step.kind}")(step, **step.about)
 
     def _end(self, step: Step) -> None:
+        self.world.note("fault", f"{step.kind} ends")
+        getattr(self, f"_{step.kind}_ends", lambda **_: None)(**step.about)
         self._trouble(-1)
-        end = getattr(self, f"_{step.kind}_ends", None)
-        if end is not None:
-            self.world.note("fault", f"{step.kind} ends")
-            end(**step.about)
 
     def _trouble(self, more: int) -> None:
-        self.trouble += more
-        calm_since = float("inf") if self.trouble else self.world.now + RECOVERY_S
+        self._troubles += more
+        calm_since = float("inf") if self._troubles else self.world.now + RECOVERY_S
         self.shop.calm_since = self.callers.calm_since = calm_since
 
     def _audit(self) -> None:
         self.shop.audit()
         self.world.later(AUDIT_S, self._audit)
 
-    def _put(self, step: Step, **about: Any) -> None:
+    # -- what people do ----------------------------------------------------------------------------------------------
+    def _put(self, step: Step | None, **about: Any) -> None:
         self.people.append(self.shop.loop.create_task(self.shop.put(**about)))
 
     def _order(self, step: Step, **about: Any) -> None:
@@ -109,104 +104,50 @@ class Simulation:
     def _bare(self, step: Step, **about: Any) -> None:
         self.callers.bare_client(**about)
 
-    # -- faults ------------------------------------------------------------------------------------------------------
-    def _redis_state(self, step: Step, state: str) -> None:
-        self.redis.enter(state)
+    # -- what goes wrong ---------------------------------------------------------------------------------------------
+    def _set(self, step: Step, part: str, cut: bool = False, **values: Any) -> None:
+        for name, value in values.items():
+            self._as_they_were.setdefault((part, name), getattr(getattr(self, part), name))
+            setattr(getattr(self, part), name, value)
+        if cut:
+            self.network.reset_all()
 
-    def _redis_state_ends(self, state: str) -> None:
-        self.redis.enter("")
-
-    def _redis_restart(self, step: Step, loading_s: float, lost_s: float) -> None:
-        down_s = step.until - step.at
-        loading_s = min(loading_s, down_s / 2)
-        self.redis.restart(down_s - loading_s, loading_s, lost_s)
-
-    def _redis_wiped(self, step: Step) -> None:
-        self.redis.restart(step.until - step.at, 0, 0, everything=True)
-
-    def _redis_failover(self, step: Step, lost_s: float, cut: bool) -> None:
-        self.redis.fail_over(lost_s, cut, min(step.until - step.at, 1.0))
-
-    def _redis_password(self, step: Step) -> None:
-        self.redis.password = "another"
-        self.network.reset_all()
-
-    def _redis_password_ends(self) -> None:
-        self.redis.password = PASSWORD
-
-    def _redis_full(self, step: Step, places: int) -> None:
-        self.redis.max_clients = places
-        self.network.reset_all()
-
-    def _redis_full_ends(self, places: int) -> None:
-        self.redis.max_clients = 10_000
-
-    def _redis_closes_idle(self, step: Step, idle_s: float) -> None:
-        self.redis.close_idle(idle_s)
-        if self.world.now + idle_s / 2 < step.until:
-            self.world.later(idle_s / 2, self._redis_closes_idle, step, idle_s)
-
-    def _redis_pushes(self, step: Step, payload: bytes, every_s: float) -> None:
-        self.redis.push(payload)
-        if self.world.now + every_s < min(step.until, step.at + 300 * every_s):
-            self.world.later(every_s, self._redis_pushes, step, payload, every_s)
-
-    def _net_slow(self, step: Step, delay_s: float) -> None:
-        self.network.delay_s = (delay_s / 10, delay_s)
-
-    def _net_slow_ends(self, delay_s: float) -> None:
-        self.network.delay_s = (0.0002, 0.002)
-
-    def _net_held(self, step: Step) -> None:
-        self.network.held = True
-
-    def _net_hole(self, step: Step) -> None:
-        self.network.hole = True
-
-    def _net_refuses(self, step: Step) -> None:
-        self.network.refusing = True
-        self.network.reset_all()
-
-    def _net_held_ends(self) -> None:
-        self.network.release()
-
-    _net_hole_ends = _net_refuses_ends = _net_held_ends
-
-    def _net_resets(self, step: Step, every_s: float, times: int) -> None:
-        links = list(self.network.links)
-        if links:
-            self.network.random.choice(links).reset()
-        if times > 1 and self.world.now + every_s < step.until:
-            self.world.later(every_s, self._net_resets, step, every_s, times - 1)
-
-    def _net_half_close(self, step: Step) -> None:
-        for link in list(self.network.links):
-            link.half_close()
-
-    def _net_splits(self, step: Step) -> None:
-        self.network.split = 0.9
-
-    def _net_splits_ends(self) -> None:
-        self.network.split = 0.1
-
-    def _bus_state(self, step: Step, state: str) -> None:
-        self.bus.state = state
-
-    def _bus_state_ends(self, state: str) -> None:
-        self.bus.state = ""
+    def _set_ends(self, part: str, cut: bool = False, **values: Any) -> None:
+        for name in values:
+            setattr(getattr(self, part), name, self._as_they_were[part, name])
+        if part == "network":
+            self.network.release()
         self.bus.dispatch()
 
-    def _bus_chance(self, step: Step, of: str, chance: float) -> None:
-        setattr(self.bus, of, chance)
+    def _restart(self, step: Step, loading: float, lost_s: float, wiped: bool) -> None:
+        lasts_s = step.until - step.at
+        self.redis.restart(lasts_s * (1 - loading), lasts_s * loading, lost_s, wiped)
 
-    def _bus_chance_ends(self, of: str, chance: float) -> None:
-        setattr(self.bus, of, 0.0)
+    def _fail_over(self, step: Step, lost_s: float, cut: bool) -> None:
+        self.redis.fail_over(lost_s, cut, min(step.until - step.at, 1.0))
 
-    def _bus_shuffles(self, step: Step) -> None:
-        self.bus.queue.shuffle(self.bus.random)
+    def _close_idle(self, step: Step, idle_s: float) -> None:
+        self.redis.close_idle(idle_s)
+        self._again(step, idle_s / 2)
 
-    def _bus_shuffles_ends(self) -> None:
-        self.bus.queue.shuffle(None)
+    def _push(self, step: Step, payload: bytes, every_s: float) -> None:
+        self.redis.push(payload)
+        if self.world.now < step.at + 300 * every_s:
+            self._again(step, every_s)
+
+    def _reset(self, step: Step, every_s: float, times: int) -> None:
+        if self.network.links:
+            self.network.random.choice(list(self.network.links)).reset()
+        if self.world.now < step.at + (times - 1.5) * every_s:
+            self._again(step, every_s)
+
+    def _again(self, step: Step, after_s: float) -> None:
+        if self.world.now + after_s < step.until:
+            self.world.later(after_s, lambda: getattr(self, f"_{step.kind}")(step, **step.about))
+
+    def _half_close(self, step: Step) -> None:
+        for link in list(self.network.links):
+            link.write(b"")
 
     def _workerless(self, step: Step, instance: int) -> None:
         self.instances[instance].trigger.workerless = True
@@ -248,16 +189,14 @@ class Simulation:
     def _restless(self) -> list[str]:
         restless = [f"{len(self.bus.queue)} messages"] if len(self.bus.queue) else []
         restless += [f"{each.loop.name}: {call.what}" for each in self.instances for call in each.calls.values()]
-        if not all(person.done() for person in self.people):
-            restless.append("customers who wait")
-        return restless
+        return restless + ["customers who wait"] * (not all(person.done() for person in self.people))
 
     def _requeue(self) -> None:
         """As docs/operations.md: put a lost drop again, replay the dead letters, repeat what is still queued."""
         self.world.run(self.world.now + 610)  # past the window of duplicate detection
-        for drop_id, command in self.shop.drops.items():
+        for drop_id, put in self.shop.drops.items():
             if not self.redis.hash_of(f"{{drop:{drop_id}}}:meta".encode()):
-                self._put(Step(0, "put", {}), drop_id=drop_id, stock=command.stock, per_customer=command.per_customer)
+                self._put(None, drop_id=drop_id, stock=put.stock, per_customer=put.per_customer)
         self._rest()
         self.bus.replay_dead()
         self._rest()
@@ -276,16 +215,14 @@ class Simulation:
             each.begin("a last ping", lambda app: app.redis_service.ping(2.5), 2.5, self._answered)
         self.world.run(self.world.now + 5)
         for each in self.instances:
-            for close in (each.app.redis_service.aclose, each.app.queue_service.aclose):
-                each.begin("close", lambda _, close=close: close(), 5.0)  # type: ignore[misc] # the default binds it
+            each.begin("close", lambda app: app.redis_service.aclose(), 5.0)
+            each.begin("close", lambda app: app.queue_service.aclose(), 5.0)
         self.world.run(self.world.now + 20)
         if self.redis.clients:
-            self.world.violate(
-                f"the server still has connections of {[c.link.who for c in self.redis.clients.values()]}"
-            )
-        for who, count in self.network.open_at.items():
-            if count and who in [each.loop.name for each in self.instances]:
-                self.world.violate(f"{who} still holds {count} connections")
+            self.world.violate(f"the server still has {[client.link.who for client in self.redis.clients.values()]}")
+        for who in [each.loop.name for each in self.instances]:
+            if self.network.open_at.get(who):
+                self.world.violate(f"{who} still holds {self.network.open_at[who]} connections")
 
     def _answered(self, outcome: Any) -> None:
         if isinstance(outcome, BaseException):
@@ -293,11 +230,8 @@ class Simulation:
 
     def _bury(self) -> None:
         self.world.ended = True
-        for loop in (
-            self.shop.loop,
-            *self.callers.bare,
-            *(loop for each in self.instances for loop in (*each.graves, each.loop)),
-        ):
+        processes = [loop for each in self.instances for loop in (*each.graves, each.loop)]
+        for loop in (self.shop.loop, *self.callers.bare, *processes):
             loop.bury()
 
 
@@ -306,8 +240,11 @@ def simulate(seed: int | str, keep: set[int] | None = None, keep_trace: bool = F
     plan = plan_of(seed)
     if keep is not None:
         plan.steps = [step for number, step in enumerate(plan.steps) if number in keep]
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     gc.disable()
     try:
         return Simulation(plan, keep_trace).run()
     finally:
         gc.enable()
+        logging.disable(level)
