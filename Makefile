@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 PROOF := docs/proof
 
 .DEFAULT_GOAL := help
-.PHONY: help run compose test conformance prove fuzz smoke load install lock clean
+.PHONY: help run compose lint test conformance prove fuzz clients smoke load install lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -26,16 +26,20 @@ compose:
 	docker compose up --detach --wait
 	curl --silent --show-error --fail --output /dev/null --retry 120 --retry-delay 2 --retry-all-errors http://127.0.0.1:5300/health
 
+lint: $(READY) ## style, imports, types and workflows
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/mypy
+	$(BIN)/zizmor --offline --quiet .github
+
 test prove fuzz: export REQUIRE_EVERYTHING = 1
-test: $(READY) ## lint, types and every test, in at most 8 minutes
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+test: lint ## lint, types and every test, in at most 8 minutes
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile $(ARGS)
 
 conformance: $(READY) ## redis-py's own tests on the session: oldest, pinned and newest version, two servers, two protocols (ARGS="--help" for fewer)
 	$(BIN)/python -m tests.conformance $(ARGS)
 
-prove: $(READY) ## everything at full length, with what it counted in docs/proof (more than an hour)
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+prove: lint ## everything at full length, with what it counted in docs/proof (more than an hour)
 	HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest -q --timeout 3600 $(ARGS)
 	$(BIN)/python -m lab spike --json $(PROOF)/spike.json --report $(PROOF)/spike
 	$(BIN)/python -m lab spike --stock 5000 --json $(PROOF)/spike-stock-5000.json
@@ -50,13 +54,16 @@ fuzz: export FUZZ_REQUESTS ?= 100000
 fuzz: $(READY) ## 100,000 hostile requests over HTTP, 20,000 hostile messages, Schemathesis (FUZZ_REQUESTS=5000 for fewer)
 	@$(BIN)/python -m pytest -v --timeout 3600 tests/fuzz tests/integration/blueprints/test_hostile_messages.py $(ARGS)
 
+clients: $(READY) ## every queue operation of the local Service Bus, on azure-servicebus 7.11 to 7.15 and @azure/service-bus
+	@$(BIN)/python -m tests.clients
+
 smoke: export FUNCTIONS_KEY = $(KEY)
 smoke: $(READY) ## the README's walk-through against a deployed app: URL=https://... KEY=... (see docs/deploy.md)
 	@$(BIN)/python -m tests.e2e.smoke $(URL) $(if $(NAMESPACE),--namespace $(NAMESPACE))
 
 load: export FUNCTIONS_KEY = $(KEY)
 load: $(LOCUST) ## the spike with Locust, against an app that runs: URL=http://localhost:7071 KEY=... (see docs/testing-elsewhere.md)
-	@$(LOCUST) -f lab/proof/spike/locustfile.py --headless --users 200 --spawn-rate 200 --host $(or $(URL),http://localhost:7071) $(ARGS)
+	@PYTHONPATH=lab/tickets $(LOCUST) -f lab/proof/spike/locustfile.py --headless --users 200 --spawn-rate 200 --host $(or $(URL),http://localhost:7071) $(ARGS)
 
 install: $(READY) ## only the environment, in .venv (run and test do it too)
 

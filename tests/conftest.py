@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from lab.azure.redis_server import RedisServer, RedisServerError
+from lab.azure.redis_server import RedisServer, RedisServerMissing
 from tests import plain_pytest
 
 with contextlib.suppress(ModuleNotFoundError):  # plain pytest has no hypothesis
@@ -21,6 +21,29 @@ with contextlib.suppress(ModuleNotFoundError):  # plain pytest has no hypothesis
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "timeout(seconds): a bound of its own, by pytest-timeout")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    with _skipped_without_a_server():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    with _skipped_without_a_server():
+        return (yield)
+
+
+@contextlib.contextmanager
+def _skipped_without_a_server() -> Iterator[None]:
+    """Where no server can be started, `make test` fails and plain pytest skips."""
+    try:
+        yield
+    except RedisServerMissing as error:
+        if os.environ.get("REQUIRE_EVERYTHING"):
+            raise
+        pytest.skip(str(error))
 
 
 def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -46,13 +69,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def shared_redis() -> Iterator[RedisServer]:
     """One server for all tests that neither stop it nor count its clients."""
-    try:
-        server = RedisServer(appendonly=False)
-    except RedisServerError as error:
-        if os.environ.get("REQUIRE_EVERYTHING"):
-            raise
-        pytest.skip(str(error))
-    with server:
+    with RedisServer(appendonly=False) as server:
         yield server
 
 

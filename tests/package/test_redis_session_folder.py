@@ -33,13 +33,14 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of an empty environment in which only the folder's wheel is installed, with what the wheel asks for."""
     folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", "."]
-    run(*build, FOLDER, cwd=folder)
+    build = "pip wheel --quiet --no-deps --no-build-isolation --wheel-dir ."
+    run(sys.executable, "-m", *build.split(), FOLDER, cwd=folder)
     (wheel,) = folder.glob("*.whl")
     venv.create(folder / "empty", symlinks=True)
     interpreter = folder / "empty/bin/python"
-    install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--constraint", ROOT / "requirements.lock"]
-    run(*install, "--python", interpreter, wheel, cwd=folder)
+    lock = ROOT / "requirements.lock"
+    install = "uv pip install --quiet --python"
+    run(sys.executable, "-m", *install.split(), interpreter, "--constraint", lock, wheel, cwd=folder)
     return interpreter
 
 
