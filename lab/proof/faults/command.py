@@ -35,6 +35,7 @@ NAMES = (
     "duplicates",
     "instance-kill",
     "scale-in",
+    "drain",
     "vanish",
     "outage",
     "long-outage",
