@@ -64,7 +64,7 @@ class Callers:
             if isinstance(outcome, Gone):
                 return
             if claim.outcome == "error" and not (kind == "script" and str(outcome) == "BUSY slot taken"):
-                self.world.violate(f"{claim.what} raised {outcome!r}")
+                self.world.violate(f"{claim.what} raised {type(outcome).__name__}: {outcome}")
             elif (
                 isinstance(outcome, RedisUnavailable)
                 and within_s >= 2

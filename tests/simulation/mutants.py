@@ -64,7 +64,68 @@ MUTANTS: dict[str, list[tuple[str, str, str]]] = {
         (QUEUE, "self._waiting.append(waiting)", "asyncio.ensure_future(self._alone(waiting))"),
         (QUEUE, "    async def aclose(self) -> None:\n        await end(self._task)\n", _ALONE),
     ],
-    "maybe-stored-forgotten": [(QUEUE, "waiting.maybe_stored |= not refused", "pass")],
+    "maybe-stored-forgotten": [(QUEUE, "if refused else _State.MAYBE_STORED", "if refused else _State.UNSENT")],
+    # -- the Redis session, as people who attacked it found it --
+    "written-counted-at-the-end": [
+        (SESSION + "reply_stream", "scope.count(1)", "pass"),
+        (
+            SESSION + "wire",
+            "reply = await call\n",
+            "reply = await call\n            current_deadline() and current_deadline().count(1)\n",
+        ),
+    ],
+    "written-counted-by-the-inner-deadline": [
+        (SESSION + "call_deadline", "scope = scope._outer\n\n    @property", "scope = None\n\n    @property")
+    ],
+    "side-connections-not-counted": [(SESSION + "side_pool", "scope.count(1)", "pass")],
+    "children-outlive-the-deadline": [(SESSION + "call_deadline", "return scope is not None", "return False")],
+    "push-takes-a-slot": [
+        (
+            SESSION + "reply_stream",
+            "self.counters.pushes += 1\n",
+            'self.counters.pushes += 1\n                owed and "\\\\udc" in ascii(reply) and owed.popleft()\n',
+        ),
+    ],
+    "first-word-of-a-script-error": [
+        (
+            SESSION + "server_reply",
+            "if code in _STATES and command is not None and not runs_script(command):",
+            "if code in _STATES:",
+        )
+    ],
+    "recreate-not-single-flight": [
+        (
+            SESSION + "redis_service",
+            "        if task is None:\n            task = tasks[name]",
+            "        if True:\n            task = tasks[name]",
+        ),
+        (SESSION + "redis_service", "lambda _: tasks.pop(name)", "lambda _: tasks.pop(name, None)"),
+    ],
+    "old-client-not-closed": [
+        (
+            SESSION + "redis_service",
+            "so are those before it\n        await self._close(client)",
+            "so are those before it",
+        )
+    ],
+    "deadline-closes-the-connection": [
+        (
+            SESSION + "reply_stream",
+            "            call.cancel()\n            self._withdraw(call)",
+            '            call.cancel()\n            self._withdraw(call)\n        self.close("a caller left")',
+        )
+    ],
+    "backlog-unbounded": [(SESSION + "reply_stream", "if len(waiting) >= self._room or size >", "if size >")],
+    "unknown-outcome-repeated": [
+        (
+            SESSION + "redis_service",
+            "(idempotent and isinstance(error, OutcomeUnknown))",
+            "isinstance(error, OutcomeUnknown)",
+        )
+    ],
+    "replies-in-the-wrong-order": [
+        (SESSION + "reply_stream", "call = owed.popleft()", "call = owed.popleft() if len(owed) < 3 else owed.pop()")
+    ],
 }
 
 

@@ -47,7 +47,7 @@ class _Client:
     def __init__(self, link: Link, number: int) -> None:
         self.link, self.number = link, number
         self.reader = Reader()
-        self.proven = self.resp3 = self.blocked = False
+        self.proven = self.resp3 = self.blocked = self.spoilt = False
         self.queued: list[list[bytes]] | None = None
         self.waiting: deque[list[bytes]] = deque()
         self.last_at = 0.0
@@ -112,12 +112,12 @@ class RedisModel:
         name = command[0].upper()
         try:
             self._admit(client, name)
-            if client.queued is not None and name not in (b"EXEC", b"MULTI"):
+            if client.queued is not None and name != b"EXEC":
                 client.queued.append(command)
                 return b"+QUEUED\r\n"
             value = self.execute(client, command)
         except Refusal as refused:
-            value = refused
+            value = self._spoil(client, name, refused)
         return None if client.blocked else encode(value, client.resp3)
 
     def _admit(self, client: _Client, name: bytes) -> None:
@@ -127,8 +127,28 @@ class RedisModel:
             raise Refusal("NOAUTH Authentication required.")
         if self.state in ("loading", "busy"):
             raise Refusal(STATES[self.state])
+        writes = name in WRITES or (
+            name == b"EXEC" and any(words[0].upper() in WRITES for words in client.queued or ())
+        )
+        if writes and self.state in _ON_WRITES:
+            raise Refusal(STATES[self.state])
         if self.state == "noperm" and name in (b"EVALSHA", b"EVAL", b"INCRBY"):
             raise Refusal(STATES["noperm"].format(name.decode().lower()))
+
+    @staticmethod
+    def _spoil(client: _Client, name: bytes, refused: Refusal) -> Refusal:
+        """What is refused inside a transaction aborts all of it, as Redis 7 says it."""
+        if client.queued is None:
+            return refused
+        if name == b"EXEC":
+            client.queued, client.spoilt = None, False
+            return (
+                refused
+                if str(refused).startswith("EXECABORT")
+                else Refusal(f"EXECABORT Transaction discarded because of: {refused}")
+            )
+        client.spoilt = True
+        return refused
 
     def execute(self, client: _Client, words: list[bytes]) -> Any:
         """Run one command, a client's or a script's; returns its reply as a Python value."""
@@ -298,6 +318,8 @@ class RedisModel:
         return "OK"
 
     def _exec(self, client: _Client, words: list[bytes]) -> Any:
+        if client.spoilt:
+            raise Refusal("EXECABORT Transaction discarded because of previous errors.")
         queued, client.queued = client.queued or [], None
         return [self._in_batch(client, each) for each in queued]
 
