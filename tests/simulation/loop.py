@@ -31,7 +31,7 @@ class World:
         self.random = random.Random(f"{seed}/schedule")
         self.trace: list[tuple[float, str, str]] | None = [] if keep_trace else None
         self.broken: list[str] = []
-        self.ended = False
+        self.ended, self.max_steps = False, MAX_STEPS
         self._chance = self.random.random
         self._due: list[tuple[float, float, int, Callable[..., Any], tuple[Any, ...]]] = []
         self._numbers = itertools.count()
@@ -67,7 +67,7 @@ class World:
     def run(self, until: float) -> None:
         """Let everything happen up to that time. More steps than a seed can need are a violation."""
         runnable, due = self._runnable, self._due
-        while self.steps < MAX_STEPS:
+        while self.steps < self.max_steps:
             if runnable:
                 self.steps += 1
                 chosen = int(self._chance() * len(runnable)) if len(runnable) > 1 else 0

@@ -90,7 +90,7 @@ class Link:
 
     def __init__(self, network: Network, transport: SimTransport) -> None:
         self.network, self.transport, self.who = network, transport, transport.loop.name
-        self.gone = self.lossy = False
+        self.gone = self.lossy = self.shut = False
         self.to_server: deque[Any] = deque()
         self.to_client: deque[Any] = deque()
         self._arrives = {True: 0.0, False: 0.0}  # the last packet of each direction: none overtakes another
@@ -103,7 +103,8 @@ class Link:
 
     def write(self, data: bytes) -> None:
         """Server to client; no bytes are the end of this half."""
-        if not self.gone:
+        if not (self.gone or self.shut):
+            self.shut = not data
             self._post(self.to_client, data, self.client_reads)
 
     def _post(self, pipe: deque[Any], data: bytes | None, arrive: Callable[[], None]) -> None:

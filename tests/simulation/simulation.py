@@ -73,14 +73,14 @@ class Simulation:
     def _begin(self, step: Step) -> None:
         if step.until:
             self.world.note("fault", str(step))
-            self._trouble(1)
+            self._trouble(step.kind != "push")  # which harms nobody
             self.world.at(max(step.until, self.world.now), self._end, step)
         getattr(self, f"_{step.kind}")(step, **step.about)
 
     def _end(self, step: Step) -> None:
         self.world.note("fault", f"{step.kind} ends")
         getattr(self, f"_{step.kind}_ends", lambda **_: None)(**step.about)
-        self._trouble(-1)
+        self._trouble(-(step.kind != "push"))
 
     def _trouble(self, more: int) -> None:
         self._troubles += more
