@@ -4,7 +4,7 @@ from lab.proof.bench import CONCURRENCY, LINKS, Cell, medians, ratio
 
 
 def cell(number: int, side: str, calls_per_s: float) -> Cell:
-    return Cell(number, "loopback", 100, side, calls_per_s, cpu_us=1e6 / calls_per_s, p50_ms=1.0, p99_ms=2.0)
+    return Cell(number, "loopback", 100, side, "get64", calls_per_s, cpu_us=1e6 / calls_per_s, p50_ms=1.0, p99_ms=2.0)
 
 
 ROUNDS = [cell(0, "ours", 100), cell(0, "bare", 200), cell(1, "ours", 90), cell(1, "bare", 100), cell(2, "ours", 8)]
