@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 
+from lab.proof.faults.redis import FaultDidNotHappen
 from lab.proof.faults.scene import Scene
 from lab.proof.fleet.instance import Group
-from lab.proof.session_faults.scene import FaultDidNotHappen
 
 ABORTED_AFTER_S = (1.0, 3.0)
 
