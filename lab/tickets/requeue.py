@@ -1,0 +1,94 @@
+"""`python -m lab requeue`: finds a drop's orders that stay queued, and puts their messages on the queue again.
+
+A decision or a message may be lost (a failover, a message completed without a call); the order's record remains.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lab.azure.enqueue import make_messages, send
+from lab.azure.queue_target import add_target_arguments, find_target
+from lab.azure.service_bus_errors import readable_errors
+from lab.tickets.app_client import add_app_arguments, find_app
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+PLAIN_WIDTH = 160
+
+DESCRIPTION = (
+    "List a drop's orders that have been queued for a while; with --send put their messages on the queue again."
+)
+EXAMPLES = """\
+examples:
+  python -m lab requeue --drop demo                          queued for 15 minutes and longer, in the running lab
+  python -m lab requeue --url "$URL" --key "$KEY" --drop demo --older-than 1h
+  python -m lab requeue --url "$URL" --key "$KEY" --drop demo --namespace my-namespace --send
+
+Look at the queue first: an order whose message still waits there is only late. Sending it again is harmless all the
+same: each message gets a fresh MessageId, and the worker decides an order once."""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command `requeue`."""
+    parser = commands.add_parser(
+        "requeue",
+        help="find orders that stay queued, and put them on the queue again",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--drop", required=True, metavar="ID", help="the drop")
+    parser.add_argument(
+        "--older-than", type=duration, default=900, metavar="TIME", help="queued for at least: 90s, 15m, 2h (15m)"
+    )
+    parser.add_argument("--send", action="store_true", help="put them on the queue again")
+    add_app_arguments(parser, "the app that knows the drop (default: the running lab's)")
+    add_target_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def duration(text: str) -> int:
+    """Seconds. Raises ArgumentTypeError."""
+    parts = re.fullmatch(r"(\d{1,6})([smhd])", text)
+    if not parts:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 15m, 2h or 1d")
+    return int(parts[1]) * UNITS[parts[2]]
+
+
+def run(options: argparse.Namespace) -> int:
+    """List, and send if asked to; returns the exit code."""
+    with readable_errors():
+        with find_app(options) as app:
+            orders = list(app.queued_orders(options.drop, options.older_than))
+        show(orders, options.drop)
+        if orders and options.send:
+            target = find_target(options)
+            asyncio.run(send(target, make_messages([json.dumps(order).encode() for order in orders], None)))
+            print(f"Sent {len(orders)} to queue '{target.queue}' of {target.place} with fresh MessageIds.")
+        return 0
+    return 1
+
+
+def show(orders: Sequence[dict[str, Any]], drop_id: str) -> None:
+    """Print the table."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PLAIN_WIDTH)
+    if not orders:
+        console.print(f"No order of drop {drop_id} has been queued for that long.", markup=False, highlight=False)
+        return
+    table = Table(title=f"Queued orders of drop {drop_id}", title_justify="left")
+    names = ("order_id", "customer_id", "quantity", "placed_at")
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for order in orders:
+        table.add_row(*(str(order[name]) for name in names))
+    console.print(table, markup=False)
