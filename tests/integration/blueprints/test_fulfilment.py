@@ -61,7 +61,7 @@ async def test_a_refusal_is_a_decision_not_an_error(worker: Worker) -> None:
         pytest.param(f"not json {SECRET}".encode(), "not JSON", id="no JSON"),
         pytest.param(b"", "not JSON", id="empty"),
         pytest.param(b"\xff\xfe", "not UTF-8", id="no UTF-8"),
-        pytest.param(b"[" * 20_000, "nested too deeply", id="deep"),
+        pytest.param(b"[" * 20_000, "body: is n", id="deep"),  # nested too deeply; Python 3.14 goes deeper: not JSON
         pytest.param(f'["{SECRET}"]'.encode(), "body: Input should be an object", id="list"),
         pytest.param(b'{"order_id": "o"}', "drop_id: Field required", id="fields missing"),
         pytest.param(json.dumps(MESSAGE | {"quantity": SECRET}).encode(), "quantity: ", id="wrong type"),

@@ -10,7 +10,6 @@ import azure.functions as func
 import pytest
 from azure.functions.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
-from openapi_schema_validator import OAS31Validator
 from redis.asyncio import Redis
 
 import function_app
@@ -29,6 +28,7 @@ from services.settings import load_settings
 from services.tickets.desk import OrderDesk
 from services.tickets.store import OrderStore
 from tests.integration.services.tickets.shop import DROP
+from tests.plain_pytest import missing
 
 HOST = "localhost:7071"
 TRACE = TraceContext("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "vendor=value")
@@ -57,7 +57,10 @@ class Answer:
         headers, sent = told.get("headers", {}), dict(answer.headers)
         assert {name for name, header in headers.items() if header.get("required")} <= set(sent) <= set(headers)
         schema = told["content"][answer.media_type]["schema"] | {"components": DESCRIBED["components"]}
-        OAS31Validator(schema).validate(answer.document)
+        if not missing(["openapi_schema_validator"]):
+            from openapi_schema_validator import OAS31Validator
+
+            OAS31Validator(schema).validate(answer.document)
         return answer
 
 

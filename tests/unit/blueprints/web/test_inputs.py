@@ -5,13 +5,12 @@ import json
 
 import azure.functions as func
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from blueprints.strict_json import parse_json
 from blueprints.web import inputs
 from services.errors import AppError, BodyTooLarge, InvalidInput, WrongContentType
 from services.tickets.models import DropPath, OrderHeaders, OrderMessage, PlaceOrder, PutDrop
+from tests.properties import given, st
 
 JSON = {"Content-Type": "application/json"}
 

@@ -6,10 +6,9 @@ import random
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from services.redis_session.credential import Credential, CredentialClocks, RedisCredential
+from tests.properties import given, st
 
 HOUR = 3600.0
 

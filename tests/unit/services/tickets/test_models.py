@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from services.tickets.models import (
@@ -23,6 +21,7 @@ from services.tickets.models import (
     PutDrop,
     rfc3339,
 )
+from tests.properties import given, st
 
 GOOD_DROP = {"stock": 10, "per_customer": 2}
 GOOD_ORDER = {"customer_id": "ann", "quantity": 2}
