@@ -26,6 +26,7 @@ from rich.text import Text
 
 from lab.azure.functions_host.server import PortTaken, listen
 from lab.azure.invocation_log import InvocationLog
+from lab.azure.local_http import trusts_proxies
 from lab.azure.processes import Child
 from lab.azure.queue_target import endpoint
 from lab.azure.redis_server import RedisServer, RedisServerError
@@ -220,7 +221,8 @@ class Lab:
     def _answers(self) -> bool:
         """True if the host answers at all, whatever the status; what its readiness says is kept for the greeting."""
         try:
-            answer = httpx.get(f"{self.served['url']}/api/health/ready", timeout=START_S)
+            url = f"{self.served['url']}/api/health/ready"
+            answer = httpx.get(url, timeout=START_S, trust_env=trusts_proxies(url))
         except httpx.TransportError:
             return False
         self.not_ready = why_not_ready(answer)
