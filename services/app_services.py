@@ -7,16 +7,19 @@ directly or through the order store. Building it does no I/O and never raises.
 import logging
 import os
 import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from pydantic import SecretStr
 
 from services import telemetry
 from services.identity import redis_credential_fetch, service_bus_credential
-from services.queue_session import QueueService, ServiceBusConnection
+from services.queue_session import QueueService, QueueUnavailable, ServiceBusConnection
 from services.queue_session.queue_service import QueueHooks, SenderSource
-from services.readiness import Readiness
+from services.readiness import Readiness, RecentSends
 from services.redis_session import Clocks, RedisCredential, RedisService
 from services.settings import Settings, load_settings
 from services.tickets.desk import OrderDesk
@@ -47,7 +50,8 @@ def build(
         randomness: for the jitter of every wait; default: a generator of its own for each.
     """
     redis_service = _redis(settings, randomness)
-    hooks = QueueHooks(sending=lambda *about: telemetry.spans.sending(*about))
+    sends = RecentSends()
+    hooks = QueueHooks(sending=partial(_noted, sends))
     queue_service = QueueService(
         sender or _service_bus(settings), settings.orders_queue, hooks=hooks, randomness=randomness
     )
@@ -58,8 +62,20 @@ def build(
         queue_service,
         order_store,
         OrderDesk(order_store, queue_service, settings.patience_s, randomness),
-        Readiness(redis_service, settings.problems),
+        Readiness(redis_service, settings.problems, sends),
     )
+
+
+@contextmanager
+def _noted(sends: RecentSends, *about: Any) -> Iterator[Mapping[str, str]]:
+    """A send's span, and a note for readiness how the send went."""
+    with telemetry.spans.sending(*about) as properties:
+        try:
+            yield properties
+        except QueueUnavailable:
+            sends.note(succeeded=False)
+            raise
+        sends.note(succeeded=True)
 
 
 def _reveal(secret: SecretStr | None) -> str | None:

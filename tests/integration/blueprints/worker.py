@@ -22,7 +22,7 @@ from services import app_services
 from services.app_services import AppServices
 from services.queue_session.connection import ServiceBusConnection
 from services.queue_session.queue_service import QueueService
-from services.readiness import Readiness
+from services.readiness import Readiness, RecentSends
 from services.redis_session.redis_service import RedisService
 from services.settings import load_settings
 from services.tickets.desk import OrderDesk
@@ -76,7 +76,7 @@ def install(
     settings = load_settings({}).model_copy(update={"problems": problems})
     store = OrderStore(session, settings.hold_s)
     desk = OrderDesk(store, queue, patience_s)
-    composition = AppServices(settings, session, queue, store, desk, Readiness(session, problems))
+    composition = AppServices(settings, session, queue, store, desk, Readiness(session, problems, RecentSends()))
     monkeypatch.setattr(app_services, "shared", composition)
 
 
