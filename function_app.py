@@ -26,6 +26,7 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
 @app.route("health/ready", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def ready(req: func.HttpRequest) -> func.HttpResponse:
     """200 if this instance can serve, 503 with the reason if not."""
+    app_services.shared.say_what_is_bad()
     reason = await app_services.shared.readiness.reason()
     if reason is None:
         return resource(Health(status="ready", reason=None), 200)

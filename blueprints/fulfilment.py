@@ -22,6 +22,7 @@ bp = func.Blueprint()
 @bp.service_bus_queue_trigger(arg_name="message", queue_name="%ORDERS_QUEUE%", connection="ServiceBusConnection")
 async def fulfil_order(message: func.ServiceBusMessage, context: func.Context) -> None:
     """Decide the order, once. A message that can never succeed raises each time and ends in the dead-letter queue."""
+    app_services.shared.say_what_is_bad()
     fields = invocations.log_fields(context)
     try:
         order_message = _parsed(message)

@@ -7,9 +7,10 @@ directly or through the order store. Building it does no I/O and never raises.
 import logging
 import os
 import random
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -38,6 +39,12 @@ class AppServices:
     order_store: OrderStore
     order_desk: OrderDesk
     readiness: Readiness
+    unsaid: list[str] = field(default_factory=list)
+
+    def say_what_is_bad(self) -> None:
+        """Log each bad setting once, in an invocation: the real host drops log lines that belong to none."""
+        while self.unsaid:
+            log.error("Bad app setting: %s", self.unsaid.pop(0))
 
 
 def build(
@@ -63,6 +70,7 @@ def build(
         order_store,
         OrderDesk(order_store, queue_service, settings.patience_s, randomness),
         Readiness(redis_service, settings.problems, sends),
+        list(settings.problems),
     )
 
 
@@ -116,6 +124,6 @@ def _turn_telemetry_on(services: AppServices) -> None:
 
 shared = build(load_settings(os.environ))
 for problem in shared.settings.problems:
-    log.error("Bad app setting: %s", problem)
+    print(f"Bad app setting: {problem}", file=sys.stderr)  # noqa: T201 - of an import, the real host shows this alone
 if shared.settings.telemetry:
     _turn_telemetry_on(shared)

@@ -9,6 +9,7 @@ import azure.functions as func
 from pydantic import BaseModel
 
 from blueprints.web.problems import problem_of
+from services import app_services
 from services.errors import UNAVAILABLE, AppError
 
 P = ParamSpec("P")
@@ -42,6 +43,7 @@ def answers_problems(handler: Handler[P]) -> Handler[P]:
 
     @functools.wraps(handler)
     async def answer(*args: P.args, **kwargs: P.kwargs) -> func.HttpResponse:
+        app_services.shared.say_what_is_bad()
         try:
             return await handler(*args, **kwargs)
         except (AppError, *UNAVAILABLE) as error:

@@ -1,11 +1,15 @@
 """Health, readiness and openapi.json: what they do, what they cost, and that they say no more than they must."""
 
 import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 
 from lab.azure.redis_server import free_port
 from services import app_services, readiness
+from services.errors import Undecidable
 from services.queue_session.connection import ServiceBusConnection
 from services.queue_session.queue_service import QueueService
 from services.redis_session.redis_service import RedisService
@@ -50,6 +54,20 @@ async def test_ready_is_503_with_the_names_of_the_settings_that_are_bad_and_noth
     named = "HOLD_S, REDIS_URL, Redis connection budget exceeded"
     expected = {"status": "unavailable", "reason": f"Bad app setting: {named}; the log says what is wrong"}
     assert (answer.status, answer.document) == (503, expected)
+
+
+async def test_a_bad_setting_is_logged_once_in_the_first_invocation_of_any_function(
+    monkeypatch: pytest.MonkeyPatch, worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[Callable[[], Awaitable[object]]] = [worker.ready, worker.get_drop, partial(worker.fulfil, b"")]
+    for first in calls:
+        caplog.clear()
+        install(monkeypatch, RedisService(None), NO_QUEUE, problems=("HOLD_S: is bad", "ORDERS_QUEUE: is missing"))
+        for call in (first, *calls):
+            with contextlib.suppress(Undecidable):
+                await call()
+        lines = [one.getMessage() for one in caplog.records if "Bad app setting" in one.getMessage()]
+        assert lines == ["Bad app setting: HOLD_S: is bad", "Bad app setting: ORDERS_QUEUE: is missing"]
 
 
 async def test_ready_is_503_while_service_bus_takes_nothing_and_200_once_it_does(

@@ -76,7 +76,9 @@ def install(
     settings = load_settings({}).model_copy(update={"problems": problems})
     store = OrderStore(session, settings.hold_s)
     desk = OrderDesk(store, queue, patience_s)
-    composition = AppServices(settings, session, queue, store, desk, Readiness(session, problems, RecentSends()))
+    composition = AppServices(
+        settings, session, queue, store, desk, Readiness(session, problems, RecentSends()), list(problems)
+    )
     monkeypatch.setattr(app_services, "shared", composition)
 
 
