@@ -10,8 +10,6 @@ try:
     from lab.azure import enqueue, up
     from lab.proof import bench, compare
     from lab.proof.faults import command as faults
-    from lab.proof.session_faults import command as session_faults
-    from lab.proof.session_fleet import command as session_fleet
     from lab.proof.spike import command as spike
     from lab.tickets import dead_letters, requeue
 except ModuleNotFoundError as error:
@@ -27,8 +25,7 @@ start here:
   python -m lab spike                   35,480 orders on 200 instances, with 256 Redis clients and no more
   python -m lab compare                 the same spike under every way to hold Redis sessions
   python -m lab faults                  break Redis, Service Bus and instances under the app
-  python -m lab session-faults --quick  the Redis session under faults, next to plain redis-py
-  python -m lab session-fleet           200 processes against a server that lets in 250 clients
+  python -m lab faults --session        the Redis session alone under faults, next to plain redis-py
 
 Each command explains itself: python -m lab up --help"""
 
@@ -42,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (up, enqueue, dead_letters, requeue, spike, compare, faults, session_faults, session_fleet, bench):
+    for command in (up, enqueue, dead_letters, requeue, spike, compare, faults, bench):
         command.add_parser(commands)
     options = parser.parse_args(arguments)
     if "run" not in options:

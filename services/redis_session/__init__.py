@@ -1,5 +1,10 @@
 """One multiplexed Redis connection per process, proved before use and recreated when it fails. README.md says more."""
 
+try:
+    import hiredis  # noqa: F401
+except ImportError as error:
+    raise ImportError("redis_session needs hiredis: pip install 'redis[hiredis]'") from error
+
 from .call_deadline import CallDeadline
 from .credential import Credential, CredentialClocks, RedisCredential
 from .errors import (
