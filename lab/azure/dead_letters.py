@@ -72,13 +72,8 @@ class Outcome:
     left: dict[int, str] = field(default_factory=dict)
 
 
-def no_columns(_options: argparse.Namespace, _letters: Sequence[Letter]) -> Mapping[str, Sequence[str]]:
-    """For a queue of which nothing more is known."""
-    return {}
-
-
 def add_parser(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], columns: Columns = no_columns
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], columns: Columns = lambda _options, _letters: {}
 ) -> argparse.ArgumentParser:
     """Add the command `dead-letters`. `columns`: what else the table shows, one cell per letter under each heading."""
     parser = commands.add_parser(
@@ -102,7 +97,7 @@ def add_parser(
     return parser
 
 
-def run(options: argparse.Namespace, columns: Columns = no_columns) -> int:
+def run(options: argparse.Namespace, columns: Columns) -> int:
     """List, and replay or discard if asked to; returns the exit code: 1 if anything stayed that should have gone."""
     with readable_errors():
         target = find_target(options)
@@ -138,14 +133,9 @@ async def peek(receiver: ServiceBusReceiver, limit: int) -> list[Letter]:
         page = await receiver.peek_messages(wanted, sequence_number=next_number, timeout=CALL_S)
         if not page:
             break
-        found += [letter_of(message) for message in page]
+        found += [Letter(bytes_of(message)) for message in page]
         next_number = max(found[-1].number + 1, next_number + 1)
     return found
-
-
-def letter_of(message: ServiceBusReceivedMessage) -> Letter:
-    """What was received."""
-    return Letter(bytes_of(message))
 
 
 def choose(letters: Sequence[Letter], ids: Sequence[str] | None) -> list[Letter]:
@@ -166,28 +156,20 @@ def confirmed(count: int, target: QueueTarget) -> bool:
 
 
 def keep(letters: Sequence[Letter], to: Path | None, *, asked: bool) -> None:
-    """Write the letters to a new file, one JSON object per line. Raises NothingChosen without consent, OSError."""
+    """Write the letters to a new file, one JSON object per line; `amqp` is the whole message.
+
+    Raises NothingChosen without consent, and OSError.
+    """
     if not asked:
         raise NothingChosen("Nothing was discarded: answer y, or give --yes.")
     path = to or Path(f"dead-letters-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.jsonl")
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         for letter in letters:
-            file.write(json.dumps(record(letter)) + "\n")
+            told = {name: getattr(letter, name) for name in ("message_id", "reason", "description", "kind", "text")}
+            file.write(json.dumps(told | {"amqp": base64.b64encode(letter.raw).decode()}) + "\n")
         file.flush()
         os.fsync(file.fileno())
     print(f"Wrote them to {path}.")
-
-
-def record(letter: Letter) -> dict[str, object]:
-    """A letter as JSON; `amqp` is the whole message."""
-    return {
-        "message_id": letter.message_id,
-        "reason": letter.reason,
-        "description": letter.description,
-        "kind": letter.kind,
-        "body": letter.text,
-        "amqp": base64.b64encode(letter.raw).decode(),
-    }
 
 
 def work_off(target: QueueTarget, letters: Sequence[Letter], *, replay: bool) -> int:
@@ -215,7 +197,7 @@ async def work(target: QueueTarget, letters: Sequence[Letter], outcome: Outcome,
             client.get_queue_receiver(target.queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER) as receiver,
             client.get_queue_sender(target.queue) as sender,
         ):
-            await take(receiver, letters, copier(sender) if replay else nothing, outcome)
+            await take(receiver, letters, copier(sender) if replay else None, outcome)
 
 
 def copier(sender: ServiceBusSender) -> Action:
@@ -235,11 +217,7 @@ def copier(sender: ServiceBusSender) -> Action:
     return send_copy
 
 
-async def nothing(_letter: Letter) -> None:
-    """Its copy lies in a file already."""
-
-
-async def take(receiver: ServiceBusReceiver, letters: Iterable[Letter], act: Action, outcome: Outcome) -> None:
+async def take(receiver: ServiceBusReceiver, letters: Iterable[Letter], act: Action | None, outcome: Outcome) -> None:
     """Receive the dead letters in their order; act on each of `letters` and remove it, leave the others alone.
 
     One that fails again meanwhile returns behind them, and is not met.
@@ -249,7 +227,7 @@ async def take(receiver: ServiceBusReceiver, letters: Iterable[Letter], act: Act
     try:
         while waiting:
             page = await receiver.receive_messages(max_message_count=1, max_wait_time=WAIT_S)
-            letter = letter_of(page[0]) if page else None
+            letter = Letter(bytes_of(page[0])) if page else None
             if letter is None or letter.number in passed or letter.number > max(waiting):
                 passed |= {letter.number: page[0]} if letter else {}
                 break
@@ -258,7 +236,8 @@ async def take(receiver: ServiceBusReceiver, letters: Iterable[Letter], act: Act
                 continue
             waiting.discard(letter.number)
             try:
-                await act(letter)
+                if act:
+                    await act(letter)
                 await complete(receiver, page[0])
                 outcome.done.append(letter)
             except NotRemoved as why:

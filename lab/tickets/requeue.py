@@ -12,15 +12,17 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import httpx
 from rich.console import Console
 from rich.table import Table
 
 from lab.azure.enqueue import make_messages, send
 from lab.azure.queue_target import add_target_arguments, find_target
 from lab.azure.service_bus_errors import readable_errors
-from lab.tickets.app_client import add_app_arguments, find_app
+from lab.tickets.app_client import NoAnswer, add_app_arguments, find_app, get
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+PAGE = 500  # the most that a page looks at
 PLAIN_WIDTH = 160
 
 DESCRIPTION = (
@@ -67,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     """List, and send if asked to; returns the exit code."""
     with readable_errors():
         with find_app(options) as app:
-            orders = list(app.queued_orders(options.drop, options.older_than))
+            orders = queued_orders(app, options.drop, options.older_than)
         show(orders, options.drop)
         if orders and options.send:
             target = find_target(options)
@@ -75,6 +77,20 @@ def run(options: argparse.Namespace) -> int:
             print(f"Sent {len(orders)} to queue '{target.queue}' of {target.place} with fresh MessageIds.")
         return 0
     return 1
+
+
+def queued_orders(app: httpx.Client, drop_id: str, queued_for_s: int) -> list[dict[str, Any]]:
+    """The drop's orders that have been queued for that long, each once. Raises NoAnswer."""
+    found: dict[str, dict[str, Any]] = {}
+    cursor: str | None = "0"
+    while cursor is not None:
+        wanted: dict[str, str | int] = {"status": "queued", "queued_for_s": queued_for_s, "limit": PAGE}
+        page = get(app, f"/drops/{drop_id}/orders", **wanted, cursor=cursor)
+        if page is None:
+            raise NoAnswer(f"There is no drop {drop_id}.")
+        found |= {order["order_id"]: order for order in page["orders"]}
+        cursor = page["cursor"]
+    return list(found.values())
 
 
 def show(orders: Sequence[dict[str, Any]], drop_id: str) -> None:
