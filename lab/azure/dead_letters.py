@@ -223,22 +223,23 @@ async def take(receiver: ServiceBusReceiver, letters: Iterable[Letter], act: Act
     One that fails again meanwhile returns behind them, and is not met.
     """
     waiting = {letter.number for letter in letters}
-    passed: dict[int, ServiceBusReceivedMessage] = {}  # locked until the end, or they would come again and again
+    passed: dict[int, ServiceBusReceivedMessage] = {}  # locked while they can be, or they would come again and again
     try:
         while waiting:
             page = await receiver.receive_messages(max_message_count=1, max_wait_time=WAIT_S)
-            letter = Letter(bytes_of(page[0])) if page else None
-            if letter is None or letter.number in passed or letter.number > max(waiting):
-                passed |= {letter.number: page[0]} if letter else {}
+            if not page:
+                break
+            letter = Letter(bytes_of(page[0]))
+            passed[letter.number] = page[0]
+            if letter.number > max(waiting):
                 break
             if letter.number not in waiting:
-                passed[letter.number] = page[0]
                 continue
             waiting.discard(letter.number)
             try:
                 if act:
                     await act(letter)
-                await complete(receiver, page[0])
+                await complete(receiver, passed.pop(letter.number))
                 outcome.done.append(letter)
             except NotRemoved as why:
                 outcome.left[letter.number] = str(why)
@@ -256,7 +257,7 @@ async def complete(receiver: ServiceBusReceiver, message: ServiceBusReceivedMess
         async with asyncio.timeout(CALL_S):
             await receiver.complete_message(message)
     except MessageLockLostError as error:
-        raise NotRemoved("sent, and still here: its lock ran out") from error
+        raise NotRemoved("it is still here: its lock ran out before it could be removed") from error
 
 
 async def release(receiver: ServiceBusReceiver, messages: Iterable[ServiceBusReceivedMessage]) -> None:

@@ -9,12 +9,9 @@ import argparse
 import asyncio
 import json
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import httpx
-from rich.console import Console
-from rich.table import Table
 
 from lab.azure.enqueue import make_messages, send
 from lab.azure.queue_target import add_target_arguments, find_target
@@ -23,7 +20,6 @@ from lab.tickets.app_client import NoAnswer, add_app_arguments, find_app, get
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 PAGE = 500  # the most that a page looks at
-PLAIN_WIDTH = 160
 
 DESCRIPTION = (
     "List a drop's orders that have been queued for a while; with --send put their messages on the queue again."
@@ -70,7 +66,9 @@ def run(options: argparse.Namespace) -> int:
     with readable_errors():
         with find_app(options) as app:
             orders = queued_orders(app, options.drop, options.older_than)
-        show(orders, options.drop)
+        for order in orders:
+            print(*(order[name] for name in ("order_id", "customer_id", "quantity", "placed_at")), sep="  ")
+        print(f"{len(orders)} of drop {options.drop} queued for that long.")
         if orders and options.send:
             target = find_target(options)
             asyncio.run(send(target, make_messages([json.dumps(order).encode() for order in orders], None)))
@@ -91,20 +89,3 @@ def queued_orders(app: httpx.Client, drop_id: str, queued_for_s: int) -> list[di
         found |= {order["order_id"]: order for order in page["orders"]}
         cursor = page["cursor"]
     return list(found.values())
-
-
-def show(orders: Sequence[dict[str, Any]], drop_id: str) -> None:
-    """Print the table."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PLAIN_WIDTH)
-    if not orders:
-        console.print(f"No order of drop {drop_id} has been queued for that long.", markup=False, highlight=False)
-        return
-    table = Table(title=f"Queued orders of drop {drop_id}", title_justify="left")
-    names = ("order_id", "customer_id", "quantity", "placed_at")
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for order in orders:
-        table.add_row(*(str(order[name]) for name in names))
-    console.print(table, markup=False)
