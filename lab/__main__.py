@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 
 try:
-    from lab.azure import dead_letters, enqueue, up
+    from lab.azure import enqueue, up
     from lab.proof import bench, compare
     from lab.proof.faults import command as faults
     from lab.proof.spike import command as spike
-    from lab.tickets.letters import order_id
+    from lab.tickets import dead_letters, requeue
 except ModuleNotFoundError as error:
     sys.exit(f"{error}. This Python lacks the lab's packages: `make install`, then `.venv/bin/python -m lab`.")
 
@@ -21,6 +21,7 @@ start here:
   python -m lab up                      the app, a Valkey and a Service Bus; Ctrl-C ends them all
   python -m lab enqueue '{"x": 1}'      put a message on its queue, from a second terminal
   python -m lab dead-letters            what the queue gave up on, and why
+  python -m lab requeue --drop ID       orders that have been queued for too long, and their messages again
   python -m lab spike                   35,480 orders on 200 instances, with 256 Redis clients and no more
   python -m lab compare                 the same spike under every way to hold Redis sessions
   python -m lab faults                  break Redis, Service Bus and instances under the app
@@ -38,9 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (up, enqueue, spike, compare, faults, bench):
+    for command in (up, enqueue, dead_letters, requeue, spike, compare, faults, bench):
         command.add_parser(commands)
-    dead_letters.add_parser(commands, {"order": order_id})
     options = parser.parse_args(arguments)
     if "run" not in options:
         parser.print_help()
