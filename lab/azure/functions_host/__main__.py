@@ -10,10 +10,13 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
+from lab.azure.functions_host.function_index import HostStartError
 from lab.azure.functions_host.host_json import HostJsonError
+from lab.azure.functions_host.http_frontend import Keys
 from lab.azure.functions_host.server import PortTaken, listen, run_instance
 
 KEY_SETTING = "LAB_FUNCTIONS_KEY"
+MASTER_SETTING = "LAB_FUNCTIONS_MASTER_KEY"
 
 DESCRIPTION = """\
 Serve one instance of a Python v2 function app on 127.0.0.1: its HTTP functions and its Service Bus triggers.
@@ -22,7 +25,8 @@ EXAMPLES = """\
 examples:
   python -m lab.azure.functions_host .                       the app in this folder, on port 7071
   python -m lab.azure.functions_host ~/my-app --port 7072    another app on another port
-  LAB_FUNCTIONS_KEY=s3cret python -m lab.azure.functions_host .   FUNCTION-level functions want this key"""
+  LAB_FUNCTIONS_KEY=s3cret python -m lab.azure.functions_host .   FUNCTION-level functions want this key
+LAB_FUNCTIONS_MASTER_KEY is the key for ADMIN-level ones. The app sees neither."""
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -79,15 +83,14 @@ def main(arguments: list[str] | None = None) -> int:
     log_to_stdout()
     folder = options.folder.resolve()
     settings = dict(os.environ)
-    key = settings.pop(KEY_SETTING, None) or None
+    keys = Keys(settings.pop(KEY_SETTING, None) or None, settings.pop(MASTER_SETTING, None) or None)
     try:
         listener = listen("127.0.0.1", options.port)
-        os.chdir(folder)  # as `func start`, so that an app's relative paths work
-        asyncio.run(run_instance(folder, listener, settings=settings, key=key, announce_to=options.announce))
-    except (PortTaken, HostJsonError) as error:
+        served = asyncio.run(run_instance(folder, listener, settings=settings, keys=keys, announce_to=options.announce))
+    except (PortTaken, HostJsonError, HostStartError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    return 0
+    return 0 if served else 1
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-ANSWER_S = 30.0  # a whole answer; long, for it is waited for beside other loads
+ANSWER_S = 20.0  # a whole answer; long, for it is waited for beside other loads
 SILENCE_S = 1.5  # no answer at all, where the real host gave none
 LONG = 2000  # characters; a longer body or header was recorded by its length
 
