@@ -9,8 +9,8 @@ import importlib.util
 from pathlib import Path
 
 from lab.azure.functions_host.host import FunctionsHost
-from lab.azure.functions_host.timers_by_hand import TimersByHand
 from lab.azure.functions_host.http_request import Receive, Scope, Send
+from lab.azure.functions_host.timers_by_hand import TimersByHand
 
 PAGE = "/docs"
 ROUTE = "openapi.json"

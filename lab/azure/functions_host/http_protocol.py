@@ -24,7 +24,7 @@ FOLDED, LENGTH = re.compile(rb"\n[ \t]"), re.compile(rb"\ncontent-length:", re.I
 WRONG_VERSION = re.compile(rb"[^\r\n]* (?!HTTP/1\.[01]\r?\n)[A-Za-z]+/[^ \r\n]*\r?\n")
 
 
-STATUS_PHRASES.update({status: b"" for status in range(600, 1000)})  # h11 sends them, uvicorn looks for their words
+STATUS_PHRASES.update(dict.fromkeys(range(600, 1000), b""))  # h11 sends them, uvicorn looks for their words
 
 
 class HostConnection(h11.Connection):
@@ -90,9 +90,11 @@ class HostProtocol(H11Protocol):
         if self.conn.their_state is h11.IDLE:
             head = data.partition(b"\r\n\r\n")[0]
             if WRONG_VERSION.match(head + b"\r\n"):
-                return self.refuse(VERSION)
+                self.refuse(VERSION)
+                return
             if FOLDED.search(head) or len(LENGTH.findall(head)) > 1:
-                return self.refuse(BAD)
+                self.refuse(BAD)
+                return
         super().data_received(data)
 
     def send_400_response(self, msg: str) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from azure.functions.meta import Datum
 from azure.servicebus.amqp import AmqpMessageBodyType
 
+from lab.azure.functions_host import lenient_json
 from lab.azure.functions_host.sdk_types import Text, Timestamp
 from lab.azure.functions_host.worker.service_bus_binding import ServiceBusBinding
 
@@ -86,9 +87,25 @@ def trigger_metadata(message: ServiceBusReceivedMessage) -> dict[str, Datum]:
         **{name: {} for name in PLACES},
     }
     return {
+        **{name: Datum(value, "string") for name, value in body_fields(message).items()},
         **{name: Datum(text_of(value), "string") for name, value in texts.items() if value is not None},
         **{name: Datum(json.dumps(value), "json") for name, value in values.items() if value is not None},
         "SequenceNumber": Datum(message.sequence_number, "int"),
+    }
+
+
+def body_fields(message: ServiceBusReceivedMessage) -> dict[str, str]:
+    """The texts, numbers and truths of a body that is a JSON object: the host tells them beside the rest."""
+    try:
+        body = str(body_datum(message).value)
+        read = lenient_json.loads(body) if body.lstrip().startswith("{") else None
+    except (BodyNotText, lenient_json.NotJson):
+        return {}
+    fields = read if isinstance(read, dict) else {}
+    return {
+        name: lenient_json.shown(value)
+        for name, value in fields.items()
+        if value is not None and not isinstance(value, (dict, list))
     }
 
 
@@ -100,12 +117,11 @@ def id_text(message: ServiceBusReceivedMessage) -> Any:
 
 
 def expiry(message: ServiceBusReceivedMessage) -> str:
-    """When it expires: as the message says, else by its time to live."""
+    """When it expires: by its time to live, else as the message says."""
     properties = message.raw_amqp_message.properties
     said = None if properties is None else properties.absolute_expiry_time
-    if said:
-        return dotnet_time(datetime.fromtimestamp(int(said) / 1000, UTC)) or NEVER
-    return dotnet_time(message.expires_at_utc) or NEVER
+    by_itself = datetime.fromtimestamp(int(said) / 1000, UTC) if said else None
+    return dotnet_time(message.expires_at_utc or by_itself) or NEVER
 
 
 def application_properties(message: ServiceBusReceivedMessage) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def encode(kind: str, result: Any, expected_type: Any) -> Datum | None:
     try:
         datum: Datum | None = converter(kind).encode(result, expected_type=expected_type)
     except NotImplementedError as error:
-        raise TypeError(f"a {kind!r} binding cannot return a {type(result).__name__}") from error
+        raise TypeError(f"a {kind!r} binding cannot return the type {type(result).__name__}") from error
     return datum
 
 

@@ -1,4 +1,4 @@
-"""The recorded answers of the real Functions host, and the list of those that the lab's host gives otherwise on purpose.
+"""The recorded answers of the real Functions host, and the list of those in which the lab's host differs on purpose.
 
 Recorded on 26 November 2026: host 4.1037, Python worker 4.34 on CPython 3.11.7, azure-functions 1.26.
 """

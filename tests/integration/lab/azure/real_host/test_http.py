@@ -5,7 +5,6 @@ import itertools
 import json
 from collections.abc import Iterator
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 import pytest
