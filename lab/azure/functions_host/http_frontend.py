@@ -36,6 +36,7 @@ log = logging.getLogger("host")
 
 MAX_BODY = 100 * 1024 * 1024  # bytes; measured: above it the real host answers 500
 REASON = "This function was programmatically called via the host APIs."
+HOMEPAGE = b"<!DOCTYPE html>\n<title>Functions</title>\n<p>Your function app runs.\n"  # the real host has one too
 CLOSE = (b"Connection", b"close")
 NO_LENGTH = (204, 205, 304)
 
@@ -90,6 +91,8 @@ class HttpFrontend:
         query = query_values(scope["query_string"].decode("latin-1"))
         found = self._router.match(str(scope["method"]).upper(), path)
         if found is None:
+            if path == "/":
+                return await answer(send, 200, [(b"Content-Type", b"text/html")], HOMEPAGE)
             return await answer(send, 404)
         function, route = found
         if not self._keys.allow(function.auth_level, given_key(headers, query)):

@@ -80,7 +80,6 @@ async def unlocked() -> AsyncIterator[Served]:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/"),
         ("GET", "/api/none"),
         ("DELETE", "/api/guarded"),
         ("OPTIONS", "/api/guarded"),
