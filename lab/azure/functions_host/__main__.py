@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import sys
 from pathlib import Path
 from typing import TextIO
 
+from lab.azure.functions_host.cors import Cors
 from lab.azure.functions_host.function_index import HostStartError
 from lab.azure.functions_host.host_json import HostJsonError
 from lab.azure.functions_host.http_frontend import Keys
-from lab.azure.functions_host.server import PortTaken, listen, run_instance
+from lab.azure.functions_host.server import PortTaken, list_functions, listen, run_instance
 
 KEY_SETTING = "LAB_FUNCTIONS_KEY"
 MASTER_SETTING = "LAB_FUNCTIONS_MASTER_KEY"
@@ -39,6 +41,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("folder", type=Path, help="the folder that holds function_app.py and host.json")
     parser.add_argument("--port", type=int, default=7071, help="port on 127.0.0.1; 0 picks a free one (default: 7071)")
+    parser.add_argument("--list", action="store_true", help="print the triggers of the app's functions and end")
     parser.add_argument("--announce", type=Path, metavar="FILE", help="write what is served where to FILE, as JSON")
     return parser.parse_args(arguments)
 
@@ -77,16 +80,29 @@ def log_to_stdout() -> None:
     )  # its warnings are tracebacks of what we log in a line
 
 
+def list_triggers(folder: Path, settings: dict[str, str]) -> int:
+    """Print the bindings of the app's triggers, as a JSON array in a line; 1 if the app cannot be imported."""
+    functions, error = asyncio.run(list_functions(folder, settings))
+    bindings = [binding for function in functions for binding in function.bindings]
+    print(f"functions: {json.dumps([each for each in bindings if each['type'].lower().endswith('trigger')])}")
+    print(error, end="", file=sys.stderr)
+    return 1 if error else 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run until a signal; returns the exit code."""
     options = parse(arguments)
     log_to_stdout()
     folder = options.folder.resolve()
     settings = dict(os.environ)
+    if options.list:
+        return list_triggers(folder, settings)
     keys = Keys(settings.pop(KEY_SETTING, None) or None, settings.pop(MASTER_SETTING, None) or None)
+    cors = Cors.of(settings.pop("LAB_CORS", ""), credentials=bool(settings.pop("LAB_CORS_CREDENTIALS", "")))
     try:
         listener = listen("127.0.0.1", options.port)
-        served = asyncio.run(run_instance(folder, listener, settings=settings, keys=keys, announce_to=options.announce))
+        instance = run_instance(folder, listener, settings=settings, keys=keys, cors=cors, announce_to=options.announce)
+        served = asyncio.run(instance)
     except (PortTaken, HostJsonError, HostStartError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -57,7 +57,7 @@ def index_folder(folder: Path, settings: Mapping[str, str]) -> FunctionIndex:
     return build_index((loaded.told for loaded in app.functions.values()), settings, app)
 
 
-def index_app(app: func.FunctionApp, settings: Mapping[str, str]) -> FunctionIndex:
+def index_app(app: func.FunctionRegister, settings: Mapping[str, str]) -> FunctionIndex:
     """Index an app's functions; `settings` resolve `%Name%` and connections. azure.functions allows it once per app.
 
     Raises ValueError or RuntimeError for what loses the whole app: two functions of one name, a wrong annotation.

@@ -63,7 +63,7 @@ class HostConfig:
         if not path.exists():
             return cls.parse(override({}, settings))
         try:
-            document = lenient_json.loads(path.read_text(encoding="utf-8-sig"))
+            document = lenient_json.loads(path.read_text(encoding="utf-8-sig"), dates=False)
         except ValueError as error:
             raise HostJsonError(f"{path} is not JSON: {error}") from error
         if not isinstance(document, dict):

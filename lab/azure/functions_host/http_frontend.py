@@ -32,6 +32,8 @@ from lab.azure.functions_host.router import Router
 from lab.azure.functions_host.worker.context import trace_context
 from lab.azure.functions_host.worker.worker import FunctionFailed, WorkerGone
 
+Found = tuple[str, dict[str, str], HttpFunction, dict[str, str]]  # path, headers, the function, the route's values
+
 log = logging.getLogger("host")
 
 MAX_BODY = 100 * 1024 * 1024  # bytes; measured: above it the real host answers 500
@@ -88,13 +90,16 @@ class HttpFrontend:
             return await answer(send, 400, [CLOSE])
         if "\0" in path:
             return await answer(send, 400, [CLOSE])
-        query = query_values(scope["query_string"].decode("latin-1"))
         found = self._router.match(str(scope["method"]).upper(), path)
-        if found is None:
-            if path == "/":
-                return await answer(send, 200, [(b"Content-Type", b"text/html")], HOMEPAGE)
-            return await answer(send, 404)
-        function, route = found
+        if found is not None:
+            return await self._call(scope, receive, send, (path, headers, *found))
+        if path == "/":
+            return await answer(send, 200, [(b"Content-Type", b"text/html")], HOMEPAGE)
+        return await answer(send, 404)
+
+    async def _call(self, scope: Scope, receive: Receive, send: Send, found: Found) -> None:
+        path, headers, function, route = found
+        query = query_values(scope["query_string"].decode("latin-1"))
         if not self._keys.allow(function.auth_level, given_key(headers, query)):
             return await answer(send, 401)
         try:

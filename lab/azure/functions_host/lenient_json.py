@@ -34,9 +34,9 @@ class Date(str):
     __slots__ = ()
 
 
-def loads(text: str) -> Any:
-    """The value of a text; None for an empty one. Raises NotJson."""
-    reader = Reader(text)
+def loads(text: str, *, dates: bool = True) -> Any:
+    """The value of a text; None for an empty one. `dates`: texts that are times become Dates. Raises NotJson."""
+    reader = Reader(text, dates)
     if reader.at_end():
         return None
     value = reader.value(0)
@@ -48,8 +48,9 @@ def loads(text: str) -> Any:
 class Reader:
     """Reads one text from its start."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, dates: bool) -> None:
         self._text = text
+        self._dates = dates
         self._at = 0
 
     def at_end(self) -> bool:
@@ -68,7 +69,7 @@ class Reader:
         if sign == "[":
             return self._array(depth)
         if sign and sign in "\"'":
-            return dated(self._string(sign))
+            return dated(self._string(sign)) if self._dates else self._string(sign)
         return self._bare()
 
     def _skip(self) -> None:

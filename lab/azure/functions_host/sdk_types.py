@@ -8,6 +8,7 @@ what they are without this.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +39,23 @@ def keep_types() -> bool:
         if getattr(table[code], "marks", None) is None:
             table[code] = marking(table[code], Text if kind == "text" else Timestamp)
     return True
+
+
+def kept() -> bool:
+    """True once the kinds are marked in this process."""
+    table = getattr(sys.modules.get(MODULE), TABLE, None)
+    return isinstance(table, list) and getattr(table[0xA1], "marks", None) is not None
+
+
+def is_binary(value: bytes) -> bool:
+    """True for what came as AMQP binary; if types are not kept, for what is no UTF-8."""
+    if kept():
+        return bool(value) and not isinstance(value, Text)
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return True
+    return False
 
 
 def marking(decode: Decoder, kind: type) -> Decoder:

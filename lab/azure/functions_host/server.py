@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -18,14 +19,18 @@ from typing import Any, Literal
 
 import uvicorn
 
+from lab.azure.functions_host.cors import Cors, CorsFrontend
 from lab.azure.functions_host.docs_page import PAGE, DocsPage, with_docs
 from lab.azure.functions_host.function_index import FunctionIndex, HostStartError, build_index
 from lab.azure.functions_host.host import FunctionsHost
 from lab.azure.functions_host.host_json import HostConfig
 from lab.azure.functions_host.http_frontend import Keys
 from lab.azure.functions_host.http_protocol import HostProtocol
-from lab.azure.functions_host.worker.app import MODULE
+from lab.azure.functions_host.worker.app import MODULE, Declared
+from lab.azure.functions_host.worker.log_handler import EXPLAINED
 from lab.azure.functions_host.worker_process import WorkerProcess
+
+log = logging.getLogger("host")
 
 BACKLOG = 2048
 DRAIN_S = 10  # how long running requests may take after SIGTERM
@@ -96,6 +101,7 @@ async def run_instance(
     *,
     settings: Mapping[str, str],
     keys: Keys | None = None,
+    cors: Cors | None = None,
     announce_to: Path | None = None,
 ) -> bool:
     """Serve the app in `folder` on `listener`, with a worker process, until SIGTERM or SIGINT: True. False if the
@@ -103,6 +109,7 @@ async def run_instance(
     """
     address, port = listener.getsockname()[:2]
     config = HostConfig.load(folder, settings)
+    log.info("%s", EXPLAINED)
     worker = WorkerProcess(folder, {**settings, **platform_settings(folder, port)})
     functions, error = await worker.start()
     try:
@@ -112,14 +119,24 @@ async def run_instance(
         worker.close()
         raise
     application = with_docs(host)
+    outside = application if cors is None else CorsFrontend(application, cors)
 
     def started() -> None:
         if announce_to is not None:
             announce(announce_to, host, f"http://{address}:{port}", docs=isinstance(application, DocsPage))
 
     ended = asyncio.create_task(worker.gave_up.wait())
-    await serve_until_signal(make_server(host, application=application), host, listener, started, ended)
+    await serve_until_signal(make_server(host, application=outside), host, listener, started, ended)
     return not worker.gave_up.is_set()
+
+
+async def list_functions(folder: Path, settings: Mapping[str, str]) -> tuple[list[Declared], str]:
+    """The functions of the app in `folder`, or why it has none; it is imported in a process of its own."""
+    worker = WorkerProcess(folder, {**settings, **platform_settings(folder, 0)})
+    try:
+        return await worker.start()
+    finally:
+        worker.close()
 
 
 def platform_settings(folder: Path, port: int) -> dict[str, str]:

@@ -18,7 +18,7 @@ from azure.functions.meta import Datum
 from azure.servicebus.amqp import AmqpMessageBodyType
 
 from lab.azure.functions_host import lenient_json
-from lab.azure.functions_host.sdk_types import Text, Timestamp
+from lab.azure.functions_host.sdk_types import Timestamp, is_binary
 from lab.azure.functions_host.worker.service_bus_binding import ServiceBusBinding
 
 if TYPE_CHECKING:
@@ -48,11 +48,6 @@ def body_datum(message: ServiceBusReceivedMessage) -> Datum:
         if message.body_type is not AmqpMessageBodyType.VALUE or not isinstance(body, bytes) or is_binary(body):
             raise BodyNotText(f"the body of message {message.message_id} is neither data nor a string")
     return Datum(body.decode(errors="replace"), "string")
-
-
-def is_binary(value: bytes) -> bool:
-    """True for what came as AMQP binary, as far as `sdk_types` could tell."""
-    return bool(value) and not isinstance(value, Text)
 
 
 def trigger_metadata(message: ServiceBusReceivedMessage) -> dict[str, Datum]:

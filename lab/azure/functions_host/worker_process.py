@@ -31,7 +31,7 @@ MODULE = "lab.azure.functions_host.worker.process"
 
 
 class WorkerProcess:
-    """Serves the app in `folder`; `environment` is the process's whole. A Host.
+    """Serves the app in `folder`; `environment` is the process's whole, but for what is the lab's (`LAB_...`). A Host.
 
     `gave_up` is set when it ended too often.
     """
@@ -39,7 +39,7 @@ class WorkerProcess:
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.gave_up = asyncio.Event()
         self._folder = folder
-        self._environment = dict(environment)
+        self._environment = {name: value for name, value in environment.items() if not name.startswith("LAB_")}
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._pending: dict[str, asyncio.Future[Datum | None]] = {}
@@ -59,7 +59,7 @@ class WorkerProcess:
             words = [sys.executable, "-u", "-m", MODULE, str(its.fileno()), str(self._folder)]
             environment = {**self._environment, "PYTHONPATH": self._path()}
             self._process = await asyncio.create_subprocess_exec(
-                *words, env=environment, cwd=self._folder, pass_fds=[its.fileno()], stdin=asyncio.subprocess.DEVNULL
+                *words, env=environment, cwd=ROOT, pass_fds=[its.fileno()], stdin=asyncio.subprocess.DEVNULL
             )
         reader, writer = await asyncio.open_connection(sock=ours)
         try:

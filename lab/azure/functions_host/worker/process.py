@@ -26,7 +26,7 @@ def hide_lab(folder: Path) -> None:
     """Forget the lab's modules, and the folder that they came from unless it is the app's."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "lab"]:
         del sys.modules[name]
-    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
+    sys.path[:] = [entry for entry in sys.path if entry and Path(entry).resolve() != ROOT]
     theirs = [entry for entry in os.environ.pop("PYTHONPATH", "").split(os.pathsep) if entry not in ("", str(ROOT))]
     if theirs:
         os.environ["PYTHONPATH"] = os.pathsep.join(theirs)
@@ -80,6 +80,7 @@ async def serve(folder: Path, peer: socket.socket) -> None:
 def main() -> None:
     """Ends at once with the code of a SystemExit, whoever raised it: running threads are not waited for."""
     peer, folder = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])
+    os.chdir(folder)  # so that an app's relative paths work
     hide_lab(folder)
     log_handler.install()
     code: Any = 1

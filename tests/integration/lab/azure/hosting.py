@@ -39,7 +39,7 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def serving(
-    app: func.FunctionApp,
+    app: func.FunctionRegister,
     *,
     config: HostConfig | None = None,
     settings: dict[str, str] | None = None,

@@ -32,4 +32,4 @@ def verdict(folder: str) -> str:
 
 if __name__ == "__main__":
     meta.load_binding_registry()
-    print(json.dumps({folder: verdict(folder) for folder in sys.argv[1:]}))
+    sys.stdout.write(json.dumps({folder: verdict(folder) for folder in sys.argv[1:]}))

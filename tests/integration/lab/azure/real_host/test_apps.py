@@ -70,7 +70,7 @@ def test_an_app_is_indexed_as_the_published_library_worker_does(tmp_path: Path) 
         pytest.skip("no Python here has azure-functions-runtime, which wants 3.13 or newer")
     ours = {name: indexed(case, tmp_path / name) for name, case in APPS.items()}
     script = [python, str(Path(__file__).with_name("library_worker.py"))]
-    done = subprocess.run([*script, *(str(tmp_path / name) for name in APPS)], capture_output=True, check=True)  # noqa: S603
+    done = subprocess.run([*script, *(str(tmp_path / name) for name in APPS)], capture_output=True, check=True)
     theirs = {Path(folder).name: told for folder, told in json.loads(done.stdout.splitlines()[-1]).items()}
     differences = {
         name: f"{told!r}, here {ours[name]!r}" for name, told in theirs.items() if verdict(told) != verdict(ours[name])
@@ -82,7 +82,7 @@ def library_worker() -> str | None:
     """A Python that has Microsoft's worker as a library; LIBRARY_WORKER_PYTHON names one that is not on the path."""
     known = [os.environ.get("LIBRARY_WORKER_PYTHON"), sys.executable, *map(shutil.which, ("python3.13", "python3.14"))]
     for python in filter(None, known):
-        if not subprocess.run([python, "-c", "import azure_functions_runtime"], capture_output=True).returncode:  # noqa: PLW1510, S603
+        if not subprocess.run([python, "-c", "import azure_functions_runtime"], capture_output=True).returncode:
             return python
     return None
 

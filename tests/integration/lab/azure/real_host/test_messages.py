@@ -85,7 +85,7 @@ def compare(recorded: list[dict[str, Any]], given: list[dict[str, Any]]) -> dict
             differences[case] = f"{told} {metadata if metadata[0] != metadata[1] else ''}"
     known = {name(line) for line in recorded}
     unknown = [case for case in seen if case.startswith("sb1 str:'v_") and case not in known]
-    return differences | {case: "a body that never reached a function there" for case in unknown}
+    return differences | dict.fromkeys(unknown, "a body that never reached a function there")
 
 
 def stable(metadata: str | None) -> dict[str, Any]:
