@@ -3,16 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCUST := build/locust/bin/locust
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.lock
+RUN := $(VENV)/.ready-to-run
 READY := $(VENV)/.ready
 PROOF := docs/proof
 
 .DEFAULT_GOAL := help
-.PHONY: help run compose test prove fuzz smoke load install lock clean
+.PHONY: help run compose lint test conformance prove fuzz smoke load install lock clean
 
 help: ## list the verbs
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-run: $(ON) $(READY) ## the app on http://localhost:7071 with an embedded Valkey and a local Service Bus (ARGS="--help" for more; ON=compose: in Docker)
+run: $(ON) $(RUN) ## the app on http://localhost:7071 with an embedded Valkey and a local Service Bus (ARGS="--help" for more; ON=compose: in Docker)
 	@$(BIN)/python -m lab up $(PARTS_$(ON)) $(ARGS)
 
 # make run ON=compose: with the containers of docker-compose.yml in place of the lab's own Redis and Service Bus.
@@ -24,12 +26,20 @@ compose:
 	docker compose up --detach --wait
 	curl --silent --show-error --fail --output /dev/null --retry 120 --retry-delay 2 --retry-all-errors http://127.0.0.1:5300/health
 
-test: $(READY) ## lint, types and every test, in at most 8 minutes
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+lint: $(READY) ## style, imports, types and workflows
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/mypy
+	$(BIN)/zizmor --offline --quiet .github
+
+test prove fuzz: export REQUIRE_EVERYTHING = 1
+test: lint ## lint, types and every test, in at most 8 minutes
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile $(ARGS)
 
-prove: $(READY) ## everything at full length, with what it counted in docs/proof (more than an hour)
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+conformance: $(READY) ## redis-py's own tests on the session: oldest, pinned and newest version, two servers, two protocols (ARGS="--help" for fewer)
+	$(BIN)/python -m tests.conformance $(ARGS)
+
+prove: lint ## everything at full length, with what it counted in docs/proof (more than an hour)
 	HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest -q --timeout 3600 $(ARGS)
 	$(BIN)/python -m lab spike --json $(PROOF)/spike.json --report $(PROOF)/spike
 	$(BIN)/python -m lab spike --stock 5000 --json $(PROOF)/spike-stock-5000.json
@@ -42,7 +52,7 @@ prove: $(READY) ## everything at full length, with what it counted in docs/proof
 
 fuzz: export FUZZ_REQUESTS ?= 100000
 fuzz: $(READY) ## 100,000 hostile requests over HTTP, 20,000 hostile messages, Schemathesis (FUZZ_REQUESTS=5000 for fewer)
-	@$(BIN)/python -m pytest -v --timeout 3600 tests/fuzz tests/integration/app/test_hostile_messages.py $(ARGS)
+	@$(BIN)/python -m pytest -v --timeout 3600 tests/fuzz tests/integration/blueprints/test_hostile_messages.py $(ARGS)
 
 smoke: export FUNCTIONS_KEY = $(KEY)
 smoke: $(READY) ## the README's walk-through against a deployed app: URL=https://... KEY=... (see docs/deploy.md)
@@ -50,26 +60,35 @@ smoke: $(READY) ## the README's walk-through against a deployed app: URL=https:/
 
 load: export FUNCTIONS_KEY = $(KEY)
 load: $(LOCUST) ## the spike with Locust, against an app that runs: URL=http://localhost:7071 KEY=... (see docs/testing-elsewhere.md)
-	@$(LOCUST) -f lab/proof/spike/locustfile.py --headless --users 200 --spawn-rate 200 --host $(or $(URL),http://localhost:7071) $(ARGS)
+	@PYTHONPATH=lab/tickets $(LOCUST) -f lab/proof/spike/locustfile.py --headless --users 200 --spawn-rate 200 --host $(or $(URL),http://localhost:7071) $(ARGS)
 
 install: $(READY) ## only the environment, in .venv (run and test do it too)
 
-lock: $(READY) ## write requirements-dev.lock anew from requirements-dev.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade requirements-dev.txt -o requirements-dev.lock
+lock: $(READY) ## write requirements.lock from requirements.txt and the groups of pyproject.toml
+	$(BIN)/uv pip compile --no-config --quiet --universal --python-version 3.11 requirements.txt --group dev --group load -o requirements.lock $(ARGS)
 
 clean: ## remove .venv and what the lab left behind
 	rm -rf $(VENV) .lab build .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis
 
-$(READY): requirements-dev.lock
+# uv installs a hundred packages in the time that pip takes for ten.
+$(BIN)/uv:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on PATH: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 " + "$(MAKECMDGOALS)")'
-	@echo "Installing into $(VENV) (a minute or two, once) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
-	@touch $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock uv
 
-# Apart from .venv: Locust turns everything it shares a process with over to gevent, and brings 30 packages.
-$(LOCUST): requirements-load.txt
+$(RUN): requirements.txt requirements.lock pyproject.toml | $(BIN)/uv
+	@echo "Installing what the app and the lab need into $(VENV) (some ten seconds, once) ..."
+	@$(UV) -r requirements.txt --group lab
+	@touch $@
+
+$(READY): $(RUN)
+	@echo "Installing what the tests need into $(VENV) (half a minute, once) ..."
+	@$(UV) -r requirements.txt --group dev
+	@touch $@
+
+# Apart from .venv: Locust turns everything it shares a process with over to gevent, and brings 30 packages, Flask among them.
+$(LOCUST): requirements.lock | $(BIN)/uv
 	@$(PYTHON) -m venv build/locust
-	@build/locust/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-load.txt
+	@$(subst --python $(BIN),--python build/locust/bin,$(UV)) --no-config --group load
 	@touch $@

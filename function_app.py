@@ -5,7 +5,7 @@ import logging
 import azure.functions as func
 
 from blueprints import drops, fulfilment, orders
-from blueprints.web.responses import document
+from blueprints.web.responses import resource
 from services import app_services
 from services.readiness import Health
 
@@ -20,16 +20,16 @@ app.register_functions(fulfilment.bp)
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     """200 while the worker runs: no I/O, so that a Redis outage restarts nobody."""
-    return document(Health(status="ok", reason=None), 200)
+    return resource(Health(status="ok", reason=None), 200)
 
 
 @app.route("health/ready", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def ready(req: func.HttpRequest) -> func.HttpResponse:
     """200 if this instance can serve, 503 with the reason if not."""
-    reason = await app_services.readiness.reason()
+    reason = await app_services.shared.readiness.reason()
     if reason is None:
-        return document(Health(status="ready", reason=None), 200)
-    return document(Health(status="unavailable", reason=reason), 503)
+        return resource(Health(status="ready", reason=None), 200)
+    return resource(Health(status="unavailable", reason=reason), 503)
 
 
 @app.route("openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -37,4 +37,4 @@ async def openapi(req: func.HttpRequest) -> func.HttpResponse:
     """200 with the OpenAPI document of this app."""
     from blueprints.web import operations  # not at the top: a cold start does not pay for it
 
-    return func.HttpResponse(operations.document(), mimetype="application/json")
+    return func.HttpResponse(operations.openapi_document(), mimetype="application/json")

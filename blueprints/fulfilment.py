@@ -1,11 +1,15 @@
-"""Service Bus: decide each order on the queue. Returning completes the message; raising has it delivered again."""
+"""Service Bus: decide each order on the queue. Returning completes the message; raising has it delivered again.
+
+Uses the one Redis session of this process, `redis_service`, which is held at module scope in services/app_services.py
+and reconnects when a ping fails (services/redis_session/redis_service.py).
+"""
 
 import logging
 
 import azure.functions as func
 
 from blueprints import invocations
-from blueprints.web import inputs as requests
+from blueprints.strict_json import parse_json
 from services import app_services, telemetry
 from services.errors import InvalidInput, Undecidable
 from services.tickets.models import OrderMessage
@@ -19,21 +23,21 @@ async def fulfil_order(message: func.ServiceBusMessage, context: func.Context) -
     """Decide the order, once. A message that can never succeed raises each time and ends in the dead-letter queue."""
     fields = invocations.log_fields(context)
     try:
-        asked = _parsed(message)
-        fields |= {"order_id": asked.order_id, "drop_id": asked.drop_id}
+        order_message = _parsed(message)
+        fields |= {"order_id": order_message.order_id, "drop_id": order_message.drop_id}
         traces = invocations.trace_of(context), invocations.trace_of_message(message)
         with telemetry.spans.function("fulfil_order", *traces, ids=fields):
-            order = await app_services.order_desk.decide(asked)
+            order = await app_services.shared.order_desk.decide(order_message)
             fields["outcome"] = order.reason or order.status
             log.info("order %s of drop %s: %s", order.order_id, order.drop_id, fields["outcome"], extra=fields)
     except Undecidable as error:
-        told = message.message_id, error
-        log.error("message %r can never succeed and will be dead-lettered: %s", *told, extra=fields)  # noqa: TRY400 - the reason is the whole story
+        reason = "message %r can never succeed and will be dead-lettered: %s"
+        log.error(reason, message.message_id, error, extra=fields)  # noqa: TRY400 - the reason is the whole story
         raise
 
 
 def _parsed(message: func.ServiceBusMessage) -> OrderMessage:
     try:
-        return requests.parse_json(message.get_body(), OrderMessage)
+        return parse_json(message.get_body(), OrderMessage)
     except InvalidInput as error:
         raise Undecidable(f"not an order message: {error}") from error

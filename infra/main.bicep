@@ -2,8 +2,8 @@ metadata description = 'Everything the app needs, in one resource group. Refuses
 
 targetScope = 'subscription'
 
-import { clients, flexScaleGroups, offerOf, refusalOf, usableClients } from 'modules/budget.bicep'
-import { clusteringPolicy, connectionBudget, persistenceKind, strings, tierName } from 'modules/types.bicep'
+import { clients, flexScaleGroups, keptReady, offerOf, refusalOf, usableClients } from 'modules/budget.bicep'
+import { clusteringPolicy, connectionBudget, persistenceKind, privateNetworkKind, strings, tierName } from 'modules/types.bicep'
 
 @minLength(1)
 @maxLength(40)
@@ -11,7 +11,7 @@ import { clusteringPolicy, connectionBudget, persistenceKind, strings, tierName 
 param environmentName string
 
 @minLength(1)
-@description('Region of every resource. A scale-out limit below 40 is accepted in some regions only.')
+@description('Region of every resource but, if redisLocation says so, Redis. A scale-out limit below 40 is accepted in some regions only.')
 @metadata({ azd: { type: 'location' } })
 param location string
 
@@ -23,6 +23,14 @@ param deployerPrincipalType 'User' | 'Group' | 'ServicePrincipal' = 'User'
 
 @description('Who gets the alerts by e-mail. Empty: the rules fire, and only the portal shows it.')
 param alertEmail string = ''
+
+// Who gets in, and where
+
+@description('Private endpoints, and no public access to what is behind them. Decide before the first deployment: all makes the bus Premium.')
+param privateNetwork privateNetworkKind = 'off'
+
+@description('Region of Redis, where the first one has no room for its tier. Empty: that of everything else.')
+param redisLocation string = ''
 
 // The connection budget: docs/sizing.md
 
@@ -43,6 +51,9 @@ param alwaysReadyHttp int = 0
 @maxValue(100)
 @description('Instances kept warm for fulfil_order, on top of the limit.')
 param alwaysReadyWorker int = 0
+
+@description('Instances in several zones. The platform then keeps two ready of each group, paid as always-ready.')
+param zoneRedundant bool = false
 
 @minValue(1)
 @maxValue(100)
@@ -96,6 +107,19 @@ param patienceSeconds int = 120
 @description('REDIS_IDLE_CHECK_S: a connection idle for longer proves itself with a PING before use, in seconds.')
 param redisIdleCheckSeconds int = 15
 
+// What is watched
+
+@minValue(1)
+@maxValue(1000)
+@description('Gigabytes of logs a day, after which none is taken in until the next: a limit to the price of a flood.')
+param dailyLogQuotaGb int = 5
+
+@description('A request to /api/health/ready from three places every 15 minutes: notices that the app is gone.')
+param availabilityTest bool = true
+
+@description('Resource logs of Redis and Service Bus: every connection, paid by volume. For an investigation.')
+param resourceLogs bool = false
+
 @description('OpenTelemetry: the host and the Python worker both export by it. Needs a line of requirements.txt: docs/operations.md.')
 param telemetry 'ApplicationInsights' | 'OpenTelemetry' = 'ApplicationInsights'
 
@@ -107,7 +131,7 @@ var budget connectionBudget = {
   tier: redisTier
   scaleOutLimit: scaleOutLimit
   scaleGroups: flexScaleGroups
-  alwaysReady: alwaysReadyHttp + alwaysReadyWorker
+  alwaysReady: keptReady(alwaysReadyHttp, alwaysReadyWorker, zoneRedundant)
   workerProcesses: 1 // Flex Consumption runs one worker process per instance
   connectionsPerWorker: redisConnectionsPerWorker
   headroomPercent: redisHeadroomPercent
@@ -129,8 +153,12 @@ var names = {
   redis: 'redis-${token}'
   plan: 'plan-${token}'
   app: 'func-${token}'
+  network: 'vnet-${token}'
 }
 var managed = offerOf(redisTier) == 'managed'
+var private = privateNetwork != 'off'
+var privateBus = privateNetwork == 'all'
+var redisRegion = empty(redisLocation) ? location : redisLocation
 
 resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = {
   name: 'rg-${environmentName}'
@@ -160,6 +188,7 @@ module monitoring 'modules/monitoring.bicep' = {
     tags: tags
     workspaceName: names.workspace
     applicationInsightsName: names.applicationInsights
+    dailyQuotaGb: dailyLogQuotaGb
   }
 }
 
@@ -170,6 +199,8 @@ module storage 'modules/storage.bicep' = {
     tags: tags
     name: names.storage
     packageContainerName: 'app-package'
+    private: private
+    zoneRedundant: zoneRedundant
   }
 }
 
@@ -180,13 +211,14 @@ module serviceBus 'modules/service-bus.bicep' = {
     tags: tags
     name: names.serviceBus
     queueName: queueName
+    private: privateBus
   }
 }
 
 module redisManaged 'modules/redis-managed.bicep' = if (managed) {
   scope: group
   params: {
-    location: location
+    location: redisRegion
     tags: tags
     name: names.redis
     tier: redisTier
@@ -194,18 +226,56 @@ module redisManaged 'modules/redis-managed.bicep' = if (managed) {
     persistence: redisPersistence
     highAvailability: redisHighAvailability
     appPrincipalId: appIdentity.principalId
+    private: private
   }
 }
 
 module redisClassic 'modules/redis-classic.bicep' = if (!managed) {
   scope: group
   params: {
-    location: location
+    location: redisRegion
     tags: tags
     name: names.redis
     tier: redisTier
     appPrincipalId: appIdentity.principalId
+    private: private
   }
+}
+
+module network 'modules/network.bicep' = if (private) {
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    name: names.network
+    storageAccountName: names.storage
+    redisName: names.redis
+    managedRedis: managed
+    serviceBusNamespaceName: privateBus ? names.serviceBus : ''
+  }
+  // It knows them by name only. An endpoint to a Redis that is still being changed is refused.
+  dependsOn: [
+    redisClassic
+    redisManaged
+    serviceBus
+    storage
+  ]
+}
+
+module logs 'modules/resource-logs.bicep' = if (resourceLogs) {
+  scope: group
+  params: {
+    workspaceName: names.workspace
+    redisName: names.redis
+    managedRedis: managed
+    serviceBusNamespaceName: names.serviceBus
+  }
+  dependsOn: [
+    monitoring
+    redisClassic
+    redisManaged
+    serviceBus
+  ]
 }
 
 module roles 'modules/roles.bicep' = {
@@ -279,6 +349,8 @@ module functionApp 'modules/function-flex.bicep' = {
     alwaysReadyHttp: alwaysReadyHttp
     alwaysReadyWorker: alwaysReadyWorker
     workerFunctionName: 'fulfil_order'
+    zoneRedundant: zoneRedundant
+    subnetId: private ? network!.outputs.appSubnetId : ''
   }
   // The host reads its storage and the queue as soon as it starts.
   dependsOn: [
@@ -294,12 +366,15 @@ module alerts 'modules/alerts.bicep' = {
     nameSuffix: token
     email: alertEmail
     redisResourceId: managed ? redisManaged!.outputs.resourceId : redisClassic!.outputs.resourceId
-    redisMetricNamespace: managed ? 'Microsoft.Cache/redisEnterprise' : 'Microsoft.Cache/redis'
+    managedRedis: managed
     usableClients: usableClients(budget)
+    expectedClients: clients(budget)
     serviceBusNamespaceId: serviceBus.outputs.namespaceId
     queueName: queueName
     backlogLimit: backlogLimit
     applicationInsightsId: monitoring.outputs.applicationInsightsId
+    availabilityTest: availabilityTest
+    appUri: functionApp.outputs.uri
   }
 }
 

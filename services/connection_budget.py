@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from services.errors import OverBudget
 
 TABLE = Path(__file__).with_name("redis_tiers.json")
+ZONE_REDUNDANT_READY = 2  # instances of each scale group
 FLEX_SCALE_GROUPS = 2  # all HTTP functions together, and fulfil_order (azure-functions/event-driven-scaling)
 
 
@@ -27,6 +28,14 @@ def tier_limits() -> dict[str, int]:
     return {name: row["clients"] for name, row in tiers.items()}
 
 
+def kept_ready(*asked: int, zone_redundant: bool = False) -> int:
+    """Always-ready instances of all scale groups, each given as what was asked for it.
+
+    A zone-redundant plan keeps at least two of each group, whatever was asked (reliability/reliability-functions).
+    """
+    return sum(max(one, ZONE_REDUNDANT_READY if zone_redundant else 0) for one in asked)
+
+
 @dataclass(frozen=True)
 class ConnectionBudget:
     """The inputs of the formula, each an app setting that the Bicep files write (worker_processes: the platform's).
@@ -35,7 +44,7 @@ class ConnectionBudget:
         tier: a name of redis_tiers.json, e.g. `Basic_C0`.
         scale_out_limit: most instances of one scale group.
         scale_groups: 2 on Flex Consumption, 1 on Premium and Consumption.
-        always_ready: instances on top of the limit.
+        always_ready: instances on top of the limit (`kept_ready`).
         worker_processes: Python processes per instance (FUNCTIONS_WORKER_PROCESS_COUNT; always 1 on Flex).
         connections_per_worker: upper bound of one process; 1 is the multiplexed connection alone.
         headroom_percent: kept free for vanished instances and for old and new ones overlapping in a deployment.

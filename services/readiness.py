@@ -4,8 +4,7 @@ import asyncio
 
 from pydantic import BaseModel, ConfigDict
 
-from services.errors import Unavailable
-from services.redis_session.redis_service import RedisService
+from services.redis_session import RedisService, RedisUnavailable
 
 PROBE_S = 1.0  # deadline of the PING
 CACHE_S = 1.0  # anybody may ask, as often as they like
@@ -41,7 +40,7 @@ class Readiness:
     async def _ask(self) -> str | None:
         try:
             await self._redis.ping(PROBE_S)
-        except Unavailable:
+        except RedisUnavailable:
             return "Redis does not answer"
         finally:
             self._fresh_until = asyncio.get_running_loop().time() + CACHE_S

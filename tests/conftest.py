@@ -1,17 +1,57 @@
 """What every kind of test shares: a real Valkey, empty at the start of each test, and the hypothesis profiles."""
 
+import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
-from hypothesis import HealthCheck, settings
 
-from lab.azure.redis_server import RedisServer
+from lab.azure.redis_server import RedisServer, RedisServerMissing
+from tests import plain_pytest
 
-settings.register_profile("test", max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-settings.register_profile("prove", max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
+with contextlib.suppress(ModuleNotFoundError):  # plain pytest has no hypothesis
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile("test", max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    settings.register_profile("prove", max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "timeout(seconds): a bound of its own, by pytest-timeout")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    with _skipped_without_a_server():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    with _skipped_without_a_server():
+        return (yield)
+
+
+@contextlib.contextmanager
+def _skipped_without_a_server() -> Iterator[None]:
+    """Where no server can be started, `make test` fails and plain pytest skips."""
+    try:
+        yield
+    except RedisServerMissing as error:
+        if os.environ.get("REQUIRE_EVERYTHING"):
+            raise
+        pytest.skip(str(error))
+
+
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    return plain_pytest.folder_of(path, parent)
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:
+    return plain_pytest.SkippableModule.from_parent(parent, path=module_path)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,6 +59,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
     Its key is read from the environment, FUNCTIONS_KEY.
     """
+    plain_pytest.add_options_of_missing_plugins(parser)
     parser.addoption("--base-url", help="e.g. http://localhost:7071; default: each run starts a lab of its own")
     parser.addoption(
         "--queue-options", default="", help="its queue, as `python -m lab enqueue` takes it: --namespace NAME"

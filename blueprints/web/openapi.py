@@ -15,6 +15,7 @@ from pydantic_core import core_schema
 from blueprints.web.problems import RETRY_AFTER_S, problem_of
 from services import errors
 from services.readiness import Health
+from services.redis_session import RedisUnavailable
 
 Json = dict[str, Any]
 Method = Literal["GET", "PUT", "POST", "DELETE", "PATCH"]
@@ -100,7 +101,7 @@ class Operation:
     path: type[BaseModel] | None = None
     headers: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
-    refusals: tuple[errors.AppError, ...] = ()
+    refusals: tuple[Exception, ...] = ()
     when_unavailable: tuple[str, ...] = ()
     examples: Mapping[str, Any] = field(default_factory=dict)
     anonymous: bool = False
@@ -151,10 +152,10 @@ class _Schema(GenerateJsonSchema):
     """JSON Schema speaks ECMA-262, where `$` is what `\\z` is to pydantic; titles would only repeat the names."""
 
     def str_schema(self, schema: core_schema.StringSchema) -> Json:
-        told = super().str_schema(schema)
-        if "pattern" in told:
-            told["pattern"] = told["pattern"].replace(r"\z", "$")
-        return told
+        described = super().str_schema(schema)
+        if "pattern" in described:
+            described["pattern"] = described["pattern"].replace(r"\z", "$")
+        return described
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
@@ -177,7 +178,7 @@ def _models(operations: Iterable[Operation]) -> tuple[Refs, Json]:
 
 
 def _operation(operation: Operation, refs: Refs, max_body: int) -> Json:
-    told: Json = {
+    described: Json = {
         "operationId": operation.function,
         "tags": [operation.tag],
         "summary": operation.summary,
@@ -192,8 +193,8 @@ def _operation(operation: Operation, refs: Refs, max_body: int) -> Json:
     if operation.body is not None:
         example = {name: operation.examples[name] for name in operation.body.model_fields if name in operation.examples}
         content = {"schema": refs[operation.body, "validation"], "example": example}
-        told["requestBody"] = {"required": True, "content": {"application/json": content}}
-    return {name: value for name, value in told.items() if value or name == "security"}
+        described["requestBody"] = {"required": True, "content": {"application/json": content}}
+    return {name: value for name, value in described.items() if value or name == "security"}
 
 
 def _parameters(model: type[BaseModel] | None, place: str, examples: Mapping[str, Any]) -> list[Json]:
@@ -208,30 +209,32 @@ def _parameters(model: type[BaseModel] | None, place: str, examples: Mapping[str
 
 
 def _responses(operation: Operation, refs: Refs, max_body: int) -> Json:
-    told = {answer.status: _answer(answer, refs) for answer in operation.answers}
+    described = {answer.status: _answer(answer, refs) for answer in operation.answers}
     by_status: defaultdict[int, list[Json]] = defaultdict(list)
     for error in (*_implied(operation, max_body), *operation.refusals):
         problem = problem_of(error)
-        by_status[problem.status].append(problem.document)
-    told |= {status: _refusal(documents, operation) for status, documents in by_status.items()}
+        by_status[problem.status].append(problem.body)
+    described |= {status: _refusal(documents, operation) for status, documents in by_status.items()}
     if not operation.anonymous:
-        told[401] = {"description": "No valid key. The host's own answer, with an empty body."}
-    return {str(status): told[status] for status in sorted(told)}
+        described[401] = {"description": "No valid key. The host's own answer, with an empty body."}
+    return {str(status): described[status] for status in sorted(described)}
 
 
 def _answer(answer: Answer, refs: Refs) -> Json:
     schema = refs[answer.model, "serialization"] if answer.model else {"type": "object"}
     content = {"schema": schema} | ({} if answer.example is None else {"example": answer.example})
-    told: Json = {"description": answer.description, "content": {"application/json": content}}
-    return told | _headers(answer.always, answer.sometimes)
+    described: Json = {"description": answer.description, "content": {"application/json": content}}
+    return described | _headers(answer.always, answer.sometimes)
 
 
 def _headers(always: Iterable[str], sometimes: Iterable[str]) -> Json:
-    told = {name: HEADERS[name] | {"required": True} for name in always} | {name: HEADERS[name] for name in sometimes}
-    return {"headers": told} if told else {}
+    described = {name: HEADERS[name] | {"required": True} for name in always} | {
+        name: HEADERS[name] for name in sometimes
+    }
+    return {"headers": described} if described else {}
 
 
-def _implied(operation: Operation, max_body: int) -> Iterable[errors.AppError]:
+def _implied(operation: Operation, max_body: int) -> Iterable[Exception]:
     """What an operation refuses because of what it takes."""
     if operation.body is not None:
         yield errors.InvalidInput((next(iter(operation.body.model_fields)), "Field required"))
@@ -240,7 +243,7 @@ def _implied(operation: Operation, max_body: int) -> Iterable[errors.AppError]:
     elif operation.path is not None:
         yield errors.InvalidInput((next(iter(operation.path.model_fields)), "String should match the pattern"))
     if not operation.anonymous:
-        yield errors.Unavailable()
+        yield RedisUnavailable()
 
 
 def _refusal(documents: list[Json], operation: Operation) -> Json:
@@ -248,16 +251,19 @@ def _refusal(documents: list[Json], operation: Operation) -> Json:
     status = documents[0]["status"]
     schema: Json = {
         "$ref": REF.format(model="Problem"),
-        "properties": {"type": {"enum": sorted({told["type"] for told in documents})}, "status": {"const": status}},
+        "properties": {
+            "type": {"enum": sorted({problem["type"] for problem in documents})},
+            "status": {"const": status},
+        },
     }
     if status == 400:
         schema["required"] = ["errors"]
-    examples = {_name(told): {"value": told} for told in documents}
-    told = {
-        "description": "; ".join(dict.fromkeys(told["title"] for told in documents)),
+    examples = {_name(described): {"value": described} for described in documents}
+    described = {
+        "description": "; ".join(dict.fromkeys(described["title"] for described in documents)),
         "content": {"application/problem+json": {"schema": schema, "examples": examples}},
     }
-    return told | (_headers(["Retry-After"], operation.when_unavailable) if status == 503 else {})
+    return described | (_headers(["Retry-After"], operation.when_unavailable) if status == 503 else {})
 
 
 def _name(problem: Json) -> str:

@@ -3,10 +3,10 @@
 import functools
 import json
 
-from blueprints.web import inputs as requests
-from blueprints.web import openapi
+from blueprints.web import inputs, openapi
 from blueprints.web.openapi import Answer, Operation
 from services import errors
+from services.tickets.errors import BelowConfirmed, CustomerLimit, DropClosed, SoldOut
 from services.tickets.models import Drop, DropPath, Order, OrderHeaders, OrderPath, PlaceOrder, PutDrop
 
 TITLE = "A ticket drop"
@@ -48,7 +48,7 @@ OPERATIONS = (
         "past time closes the drop; left out it is 7 days ahead for a new drop and unchanged for a restock.",
         path=DropPath,
         body=PutDrop,
-        refusals=(errors.BelowConfirmed("the stock cannot be lower than the tickets already confirmed"),),
+        refusals=(BelowConfirmed("the stock cannot be lower than the tickets already confirmed"),),
         examples={"drop_id": "demo", "stock": 5, "per_customer": 4},
         tag="drops",
     ),
@@ -79,9 +79,9 @@ OPERATIONS = (
         body=PlaceOrder,
         refusals=(
             errors.NotFound("there is no such drop"),
-            errors.DropClosed("the drop takes no more orders"),
-            errors.CustomerLimit("the order would exceed what this drop allows one customer"),
-            errors.SoldOut("not enough tickets are left for the whole quantity"),
+            DropClosed("the drop takes no more orders"),
+            CustomerLimit("the order would exceed what this drop allows one customer"),
+            SoldOut("not enough tickets are left for the whole quantity"),
             errors.KeyReused("this Idempotency-Key has already made an order of another quantity"),
         ),
         when_unavailable=("Location",),
@@ -105,6 +105,6 @@ OPERATIONS = (
 
 
 @functools.cache
-def document() -> str:
+def openapi_document() -> str:
     """The OpenAPI document as JSON, made once per process."""
-    return json.dumps(openapi.document(TITLE, DESCRIPTION, OPERATIONS, requests.MAX_BODY)) + "\n"
+    return json.dumps(openapi.document(TITLE, DESCRIPTION, OPERATIONS, inputs.MAX_BODY)) + "\n"

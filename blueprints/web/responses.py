@@ -9,26 +9,26 @@ import azure.functions as func
 from pydantic import BaseModel
 
 from blueprints.web.problems import problem_of
-from services.errors import AppError
+from services.errors import UNAVAILABLE, AppError
 
 P = ParamSpec("P")
 Handler = Callable[P, Awaitable[func.HttpResponse]]
 
 
-def document(content: BaseModel, status: int, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
+def resource(content: BaseModel, status: int, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
     """A resource as JSON."""
     return func.HttpResponse(
         content.model_dump_json() + "\n", status_code=status, headers=dict(headers or {}), mimetype="application/json"
     )
 
 
-def problem(error: AppError, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
+def problem(error: Exception, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
     """The problem document of an error."""
-    found = problem_of(error)
+    answer = problem_of(error)
     return func.HttpResponse(
-        json.dumps(found.document) + "\n",
-        status_code=found.status,
-        headers={**found.headers, **(headers or {})},
+        json.dumps(answer.body) + "\n",
+        status_code=answer.status,
+        headers={**answer.headers, **(headers or {})},
         mimetype="application/problem+json",
     )
 
@@ -40,7 +40,7 @@ def answers_problems(handler: Handler[P]) -> Handler[P]:
     async def answer(*args: P.args, **kwargs: P.kwargs) -> func.HttpResponse:
         try:
             return await handler(*args, **kwargs)
-        except AppError as error:
+        except (AppError, *UNAVAILABLE) as error:
             return problem(error)
 
     return answer

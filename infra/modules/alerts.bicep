@@ -10,11 +10,15 @@ param nameSuffix string
 param email string
 
 param redisResourceId string
-param redisMetricNamespace 'Microsoft.Cache/redisEnterprise' | 'Microsoft.Cache/redis'
+param managedRedis bool
 
 @description('The clients that the budget allows: the tier\'s limit less the headroom.')
 @minValue(1)
 param usableClients int
+
+@description('The clients that the app opens at full scale-out.')
+@minValue(1)
+param expectedClients int
 
 param serviceBusNamespaceId string
 param queueName string
@@ -23,6 +27,9 @@ param queueName string
 param backlogLimit int
 
 param applicationInsightsId string
+
+param availabilityTest bool
+param appUri string
 
 resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(email)) {
   name: 'ag-${nameSuffix}'
@@ -42,6 +49,7 @@ resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(e
 }
 
 var actionGroupIds = empty(email) ? [] : [actionGroup.id]
+var redisMetricNamespace = managedRedis ? 'Microsoft.Cache/redisEnterprise' : 'Microsoft.Cache/redis'
 var thisQueue = [
   {
     name: 'EntityName'
@@ -68,12 +76,25 @@ var metricRules = [
     dimensions: []
   }
   {
-    name: 'redis-load'
-    description: 'Redis server load over 80 %: above it, latency and unplanned failovers (azure/redis/best-practices-server-load).'
+    name: 'redis-clients-unexpected'
+    description: 'More Redis clients than the app opens at full scale-out: somebody else, a leak, or old instances beside new ones.'
     severity: 2
     scope: redisResourceId
     namespace: redisMetricNamespace
-    metric: 'serverLoad'
+    metric: 'connectedclients'
+    aggregation: 'Maximum'
+    threshold: expectedClients
+    frequency: 'PT5M'
+    window: 'PT5M'
+    dimensions: []
+  }
+  {
+    name: 'redis-load'
+    description: 'Redis load over 80 %: above it, latency and unplanned failovers (azure/redis/best-practices-server-load).'
+    severity: 2
+    scope: redisResourceId
+    namespace: redisMetricNamespace
+    metric: managedRedis ? 'percentProcessorTime' : 'serverLoad' // the latter can be wrong on a managed Redis
     aggregation: 'Average'
     threshold: 80
     frequency: 'PT5M'
@@ -185,6 +206,7 @@ resource rateAlerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
       severity: rule.severity
       enabled: true
       autoMitigate: true
+      skipQueryValidation: true // a new Application Insights has no table of requests yet
       scopes: [
         applicationInsightsId
       ]
@@ -211,3 +233,63 @@ resource rateAlerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
     }
   }
 ]
+
+var gone = {
+  name: 'not-ready'
+  description: 'Two of three places got no 200 from /api/health/ready: the app is gone, or a setting or a service fails it.'
+}
+var testedFrom = ['emea-nl-ams-azr', 'us-va-ash-azr', 'apac-sg-sin-azr']
+
+// Notices what no metric of a running app can: that there is none. An import error shows as 404 only.
+resource readiness 'Microsoft.Insights/webtests@2022-06-15' = if (availabilityTest) {
+  name: 'ready-${nameSuffix}'
+  location: location
+  tags: union(tags, { 'hidden-link:${applicationInsightsId}': 'Resource' }) // how a test belongs to its Application Insights
+  kind: 'standard'
+  properties: {
+    SyntheticMonitorId: 'ready-${nameSuffix}'
+    Name: 'ready-${nameSuffix}'
+    Kind: 'standard'
+    Enabled: true
+    Frequency: 900
+    Timeout: 120
+    RetryEnabled: true
+    Locations: map(testedFrom, place => { Id: place })
+    Request: {
+      RequestUrl: '${appUri}/api/health/ready'
+      HttpVerb: 'GET'
+      FollowRedirects: false
+      ParseDependentRequests: false
+    }
+    ValidationRules: {
+      ExpectedHttpStatusCode: 200
+      SSLCheck: true
+      SSLCertRemainingLifetimeCheck: 7
+    }
+  }
+}
+
+resource readinessAlert 'Microsoft.Insights/metricAlerts@2018-03-01' = if (availabilityTest) {
+  name: '${gone.name}-${nameSuffix}'
+  location: 'global'
+  tags: tags
+  properties: {
+    description: gone.description
+    severity: 1
+    enabled: true
+    autoMitigate: true
+    scopes: [
+      readiness.id
+      applicationInsightsId
+    ]
+    evaluationFrequency: 'PT5M'
+    windowSize: 'PT15M'
+    criteria: {
+      'odata.type': 'Microsoft.Azure.Monitor.WebtestLocationAvailabilityCriteria'
+      webTestId: readiness.id
+      componentId: applicationInsightsId
+      failedLocationCount: 2
+    }
+    actions: map(actionGroupIds, id => { actionGroupId: id })
+  }
+}

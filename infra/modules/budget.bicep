@@ -25,6 +25,11 @@ func usableClients(budget connectionBudget) int => (tierLimit(budget.tier) * (10
 func instances(budget connectionBudget) int => budget.scaleGroups * budget.scaleOutLimit + budget.alwaysReady
 
 @export()
+@description('Always-ready instances of both groups: a zone-redundant plan keeps two of each, whatever is asked for.')
+func keptReady(http int, worker int, zoneRedundant bool) int =>
+  max(http, zoneRedundant ? 2 : 0) + max(worker, zoneRedundant ? 2 : 0)
+
+@export()
 @description('Redis clients that all of them open.')
 func clients(budget connectionBudget) int => instances(budget) * clientsPerInstance(budget)
 

@@ -28,6 +28,12 @@ param alwaysReadyWorker int
 @description('The Service Bus function: its group of always-ready instances is named after it.')
 param workerFunctionName string
 
+@description('Spreads the instances over zones; the platform then keeps two of each group.')
+param zoneRedundant bool
+
+@description('The subnet that the app reaches private endpoints from. Empty: no network.')
+param subnetId string
+
 var alwaysReady = concat(
   alwaysReadyHttp == 0 ? [] : [{ name: 'http', instanceCount: alwaysReadyHttp }],
   alwaysReadyWorker == 0 ? [] : [{ name: 'function:${workerFunctionName}', instanceCount: alwaysReadyWorker }]
@@ -48,6 +54,7 @@ resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   }
   properties: {
     reserved: true // Linux
+    zoneRedundant: zoneRedundant
   }
 }
 
@@ -65,9 +72,11 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
   properties: {
     serverFarmId: plan.id
     httpsOnly: true
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
     siteConfig: {
       minTlsVersion: '1.2'
       http20Enabled: true
+      ftpsState: 'Disabled'
     }
     functionAppConfig: {
       deployment: {
@@ -104,6 +113,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       AzureWebJobsStorage__accountName: storageAccountName
       AzureWebJobsStorage__credential: 'managedidentity'
       AzureWebJobsStorage__clientId: identity.clientId
+      AzureWebJobsDisableHomepage: 'true' // GET / would be a public page with scripts from elsewhere
       APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsights.properties.ConnectionString
       APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.clientId};Authorization=AAD'
     })

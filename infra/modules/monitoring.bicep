@@ -7,6 +7,9 @@ param tags strings
 param workspaceName string
 param applicationInsightsName string
 
+@description('Gigabytes a day after which nothing more is taken in until the next day, so that a flood has a price limit.')
+param dailyQuotaGb int
+
 resource workspace 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
   name: workspaceName
   location: location
@@ -16,6 +19,9 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
       name: 'PerGB2018'
     }
     retentionInDays: 30
+    workspaceCapping: {
+      dailyQuotaGb: dailyQuotaGb
+    }
     features: {
       disableLocalAuth: true
     }

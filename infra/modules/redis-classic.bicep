@@ -14,6 +14,9 @@ param tier string
 
 param appPrincipalId string
 
+@description('Whether only the private endpoint leads to it.')
+param private bool
+
 var sku = split(tier, '_')
 
 resource cache 'Microsoft.Cache/redis@2024-11-01' = {
@@ -29,7 +32,7 @@ resource cache 'Microsoft.Cache/redis@2024-11-01' = {
     redisVersion: '6'
     enableNonSslPort: false
     minimumTlsVersion: '1.2'
-    publicNetworkAccess: 'Enabled'
+    publicNetworkAccess: private ? 'Disabled' : 'Enabled'
     disableAccessKeyAuthentication: true
     redisConfiguration: {
       'aad-enabled': 'true'

@@ -15,6 +15,9 @@ param persistence persistenceKind
 param highAvailability bool
 param appPrincipalId string
 
+@description('Whether only the private endpoint leads to it.')
+param private bool
+
 var persistenceOf = {
   aof: { aofEnabled: true, aofFrequency: '1s', rdbEnabled: false }
   rdb: { aofEnabled: false, rdbEnabled: true, rdbFrequency: '1h' }
@@ -31,7 +34,7 @@ resource cluster 'Microsoft.Cache/redisEnterprise@2025-07-01' = {
   properties: {
     highAvailability: highAvailability ? 'Enabled' : 'Disabled'
     minimumTlsVersion: '1.2'
-    publicNetworkAccess: 'Enabled'
+    publicNetworkAccess: private ? 'Disabled' : 'Enabled'
   }
 }
 

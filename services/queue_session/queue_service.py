@@ -1,4 +1,4 @@
-"""The Service Bus session of one worker process: one sender, owned by one task, shared by every caller.
+"""The Service Bus session of one process: one sender, owned by one task, shared by every caller.
 
 An aio sender used by several tasks loses and repeats messages (measured, SDK 7.15, from four tasks up), and a sender
 per call costs a second each. So callers queue up here, and the owner sends everything that waits as one batch. Must
@@ -8,15 +8,16 @@ never repeat a message under another MessageId, nor send one whose caller has be
 import asyncio
 import contextvars
 import logging
+import random
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from services import telemetry
-from services.errors import BadSetting, MessageNotSent, MessageOutcomeUnknown, Unavailable
-from services.queue_session.connection import TRY_S, QueueSender, ServiceBusConnection, end, within
-from services.redis_session.backoff import Backoff
+from .backoff import Backoff
+from .connection import TRY_S, QueueSender, end, within
+from .errors import MessageNotSent, MessageOutcomeUnknown, QueueNotConfigured, QueueUnavailable
 
 if TYPE_CHECKING:
     from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
@@ -48,7 +49,7 @@ class _Waiting:
             return MessageOutcomeUnknown(f"no confirmation from Service Bus: {reason}")
         return MessageNotSent(f"not sent to Service Bus: {reason}")
 
-    def fail(self, error: Unavailable) -> None:
+    def fail(self, error: QueueUnavailable) -> None:
         if not self.confirmed.done():
             self.confirmed.set_exception(error)
 
@@ -73,11 +74,45 @@ class QueueCounters:
     failures: int = 0
 
 
-class OrderQueue:
-    """Sends to one queue. Built without I/O; opens on first use, on the event loop that runs then."""
+Headers: TypeAlias = Mapping[str, str]
 
-    def __init__(self, connection: ServiceBusConnection, queue_name: str | None) -> None:
+
+def _as_they_are(queue_name: str, message_id: str, properties: Headers) -> AbstractContextManager[Headers]:
+    return nullcontext(properties)
+
+
+@dataclass
+class QueueHooks:
+    """`sending` is entered around each send; it gives the application properties that the message is sent with."""
+
+    sending: Callable[[str, str, Headers], AbstractContextManager[Headers]] = _as_they_are
+
+
+class SenderSource(Protocol):
+    """Where senders come from: a ServiceBusConnection, or what takes its place in a simulation."""
+
+    async def new_sender(self, queue_name: str) -> QueueSender:
+        """A sender for one queue, not yet connected. Raises QueueNotConfigured."""
+
+
+class QueueService:
+    """Sends to one queue. Built without I/O; opens on first use, on the event loop that runs then.
+
+    Args:
+        queue_name: None makes every send raise QueueNotConfigured.
+        randomness: for the jitter between attempts.
+    """
+
+    def __init__(
+        self,
+        connection: SenderSource,
+        queue_name: str | None,
+        *,
+        hooks: QueueHooks | None = None,
+        randomness: random.Random | None = None,
+    ) -> None:
         self.connection, self.queue_name, self.counters = connection, queue_name, QueueCounters()
+        self.hooks, self._randomness = hooks or QueueHooks(), randomness
         self._owner: _Owner | None = None
 
     async def send(
@@ -91,12 +126,12 @@ class OrderQueue:
 
         Raises:
             MessageNotSent: it is not on the queue. MessageOutcomeUnknown: it may be; repeat with the same id.
-            BadSetting: no usable connection or queue name.
+            QueueNotConfigured: no usable connection or queue name.
         """
         try:
-            with telemetry.spans.sending(self.queue_name or "", message_id, properties or {}) as stamped:
+            with self.hooks.sending(self.queue_name or "", message_id, properties or {}) as stamped:
                 await self._send(message_id, body, within_s, stamped)
-        except Unavailable:
+        except QueueUnavailable:
             self.counters.failures += 1
             raise
 
@@ -130,26 +165,26 @@ class OrderQueue:
     def _owner_here(self) -> "_Owner":
         """This event loop's owner. One that belongs to another loop is dropped without being touched."""
         if self.queue_name is None:
-            raise BadSetting("ORDERS_QUEUE is missing or unusable")
+            raise QueueNotConfigured("the queue name is missing or unusable")
         if self._owner is None or self._owner.loop is not asyncio.get_running_loop():
-            self._owner = _Owner(self.connection, self.queue_name, self.counters)
+            self._owner = _Owner(self.connection, self.queue_name, self.counters, Backoff(randomness=self._randomness))
         return self._owner
 
 
 class _Owner:
     """What belongs to one event loop: the messages that wait, and the one task that touches the SDK."""
 
-    def __init__(self, connection: ServiceBusConnection, queue_name: str, counters: QueueCounters) -> None:
+    def __init__(self, connection: SenderSource, queue_name: str, counters: QueueCounters, backoff: Backoff) -> None:
         self._connection, self._queue_name, self._counters = connection, queue_name, counters
         self.loop = asyncio.get_running_loop()
         self.last_error = "no answer yet"
         self._waiting: deque[_Waiting] = deque()
         self._taken: list[_Waiting] = []
         self._sender: QueueSender | None = None
-        self._arrived, self._backoff = asyncio.Event(), Backoff()
+        self._arrived, self._backoff = asyncio.Event(), backoff
         self._task = self.loop.create_task(
             self._run(),
-            name="order queue",
+            name="queue sender",
             context=contextvars.Context(),  # its first caller's trace is not everybody's
         )
 
@@ -215,11 +250,11 @@ class _Owner:
         return self._sender
 
     async def _open_failed(self, error: Exception) -> None:
-        """Nothing was sent. What no waiting can mend is said at once, the rest is tried again while callers wait."""
+        """Nothing was sent. Permanent errors fail immediately; others are retried while callers wait."""
         self._note(error, "opening")
         await self._close()
-        if isinstance(error, BadSetting):
-            self._fail_waiting(lambda _: BadSetting(str(error)))
+        if isinstance(error, QueueNotConfigured):
+            self._fail_waiting(lambda _: QueueNotConfigured(str(error)))
         elif _is_final(error):
             self._fail_waiting(lambda waiting: waiting.failure(self.last_error))
 
@@ -274,7 +309,7 @@ class _Owner:
         self.last_error = type(error).__name__  # not its text, which may quote what was sent
         log.warning("Service Bus session: %s while %s", self.last_error, doing)
 
-    def _fail_waiting(self, reason: Callable[[_Waiting], Unavailable]) -> None:
+    def _fail_waiting(self, reason: Callable[[_Waiting], QueueUnavailable]) -> None:
         while self._waiting:
             waiting = self._waiting.popleft()
             waiting.fail(reason(waiting))

@@ -9,7 +9,7 @@ import asyncio
 from contextvars import ContextVar
 from types import TracebackType
 
-from services.errors import NotSent, OutcomeUnknown
+from .errors import NotSent, OutcomeUnknown
 
 
 class CallDeadline:

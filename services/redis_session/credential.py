@@ -1,25 +1,22 @@
 """Who this process is to Redis when it has an identity instead of a password: a token, renewed ahead of its expiry.
 
-Must never fetch on the event loop, never close a connection that Redis still serves, never show a token or a user in a
-log line, an error or a repr. Where the tokens come from is not its business: services/identity.py.
+Must never close a connection that Redis still serves, nor show a token or a user in a log line, an error or a repr.
+Where the tokens come from is not its business: it is given an async function that fetches one.
 """
 
 import asyncio
 import logging
 import random
-import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from redis.credentials import CredentialProvider
 from redis.exceptions import RedisError
 
-from services.errors import AppError, NotSent, RedisUnavailable
-from services.redis_session.backoff import Backoff
-from services.redis_session.multiplexed_redis import MultiplexedRedis
+from .backoff import Backoff
+from .errors import NotSent, RedisUnavailable
+from .multiplexed_redis import MultiplexedRedis
 
 log = logging.getLogger(__name__)
 
@@ -51,14 +48,15 @@ class RedisCredential(CredentialProvider):
     """The credential of one process, for redis-py (`credential_provider=`) and for RedisService, which renews it.
 
     Args:
-        fetch: gets a credential that is newer, or valid for longer, than the last; blocks; called in a thread, one at
-            a time. What it raises is shown by its class only, an AppError by its text.
+        fetch: gets a credential that is newer, or valid for longer, than the last. It is cancelled after `fetch_s`, so
+            whatever takes longer must go on by itself. What it raises is shown by its class only, a RedisUnavailable
+            by its text.
         randomness: for the jitter of renewals and backoff.
     """
 
     def __init__(
         self,
-        fetch: Callable[[], Credential],
+        fetch: Callable[[], Awaitable[Credential]],
         clocks: CredentialClocks | None = None,
         randomness: random.Random | None = None,
     ) -> None:
@@ -66,9 +64,8 @@ class RedisCredential(CredentialProvider):
         self._random = randomness or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._backoff, self._not_before = self._new_backoff(), float("-inf")
         self._held: Credential | None = None
-        self._flight: Future[Credential] | None = None
-        self._thread: threading.Thread | None = None
         self._failure = ""
+        self._last_error: BaseException | None = None
 
     def __repr__(self) -> str:
         return f"<RedisCredential {'none' if self._held is None else f'expires in {self._left_s():.0f} s'}>"
@@ -135,53 +132,31 @@ class RedisCredential(CredentialProvider):
     def _new_backoff(self) -> Backoff:
         return Backoff(self._clocks.backoff_base_s, self._clocks.backoff_cap_s, self._random)
 
-    # -- one fetch at a time, in a thread of its own, whose result stays ---------------------------------------------
     async def _fetched(self) -> Credential:
-        """The result of the fetch that runs, or of a new one."""
-        flight = self._flight
-        if flight is None or flight.done() or not (self._thread and self._thread.is_alive()):
-            if time.monotonic() < self._not_before:
-                raise NotSent(self._failure)
-            flight = self._take_off()
+        """A new credential, which is then the one held."""
+        if time.monotonic() < self._not_before:
+            raise NotSent(self._failure)
         try:
             async with asyncio.timeout(self._clocks.fetch_s):
-                await _landed(flight)
+                credential = await self._fetch()
         except TimeoutError:
             raise NotSent(f"no credential for Redis within {self._clocks.fetch_s:g} s") from None
-        if flight.exception() is not None:
-            raise NotSent(self._failure)  # one for each: an error raised by many collects all their tracebacks
-        return flight.result()
-
-    def _take_off(self) -> Future[Credential]:
-        """A daemon thread, none of asyncio's own: it may outlive the loop, and hangs nobody's name resolution."""
-        flight = self._flight = Future()
-        self._thread = threading.Thread(target=self._fly, args=(flight,), name="redis credential", daemon=True)
-        self._thread.start()
-        return flight
-
-    def _fly(self, flight: Future[Credential]) -> None:
-        try:
-            credential = self._fetch()
-            if credential.expires_at <= time.time():
-                raise RedisUnavailable("it has expired already")  # noqa: TRY301 - as any other failure of a fetch
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits is told
-            self._failure = f"no credential for Redis: {error if isinstance(error, AppError) else type(error).__name__}"
-            self._not_before = time.monotonic() + self._backoff.next_wait_s()
-            log.warning("%s", self._failure)
-            flight.set_exception(NotSent(self._failure))
-        else:
-            self._held = credential
-            self._backoff.reset()
-            flight.set_result(credential)
+            self._note(error)
+            raise NotSent(self._failure) from None
+        if credential.expires_at <= time.time():
+            self._note(RedisUnavailable("it has expired already"))
+            raise NotSent(self._failure)
+        self._held = credential
+        self._backoff.reset()
+        return credential
 
-
-async def _landed(flight: Future[Credential]) -> None:
-    """Wait for the end of a fetch. A waiter that gives up, or whose loop is closed, leaves nothing behind."""
-    loop, landed = asyncio.get_running_loop(), asyncio.Event()
-
-    def wake(_: Future[Credential]) -> None:
-        with suppress(RuntimeError):  # the loop has been closed
-            loop.call_soon_threadsafe(landed.set)
-
-    flight.add_done_callback(wake)
-    await landed.wait()
+    def _note(self, error: Exception) -> None:
+        """Remember a failure, once however many waited for the same fetch, and put the next one off."""
+        if error is self._last_error:
+            return
+        self._last_error = error
+        reason = error if isinstance(error, RedisUnavailable) else type(error).__name__
+        self._failure = f"no credential for Redis: {reason}"
+        self._not_before = time.monotonic() + self._backoff.next_wait_s()
+        log.warning("%s", self._failure)

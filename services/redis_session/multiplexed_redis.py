@@ -1,54 +1,33 @@
 """`MultiplexedRedis`: the whole command API of redis-py over one connection that all callers of an event loop share.
 
 It never reconnects, never repeats a command and never pings: whoever owns it does, and replaces it when it is dead.
-To lift it into another app, take every module of services/ that it imports, and theirs, along.
 """
 
 from __future__ import annotations
 
-import asyncio
+import inspect
 import socket
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
-from hiredis import Reader, pack_command
-from redis._parsers.hiredis import _AsyncHiredisParser
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.client import Monitor, PubSub
-from redis.asyncio.connection import AbstractConnection, Connection, ConnectionPool
+from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.client import EMPTY_RESPONSE, NEVER_DECODE
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.maint_notifications import MaintNotificationsConfig
 
-from services.errors import NeedsOwnConnection, NotSent, Overloaded
-from services.redis_session.call_deadline import current_deadline
-from services.redis_session.command_plan import CommandPlan, Need, command_plan
-from services.redis_session.pipeline import MultiplexedPipeline
-from services.redis_session.reply_stream import PIECE, Call, Packed, ReplyStream, StreamCounters, StreamLimits, size_of
+from .command_plan import Need, command_plan
+from .errors import NeedsOwnConnection
+from .pipeline import MultiplexedPipeline
+from .reply_stream import StreamCounters, StreamLimits
+from .side_pool import SidePool
+from .wire import Wire
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+# No maintenance notifications: they hide unread replies. redis-py's asyncio side knows them since 8.0.
+_WITHOUT_MAINTENANCE: dict[str, Any] = {}
+if "maint_notifications_config" in inspect.signature(ConnectionPool.__init__).parameters:
+    from redis.maint_notifications import MaintNotificationsConfig
 
-_OWN_OPTIONS = ("connect_s", "stall_s", "reply_s", "backlog_calls", "backlog_bytes", "side_connections")
-
-
-def _connection_options(connect_s: float) -> dict[str, Any]:
-    """What every connection is made with, whatever the caller or the URL says.
-
-    No retries (redis-py's repeat a write that was in flight), no maintenance notifications (they hide unread replies),
-    no CLIENT SETINFO (a round trip per connect), no health checks (they would read the shared stream).
-    """
-    return {
-        "retry": Retry(NoBackoff(), 0),
-        "retry_on_error": [],
-        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
-        "driver_info": None,
-        "health_check_interval": 0,
-        "socket_connect_timeout": connect_s,
-    }
+    _WITHOUT_MAINTENANCE["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
 
 
 def _keepalive(user_timeout_s: float) -> dict[int, int]:
@@ -57,23 +36,25 @@ def _keepalive(user_timeout_s: float) -> dict[int, int]:
     return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}
 
 
-class SidePool(BlockingConnectionPool):
-    """At most `size` connections, opened on demand, for what can't share one; waiting for one is bounded. None at 0."""
+def _connection_options(pool: ConnectionPool, limits: StreamLimits, connect_s: float) -> dict[str, Any]:
+    """What every connection is made with: what the caller or the URL says, and what we always set.
 
-    def __init__(self, size: int, wait_s: float, **options: Any) -> None:
-        super().__init__(max_connections=max(size, 1), timeout=wait_s, **options)
-        self.size = size
-
-    async def get_connection(self, command_name: Any = None, *keys: Any, **options: Any) -> AbstractConnection:
-        """A connection for the caller alone. Raises NeedsOwnConnection at size 0, Overloaded if all stay in use."""
-        if not self.size:
-            raise NeedsOwnConnection("this needs a connection of its own, and the client has no side connections")
-        try:
-            return await super().get_connection()  # type: ignore[no-untyped-call, no-any-return] # redis-py's
-        except RedisConnectionError as error:
-            if isinstance(error.__cause__, TimeoutError):
-                raise Overloaded(f"all {self.size} side connections stayed in use for {self.timeout} s") from error
-            raise
+    No retries (redis-py's repeat a write that was in flight) and no health checks (they cost a round trip each).
+    """
+    options = {
+        **pool.connection_kwargs,
+        **_WITHOUT_MAINTENANCE,
+        "connection_class": pool.connection_class,
+        "retry": Retry(NoBackoff(), 0),
+        "retry_on_error": [],
+        "health_check_interval": 0,
+        "socket_connect_timeout": connect_s,
+    }
+    if issubclass(pool.connection_class, Connection):
+        given = options.get("socket_keepalive_options")
+        ours = _keepalive(max(limits.stall_s, limits.reply_s))
+        options["socket_keepalive_options"] = {**ours, **(given if isinstance(given, dict) else {})}
+    return options
 
 
 class MultiplexedRedis(Redis):
@@ -83,7 +64,7 @@ class MultiplexedRedis(Redis):
     and `backlog_bytes` bound what waits, `side_connections` how many more connections blocking commands, transactions,
     pub/sub and MONITOR may open; at 0 these raise `NeedsOwnConnection`. All other keywords are redis-py's.
 
-    A call raises `NotSent`, `OutcomeUnknown` or `Overloaded` (services/errors.py) where redis-py raises ConnectionError
+    A call raises `NotSent`, `OutcomeUnknown` or `Overloaded` (errors.py) where redis-py raises ConnectionError
     or TimeoutError. A cancelled call raises CancelledError and disturbs nobody; `CallDeadline` tells whether it had
     been written. Once `connected` has turned False it stays so: make a new client.
     """
@@ -100,43 +81,26 @@ class MultiplexedRedis(Redis):
         connection_pool: ConnectionPool | None = None,
         **options: Any,
     ) -> None:
-        fixed = _connection_options(connect_s)
-        if connection_pool is None:
-            options |= fixed
-        super().__init__(connection_pool=connection_pool, **options)
-        template = self.connection_pool  # says how to connect and is never asked for a connection
-        kwargs = {**template.connection_kwargs, **fixed}
-        if issubclass(template.connection_class, Connection):
-            given: Mapping[int, int] | object = kwargs.get("socket_keepalive_options")
-            kwargs["socket_keepalive_options"] = {
-                **_keepalive(max(stall_s, reply_s)),
-                **(given if isinstance(given, dict) else {}),
-            }
-        kwargs["connection_class"] = template.connection_class
-        self.connection_pool: SidePool = SidePool(side_connections, connect_s, **kwargs)
+        super().__init__(connection_pool=connection_pool, **options)  # its pool is never asked for a connection
+        limits = StreamLimits(stall_s, reply_s, backlog_calls, backlog_bytes)
+        options = _connection_options(self.connection_pool, limits, connect_s)
+        self.connection_pool: SidePool = SidePool(side_connections, connect_s, **options)
         self.auto_close_connection_pool = True
         self.connect_s = connect_s
-        self._limits = StreamLimits(stall_s, reply_s, backlog_calls, backlog_bytes)
-        self._connecting = False
-        self._connection: AbstractConnection | None = None
-        self._stream: ReplyStream | None = None
-        self._packer: AbstractConnection = self.connection_pool.make_connection()  # type: ignore[no-untyped-call] # redis-py's
-        encoder = self._packer.encoder
-        self._packs_fast = (encoder.encoding, encoder.encoding_errors) == ("utf-8", "strict")  # as hiredis packs
+        how = self.connection_pool.make_connection()  # type: ignore[no-untyped-call] # redis-py's
+        self.wire = Wire(how, self.response_callbacks, limits)
 
     @classmethod
-    def from_url(cls, url: str, *args: Any, **options: Any) -> MultiplexedRedis:
+    def from_url(cls, url: str, *_: Any, **options: Any) -> MultiplexedRedis:
         """As redis-py's, plus the keywords of this class. Raises ValueError, which never shows the URL."""
-        own = {name: options.pop(name) for name in _OWN_OPTIONS if name in options}
-        options |= _connection_options(own.get("connect_s", 5.0))
         try:
-            template = ConnectionPool.from_url(url, **options)
+            said = _options_of(url)
         except ValueError:  # urllib quotes what it could not read, which may be a part of the password
             raise ValueError(
                 "the Redis URL can't be read: rediss://[[user]:[password]@]host[:port][/db], special characters in the "
                 "password percent-encoded"
             ) from None
-        return cls(connection_pool=template, **own)
+        return cls(**{**options, **said})
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -145,35 +109,11 @@ class MultiplexedRedis(Redis):
 
         Raises what redis-py raises: ConnectionError (also for a full server), AuthenticationError, TimeoutError.
         """
-        if self._stream is not None or self._connecting:
-            raise RuntimeError("connect() is for a new client; make another one")
-        self._connecting = True
-        connection: AbstractConnection = self.connection_pool.make_connection()  # type: ignore[no-untyped-call] # redis-py's
-        opened: list[asyncio.WriteTransport] = []
-
-        async def greet(connection: AbstractConnection) -> None:
-            opened.append(cast("asyncio.StreamWriter", connection._writer).transport)
-            await connection.on_connect()
-
-        connection.redis_connect_func = greet
-        try:
-            async with asyncio.timeout(self.connect_s):
-                await connection.connect()  # type: ignore[no-untyped-call] # redis-py's
-            self._stream = _take_over(connection, opened[0], self._limits)
-        except BaseException as error:
-            for transport in opened:
-                transport.abort()
-            connection._reader = connection._writer = None
-            if isinstance(error, TimeoutError):
-                raise RedisTimeoutError(f"no connection to Redis within {self.connect_s:g} s") from error
-            raise
-        finally:
-            self._connecting = False
-        self._connection = connection
+        await self.wire.open(self.connect_s)
 
     async def initialize(self) -> MultiplexedRedis:
         """`await client` and `async with client` connect it."""
-        if self._stream is None:
+        if self.wire.opened is None:
             await self.connect()
         return self
 
@@ -183,52 +123,52 @@ class MultiplexedRedis(Redis):
         From another event loop than the one it connected on, it only ends the TCP connection and touches nothing else:
         side connections that are open then end with their objects.
         """
-        if self._stream is not None and self._stream.is_foreign():
-            self._stream.shut_down()
+        stream = self.wire.opened
+        if stream is not None and stream.is_foreign():
+            stream.shut_down()
             return
-        if self._stream is not None and self._connection is not None:
-            await self._stream.aclose("the client was closed")
-            self._connection._reader = self._connection._writer = None
+        if stream is not None:
+            await stream.aclose("the client was closed")
         await self.connection_pool.aclose()
 
     @property
     def connected(self) -> bool:
         """Whether calls can be made; once False after a connect, it stays so."""
-        return self._stream is not None and self._stream.closed_because is None
+        return self.closed_because is None
 
     @property
     def closed_because(self) -> str | None:
         """Why the connection is closed, for people; None while it is open."""
-        return "it was never connected" if self._stream is None else self._stream.closed_because
+        return "it was never connected" if self.wire.opened is None else self.wire.opened.closed_because
 
     @property
     def last_reply_at(self) -> float:
         """loop.time() when the last byte arrived; -inf before connect()."""
-        return float("-inf") if self._stream is None else self._stream.last_reply_at
+        return float("-inf") if self.wire.opened is None else self.wire.opened.last_reply_at
 
     @property
     def in_flight(self) -> int:
         """Calls written and not answered, abandoned ones included."""
-        return 0 if self._stream is None else self._stream.in_flight
+        return 0 if self.wire.opened is None else self.wire.opened.in_flight
 
     @property
     def backlog_calls(self) -> int:
         """Calls waiting or in flight, abandoned ones included."""
-        return 0 if self._stream is None else self._stream.backlog_calls
+        return 0 if self.wire.opened is None else self.wire.opened.backlog_calls
 
     @property
     def backlog_bytes(self) -> int:
         """Packed bytes not yet given to the transport."""
-        return 0 if self._stream is None else self._stream.backlog_bytes
+        return 0 if self.wire.opened is None else self.wire.opened.backlog_bytes
 
     @property
     def counters(self) -> StreamCounters:
         """What happened on the connection so far."""
-        return StreamCounters() if self._stream is None else self._stream.counters
+        return StreamCounters() if self.wire.opened is None else self.wire.opened.counters
 
     def __repr__(self) -> str:
         state = "connected" if self.connected else f"closed: {self.closed_because}"
-        return f"<{type(self).__name__} {self._packer._host_error()} {state}, {self.in_flight} in flight>"
+        return f"<{type(self).__name__} {self.wire.place} {state}, {self.in_flight} in flight>"
 
     # --- calls ------------------------------------------------------------------------------------
 
@@ -238,73 +178,12 @@ class MultiplexedRedis(Redis):
         if plan.need is not None and (need := plan.need(plan.split(args))) is not None:
             self.check_side_connection(args[0], need)
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call] # redis-py's
-        return await self.result(self._send(args, plan, options), plan, options)
+        return await self.wire.call(args, plan, options)
 
     async def reauthenticate(self, username: str | None, password: str) -> None:
         """AUTH in the stream. An error reply (AuthenticationError, ResponseError) closes nothing."""
         args = ("AUTH", password) if username is None else ("AUTH", username, password)
-        plan = command_plan("AUTH")
-        await self.result(self._send(args, plan, {}), plan, {})
-
-    def _send(self, args: tuple[Any, ...], plan: CommandPlan, options: dict[str, Any]) -> Call:
-        stream = self._stream or self.stream()
-        return stream.send(self.pack(args, plan), NEVER_DECODE in options)
-
-    async def result(self, call: Call, plan: CommandPlan, options: dict[str, Any]) -> Any:
-        """The reply of a call through its response callback, as redis-py's parse_response does it."""
-        try:
-            reply = await call
-        except BaseException as error:
-            self.stream().ended([call], error)
-            if EMPTY_RESPONSE in options and isinstance(error, ResponseError):
-                return options[EMPTY_RESPONSE]
-            raise
-        if (deadline := current_deadline()) is not None:
-            deadline.written += 1
-        callback = self.response_callbacks.get(plan.key)
-        if callback is None:
-            return reply
-        for name in _NOT_FOR_CALLBACKS:
-            options.pop(name, None)
-        result = callback(reply, **options)
-        return await result if hasattr(result, "__await__") else result
-
-    async def answered(self, calls: list[Call]) -> None:
-        """Wait until all of a batch have ended: as replies come in order, until the last one has."""
-        try:
-            await asyncio.wait(calls[-1:])
-        except asyncio.CancelledError as error:
-            self.stream().ended(calls, error)
-            raise
-        for call in calls:
-            call.exception()  # marks a failure as seen, whether or not its turn to be raised comes
-
-    def stream(self) -> ReplyStream:
-        """The open connection. Raises NotSent before connect()."""
-        if self._stream is None:
-            raise NotSent("the client is not connected: await client.connect() first")
-        return self._stream
-
-    def pack(self, args: tuple[Any, ...], plan: CommandPlan) -> Packed:
-        """The command on the wire: bytes, or a list of them if they are more than a piece. Raises DataError."""
-        words = plan.split(args)
-        if self._packs_fast:
-            for argument in words:
-                kind = type(argument)
-                if kind is str or kind is bytes:
-                    if len(argument) > PIECE // 4:
-                        break
-                elif kind is not int and kind is not float:
-                    break
-            else:
-                packed: bytes = pack_command(words)
-                if len(packed) <= PIECE:
-                    return packed
-                return [packed]
-        # redis-py's own packer knows the rest; bytes(): the caller may change a buffer before it is written
-        views = [bytes(word) if isinstance(word, (bytearray, memoryview)) else word for word in words]
-        chunks: list[bytes] = self._packer.pack_command(*views)
-        return chunks if size_of(chunks) > PIECE else b"".join(chunks)
+        await self.wire.call(args, command_plan("AUTH"), {})
 
     # --- what needs a connection of its own -------------------------------------------------------
 
@@ -340,18 +219,14 @@ class MultiplexedRedis(Redis):
         return Redis(connection_pool=self.connection_pool, single_connection_client=True)
 
 
-_NOT_FOR_CALLBACKS = (NEVER_DECODE, EMPTY_RESPONSE, "keys")  # for redis-py itself and its cache
-
-
-def _take_over(connection: AbstractConnection, transport: asyncio.WriteTransport, limits: StreamLimits) -> ReplyStream:
-    """Put a ReplyStream in the place of redis-py's reader. No await in here: no byte may arrive meanwhile.
-
-    redis-py's own hiredis reader moves along, with its decoding, its exception classes and any bytes it holds.
-    """
-    parser = connection._parser
-    if not isinstance(parser, _AsyncHiredisParser):
-        raise RedisConnectionError("MultiplexedRedis needs hiredis: pip install redis[hiredis]")
-    buffered = bytes(cast("Any", connection._reader)._buffer)
-    stream = ReplyStream(cast("asyncio.Transport", transport), cast("Reader", parser._reader), limits)
-    stream.take_over(buffered)
-    return stream
+def _options_of(url: str) -> dict[str, Any]:
+    """The keywords of `Redis` that an address stands for. Raises ValueError."""
+    options: dict[str, Any] = {**parse_url(url)}
+    if options.pop("connection_class", None) is SSLConnection:
+        options["ssl"] = True
+    if "path" in options:
+        options["unix_socket_path"] = options.pop("path")
+    unknown = options.keys() - inspect.signature(Redis.__init__).parameters.keys()
+    if unknown or any(sign in options.get("host", "") for sign in ",="):  # "host,password=KEY,ssl=True"
+        raise ValueError
+    return options

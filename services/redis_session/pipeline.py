@@ -8,16 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio.client import Pipeline
-from redis.client import NEVER_DECODE
 from redis.exceptions import ResponseError
 
-from services.redis_session.command_plan import CommandPlan, command_plan
+from .command_plan import CommandPlan, command_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from services.redis_session.multiplexed_redis import MultiplexedRedis
-    from services.redis_session.reply_stream import Call
+    from .multiplexed_redis import MultiplexedRedis
+    from .reply_stream import Call
 
 
 class MultiplexedPipeline(Pipeline):
@@ -64,20 +61,15 @@ class MultiplexedPipeline(Pipeline):
                 script.sha = await self._client.script_load(script.script)
 
     async def _execute_shared(self, raise_on_error: bool) -> list[Any]:
-        commands = [(args, command_plan(args[0]), options) for args, options in self.command_stack]
-        packed = [(self._client.pack(args, plan), NEVER_DECODE in options) for args, plan, options in commands]
-        calls = self._client.stream().send_batch(packed)
-        if calls:
-            await self._client.answered(calls)
-        results = [
-            await self._result(call, plan, options) for call, (_, plan, options) in zip(calls, commands, strict=True)
-        ]
+        commands = [(args, command_plan(args[0]), dict(options)) for args, options in self.command_stack]
+        calls = await self._client.wire.batch(commands)
+        results = [await self._result(call, *command[1:]) for call, command in zip(calls, commands, strict=True)]
         if raise_on_error:
             self.raise_first_error(self.command_stack, results)
         return results
 
-    async def _result(self, call: Call, plan: CommandPlan, options: Mapping[str, Any]) -> Any:
+    async def _result(self, call: Call, plan: CommandPlan, options: dict[str, Any]) -> Any:
         try:
-            return await self._client.result(call, plan, dict(options))
+            return await self._client.wire.result(call, plan, options)
         except ResponseError as error:
             return error

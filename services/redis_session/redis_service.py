@@ -19,12 +19,12 @@ from redis.exceptions import AuthenticationError, DataError, RedisError, Respons
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from services.errors import BadSetting, NotSent, OutcomeUnknown, Overloaded, RedisUnavailable, Unavailable
-from services.redis_session.backoff import Backoff
-from services.redis_session.call_deadline import CallDeadline
-from services.redis_session.credential import Credential, RedisCredential
-from services.redis_session.multiplexed_redis import MultiplexedRedis
-from services.redis_session.server_reply import ServerState, hear, server_state
+from .backoff import Backoff
+from .call_deadline import CallDeadline
+from .credential import Credential, RedisCredential
+from .errors import NotSent, OutcomeUnknown, Overloaded, RedisNotConfigured, RedisUnavailable
+from .multiplexed_redis import MultiplexedRedis
+from .server_reply import ServerState, hear, server_state
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -38,7 +38,7 @@ _INHERITED: list[object] = []  # see _guard_loop
 
 @dataclass(frozen=True)
 class Clocks:
-    """How long the session waits for what, in seconds (design: the defaults table)."""
+    """How long the session waits for what, in seconds."""
 
     ping_s: float = 0.5
     connect_s: float = 5.0
@@ -73,7 +73,7 @@ class RedisService:
     """One Redis client for every caller of this process.
 
     Args:
-        url: `redis://` or `rediss://` address; None makes every call raise BadSetting.
+        url: `redis://` or `rediss://` address; None makes every call raise RedisNotConfigured.
         connections: upper bound of the connections this process opens to Redis; the connection budget counts it.
         clocks: deadlines of the session itself.
         credential: instead of a user and password in the address; renewed here, in the stream of the connection.
@@ -108,7 +108,7 @@ class RedisService:
 
     @property
     def open_client(self) -> MultiplexedRedis | None:
-        """The client of now, to be looked at; for calls there is `run`, and `client` proves it first."""
+        """The client of now, to be looked at; for calls there is `run`, and `healthy_client` proves it first."""
         return self._client
 
     async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
@@ -121,7 +121,7 @@ class RedisService:
             OutcomeUnknown: it may have run.
             RedisUnavailable: Redis refuses it for a reason of its own (out of memory, wrong credentials).
             redis.exceptions.RedisError: the operation itself is wrong (its own error reply).
-            BadSetting: there is no usable address.
+            RedisNotConfigured: there is no usable address.
         Whatever else the operation raises passes unchanged, a TimeoutError of its own too.
         """
         self.counters.commands += 1
@@ -135,10 +135,10 @@ class RedisService:
         finally:
             self.counters.in_flight -= 1
 
-    async def client(self) -> MultiplexedRedis:
+    async def healthy_client(self) -> MultiplexedRedis:
         """A healthy client: at once while replies keep coming, after a PING when idle, after a recreate if that fails.
 
-        Bounded by the session's own clocks. Raises NotSent when a connection attempt has failed, BadSetting, or
+        Bounded by the session's own clocks. Raises NotSent when a connection attempt has failed, RedisNotConfigured, or
         RedisUnavailable when Redis does not take our credentials.
         """
         self._guard_loop()
@@ -174,7 +174,7 @@ class RedisService:
             client: MultiplexedRedis | None = None
             try:
                 async with CallDeadline(ends_at - self._now()) as deadline:
-                    client = await self.client()
+                    client = await self.healthy_client()
                     return await operation(client)
             except (RedisUnavailable, RedisError) as error:
                 failure = self._judge(error, client)
@@ -220,7 +220,7 @@ class RedisService:
     # -- one connection attempt, one PING, for everybody who waits ---------------------------------------------------
     async def _connected(self) -> MultiplexedRedis:
         outcome = await self._shared("connect", self._connect)
-        if isinstance(outcome, Unavailable):
+        if isinstance(outcome, RedisUnavailable):
             raise type(outcome)(str(outcome))  # one for each: an error raised by many collects all their tracebacks
         return outcome
 
@@ -240,7 +240,7 @@ class RedisService:
             raise NotSent("the Redis session was closed")
         return task.result()
 
-    async def _connect(self) -> MultiplexedRedis | Unavailable:
+    async def _connect(self) -> MultiplexedRedis | RedisUnavailable:
         if self._closing:
             await asyncio.wait(self._closing)  # never two connections: the budget counts one
         await asyncio.sleep(self._not_before - self._now())
@@ -252,7 +252,7 @@ class RedisService:
         except NotSent as error:
             self._not_before = self._now() + self._backoff.next_wait_s()
             return error
-        except BadSetting as error:
+        except RedisNotConfigured as error:
             return error
         try:
             await client.connect()
@@ -344,7 +344,7 @@ class RedisService:
                 credential_provider=self._credential,
             )
         except (ValueError, DataError):  # the latter: a password in the address, and a credential
-            raise BadSetting("REDIS_URL is missing or unusable") from None
+            raise RedisNotConfigured("the address of Redis is missing or unusable") from None
 
     # -- the event loop ----------------------------------------------------------------------------------------------
     @staticmethod

@@ -10,28 +10,28 @@ import array
 import asyncio
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from socket import SHUT_RDWR
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from hiredis import PushNotification, Reader
-from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from services.errors import NotSent, OutcomeUnknown, Overloaded
-from services.redis_session.call_deadline import current_deadline
-from services.redis_session.stream_clocks import StreamClocks
+from .call_deadline import current_deadline
+from .errors import NotSent, OutcomeUnknown, Overloaded
+from .stream_clocks import StreamClocks
 
 if sys.platform == "linux":
     import fcntl
     import termios
 
 Call: TypeAlias = "asyncio.Future[Any]"
-Packed: TypeAlias = "bytes | list[bytes]"
 
-PIECE = 65_536  # bytes per write and per read: one default write buffer of asyncio
+NOT_ENOUGH_DATA = object()  # what the reader says when no reply is complete
+WRITE_BYTES = 65_536  # at most in one write: asyncio's default write buffer
+READ_BYTES = 65_536  # at most in one read
 _SCALARS = frozenset([bytes, str, int, float, bool, type(None)])  # replies that can't carry an error
 _is_done = asyncio.Future.done
 
@@ -59,37 +59,25 @@ class StreamCounters:
     pushes: int = 0
 
 
-def size_of(packed: Packed) -> int:
-    """Bytes of a packed command."""
-    return len(packed) if isinstance(packed, bytes) else sum(map(len, packed))
-
-
-def _pieces(chunks: list[bytes]) -> Iterator[memoryview]:
-    for chunk in chunks:
-        view = memoryview(chunk)
-        for start in range(0, len(view), PIECE):
-            yield view[start : start + PIECE]
-
-
 class ReplyStream(asyncio.BufferedProtocol):
-    """Takes over an open transport, with the hiredis reader that has parsed it so far.
+    """The protocol of one connection. `reader` says NOT_ENOUGH_DATA when no reply is complete.
 
     A call is *waiting* until it is written and *owed* from then until its reply. Errors say which: `NotSent` for
     waiting calls, `OutcomeUnknown` for owed ones. Not for use by two event loops: `send` raises `NotSent` on another.
     """
 
-    def __init__(self, transport: asyncio.Transport, reader: Reader, limits: StreamLimits) -> None:
+    def __init__(self, reader: Reader, limits: StreamLimits) -> None:
         self.limits = limits
         self.counters = StreamCounters()
         self.closed_because: str | None = None
         self._loop = asyncio.get_running_loop()
         self._lost = self._loop.create_future()
-        self._transport, self._reader = transport, reader
-        self._buffer = memoryview(bytearray(PIECE))
+        self._reader = reader
+        self._buffer = memoryview(bytearray(READ_BYTES))
         self._owed: deque[Call] = deque()
-        self._waiting: dict[Call, Packed] = {}
+        self._waiting: dict[Call, bytes] = {}
         self._waiting_bytes = 0
-        self._rest: deque[memoryview | bytes] = deque()  # what is unwritten of a call that is partly written
+        self._rest: deque[memoryview] = deque()  # what is unwritten of calls that are partly written
         self._room = limits.backlog_calls  # how many calls may wait; the owed ones are taken off already
         self._withdrawn: set[Call] = set()  # cancelled before they were written, and their callers don't know yet
         self._undecoded: set[Call] = set()  # want their replies as bytes whatever the client decodes
@@ -97,13 +85,11 @@ class ReplyStream(asyncio.BufferedProtocol):
         self._handed = 0  # bytes given to the transport so far
         self.last_reply_at = self._loop.time()
         self._clocks = StreamClocks(limits.stall_s, limits.reply_s, self.last_reply_at)
-        self._watchdog = self._loop.call_later(self._clocks.tick_s, self._watch)
 
-    def take_over(self, received: bytes) -> None:
-        """Become the transport's protocol. `received`: bytes that the protocol before had read and not parsed."""
-        self._transport.set_protocol(self)
-        self._transport.resume_reading()
-        self._feed(received, len(received))  # even if none: the reader may hold some
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is open, TLS included: its clocks run from now on."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._watchdog = self._loop.call_later(self._clocks.tick_s, self._watch)
 
     # --- calls ------------------------------------------------------------------------------------
 
@@ -122,14 +108,14 @@ class ReplyStream(asyncio.BufferedProtocol):
         """Packed bytes that the transport has not been given yet."""
         return self._waiting_bytes
 
-    def send(self, packed: Packed, undecoded: bool = False) -> Call:
-        """Queue a command, a list of chunks only if it exceeds PIECE; the future gets its reply.
+    def send(self, packed: bytes, undecoded: bool = False) -> Call:
+        """Queue a command; the future gets its reply, as bytes if `undecoded`, whatever the reader decodes.
 
         Raises `NotSent` (closed, or another event loop) and `Overloaded`.
         """
         loop = asyncio.get_running_loop()
         waiting = self._waiting
-        size = self._waiting_bytes + (len(packed) if type(packed) is bytes else size_of(packed))
+        size = self._waiting_bytes + len(packed)
         if len(waiting) >= self._room or size > self.limits.backlog_bytes or loop is not self._loop:
             raise self._refusal(loop, 1)
         self._waiting_bytes = size
@@ -142,9 +128,9 @@ class ReplyStream(asyncio.BufferedProtocol):
             loop.call_soon(self._flush)
         return call
 
-    def send_batch(self, commands: list[tuple[Packed, bool]]) -> list[Call]:
+    def send_batch(self, commands: list[tuple[bytes, bool]]) -> list[Call]:
         """Queue commands next to each other, all of them or (raising as `send` does) none: (packed, undecoded) each."""
-        size = self._waiting_bytes + sum(size_of(packed) for packed, _ in commands)
+        size = self._waiting_bytes + sum(len(packed) for packed, _ in commands)
         loop = asyncio.get_running_loop()
         if (
             len(self._waiting) + len(commands) > self._room
@@ -176,7 +162,7 @@ class ReplyStream(asyncio.BufferedProtocol):
     def _withdraw(self, call: Call) -> None:
         packed = self._waiting.pop(call, None)
         if packed is not None:
-            self._waiting_bytes -= size_of(packed)
+            self._waiting_bytes -= len(packed)
             self._undecoded.discard(call)
             self._withdrawn.add(call)
 
@@ -207,11 +193,11 @@ class ReplyStream(asyncio.BufferedProtocol):
                 self._withdraw(call)
         if not self._owed:
             self._clocks.progress_at = self._loop.time()
-        if self._rest or self._waiting_bytes > PIECE:
+        if self._rest or self._waiting_bytes > WRITE_BYTES:
             self._write_pieces()
         elif waiting:
             self._begin(waiting)
-            data = b"".join(waiting.values())  # type: ignore[arg-type] # lists are longer than a piece
+            data = b"".join(waiting.values())
             waiting.clear()
             self._waiting_bytes = 0
             self._write(data)
@@ -241,25 +227,16 @@ class ReplyStream(asyncio.BufferedProtocol):
             self._write(piece)
 
     def _begin_next(self) -> None:
-        """Begin one large command, or a piece's worth of small ones."""
+        """Begin one large command, or as many small ones as one write takes."""
         calls: list[Call] = []
-        small: list[bytes] = []
         size = 0
         for call, packed in self._waiting.items():
-            if isinstance(packed, list):
-                if not calls:
-                    calls.append(call)
-                    self._rest.extend(_pieces(packed))
+            size += len(packed)
+            if calls and size > WRITE_BYTES:
                 break
             calls.append(call)
-            small.append(packed)
-            size += len(packed)
-            if size >= PIECE:
-                break
-        if small:
-            self._rest.append(b"".join(small))
-        for call in calls:
-            del self._waiting[call]
+        data = memoryview(b"".join([self._waiting.pop(call) for call in calls]))
+        self._rest.extend(data[start : start + WRITE_BYTES] for start in range(0, len(data), WRITE_BYTES))
         self._begin(calls)
         self._clocks.bulk_begun(self.counters.commands, self._handed + sum(map(len, self._rest)))
 
@@ -280,13 +257,10 @@ class ReplyStream(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have arrived: settle every call whose reply is complete."""
-        self._feed(self._buffer, nbytes)
-
-    def _feed(self, data: bytes | memoryview, nbytes: int) -> None:
         self.last_reply_at = self._clocks.progress_at = self._loop.time()
         owed = len(self._owed)
         try:
-            self._reader.feed(data, 0, nbytes)  # type: ignore[arg-type] # it takes any buffer
+            self._reader.feed(self._buffer, 0, nbytes)  # type: ignore[arg-type] # it takes any buffer
             self._settle_all()
         except Exception as error:  # noqa: BLE001 - whatever it is, the stream can't be trusted after it
             self.close(f"the reply stream is broken: {error!r}")
@@ -311,6 +285,9 @@ class ReplyStream(asyncio.BufferedProtocol):
             if kind is PushNotification:
                 self.counters.pushes += 1
                 continue
+            if not owed:
+                self.close(f"the server spoke without being asked: {reply}")
+                return
             call = owed.popleft()
             if kind in _SCALARS and not call.done() and not undecoded:
                 call.set_result(reply)

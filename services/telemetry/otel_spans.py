@@ -11,10 +11,11 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, Tracer, get_current_span, get_tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from services.errors import AppError, Refused
+from services.errors import UNAVAILABLE, AppError, Refused
 from services.telemetry import NO_HEADERS, Headers, Spans, message_properties
 
 NAME = "ticket-drop"
+OURS = (AppError, *UNAVAILABLE)  # their texts hold nothing that was sent
 _W3C = TraceContextTextMapPropagator()
 
 
@@ -70,7 +71,7 @@ class OtelSpans(Spans):
             except BaseException as error:
                 span.set_attribute("error.type", type(error).__name__)
                 if not isinstance(error, Refused):  # an answer like any other: a 4xx
-                    span.set_status(Status(StatusCode.ERROR, str(error) if isinstance(error, AppError) else None))
+                    span.set_status(Status(StatusCode.ERROR, str(error) if isinstance(error, OURS) else None))
                 raise
 
 

@@ -9,9 +9,8 @@ from typing import ParamSpec
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation, get_meter
 
-from services.errors import RedisUnavailable
-from services.queue_session.queue_service import OrderQueue
-from services.redis_session.redis_service import RedisService
+from services.queue_session import QueueService
+from services.redis_session import RedisService, RedisUnavailable
 from services.redis_session.reply_stream import StreamCounters
 
 NAME = "ticket-drop"
@@ -75,7 +74,7 @@ class RedisMetrics:
         return 0 if client is None else client.backlog_bytes
 
 
-def watch(redis: RedisService, queue: OrderQueue, meter: Meter | None = None) -> None:
+def watch(redis: RedisService, queue: QueueService, meter: Meter | None = None) -> None:
     """Register an observable instrument for each number. Once per process: instruments cannot be taken back."""
     instruments = _Instruments(meter or get_meter(NAME))
     _watch_redis(instruments, redis, RedisMetrics(redis))
@@ -120,7 +119,7 @@ def _watch_redis(instruments: _Instruments, redis: RedisService, metrics: RedisM
     instruments.count_by("redis.session.unavailable", "{operation}", "error.type", metrics.unavailable)
 
 
-def _watch_queue(instruments: _Instruments, queue: OrderQueue) -> None:
+def _watch_queue(instruments: _Instruments, queue: QueueService) -> None:
     counters = queue.counters
     instruments.count("servicebus.session.opened", "{sender}", lambda: counters.opened)
     instruments.count("servicebus.session.batches", "{batch}", lambda: counters.batches)

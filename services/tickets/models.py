@@ -6,9 +6,10 @@ fields on the queue, so that an older worker can decide what a newer one has enq
 
 import re
 import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -152,6 +153,17 @@ class OrderMessage(BaseModel):
     quantity: Quantity
 
 
-def order_id_for(drop_id: str, customer_id: str, idempotency_key: str) -> str:
-    """The id of the one order that this key can make: a key belongs to one customer of one drop (UUID version 5)."""
-    return str(uuid.uuid5(_ORDER_NAMESPACE, "\n".join((drop_id, customer_id, idempotency_key))))
+@dataclass(frozen=True)
+class NewOrder:
+    """An order to be placed."""
+
+    order_id: str
+    drop_id: str
+    customer_id: str
+    quantity: int
+
+    @classmethod
+    def of(cls, drop_id: str, command: PlaceOrder, idempotency_key: str) -> Self:
+        """The one order that this key can make: a key belongs to one customer of one drop (UUID version 5)."""
+        parts = drop_id, command.customer_id, idempotency_key
+        return cls(str(uuid.uuid5(_ORDER_NAMESPACE, "\n".join(parts))), drop_id, command.customer_id, command.quantity)

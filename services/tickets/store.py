@@ -15,19 +15,12 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from services import telemetry
-from services.errors import (
-    BelowConfirmed,
-    CustomerLimit,
-    DropClosed,
-    InvalidInput,
-    KeyReused,
-    NotFound,
-    Refused,
-    SoldOut,
-    Undecidable,
-)
-from services.redis_session.redis_service import RedisService
-from services.tickets.models import Drop, Order, OrderMessage, PlaceOrder, PutDrop
+from services.errors import InvalidInput, KeyReused, NotFound, Refused, Undecidable
+from services.redis_session import RedisService
+from services.tickets.errors import BelowConfirmed, CustomerLimit, DropClosed, SoldOut
+from services.tickets.models import Drop, NewOrder, Order, OrderMessage, PutDrop
+
+REQUEST_S = 2.5  # Redis and the send together: an HTTP caller has an answer within 3 s
 
 _LUA = Path(__file__).parent / "lua"
 _DROP_FIELDS = ("stock", "per_customer", "closes_at", "confirmed", "refused")
@@ -64,7 +57,7 @@ class OrderStore:
     def __init__(self, redis: RedisService, hold_s: float) -> None:
         self._redis, self._hold_ms = redis, round(hold_s * 1000)
 
-    async def put_drop(self, drop_id: str, command: PutDrop, within_s: float) -> tuple[Drop, bool]:
+    async def put_drop(self, drop_id: str, command: PutDrop, within_s: float = REQUEST_S) -> tuple[Drop, bool]:
         """Create or restock; the drop, and whether it is new. Raises InvalidInput (closes_at), BelowConfirmed."""
         closes_at = "" if command.closes_at is None else round(command.closes_at.timestamp() * 1000)
         outcome, *amounts = await self._change(
@@ -76,36 +69,36 @@ class OrderStore:
             raise BelowConfirmed("the stock cannot be lower than the tickets already confirmed")
         return _drop(drop_id, amounts), outcome == b"created"
 
-    async def read_drop(self, drop_id: str, within_s: float) -> Drop:
+    async def read_drop(self, drop_id: str, within_s: float = REQUEST_S) -> Drop:
         """Raises NotFound."""
         meta = _keys(drop_id)[0]
-
-        async def read(redis: Redis) -> list[Any]:
-            return await redis.hmget(meta, list(_DROP_FIELDS))
-
-        amounts = await self._redis.run(read, idempotent=True, within_s=within_s)
+        amounts = await self._redis.run(
+            lambda redis: redis.hmget(meta, list(_DROP_FIELDS)), idempotent=True, within_s=within_s
+        )
         if amounts[0] is None:
             raise NotFound("there is no such drop")
         return _drop(drop_id, amounts)
 
-    async def place(self, order_id: str, drop_id: str, command: PlaceOrder, within_s: float) -> Order:
+    async def place(self, order: NewOrder, within_s: float = REQUEST_S) -> Order:
         """Record the order as queued, or find it as it is. Raises NotFound, KeyReused or a Conflict."""
         outcome, *record = await self._change(
-            _PLACE_ORDER, drop_id, order_id, command.customer_id, command.quantity, self._hold_ms, within_s=within_s
+            _PLACE_ORDER,
+            order.drop_id,
+            order.order_id,
+            order.customer_id,
+            order.quantity,
+            self._hold_ms,
+            within_s=within_s,
         )
         if not record:
             refusal, detail = _REFUSALS[outcome]
             raise refusal(detail)
-        return _order(order_id, drop_id, record[0])
+        return _order(order.order_id, order.drop_id, record[0])
 
-    async def read_order(self, drop_id: str, order_id: str, within_s: float) -> Order:
+    async def read_order(self, drop_id: str, order_id: str, within_s: float = REQUEST_S) -> Order:
         """Raises NotFound."""
         orders = _keys(drop_id)[1]
-
-        async def read(redis: Redis) -> Any:
-            return await redis.hget(orders, order_id)
-
-        record = await self._redis.run(read, idempotent=True, within_s=within_s)
+        record = await self._redis.run(lambda redis: redis.hget(orders, order_id), idempotent=True, within_s=within_s)
         if record is None:
             raise NotFound("there is no such order in this drop")
         return _order(order_id, drop_id, record)
@@ -127,11 +120,11 @@ class OrderStore:
         return _order(message.order_id, message.drop_id, record[0])
 
     async def _change(self, script: Script, drop_id: str, *arguments: str | float, within_s: float) -> list[Any]:
-        async def change(redis: Redis) -> list[Any]:
-            reply: list[Any] = await script(redis, _keys(drop_id), *arguments)
-            return reply
-
-        return await self._redis.run(change, idempotent=True, within_s=within_s)
+        keys = _keys(drop_id)
+        reply: list[Any] = await self._redis.run(
+            lambda redis: script(redis, keys, *arguments), idempotent=True, within_s=within_s
+        )
+        return reply
 
 
 def _keys(drop_id: str) -> tuple[str, str, str]:
@@ -151,7 +144,7 @@ def _drop(drop_id: str, amounts: Sequence[Any]) -> Drop:
     )
 
 
-def _order(order_id: str, drop_id: str, record: bytes) -> Order:
+def _order(order_id: str, drop_id: str, record: bytes | str) -> Order:
     fields = json.loads(record)
     times = {name: _time(fields[name]) for name in ("placed_at", "decided_at") if name in fields}
     return Order.model_validate({"order_id": order_id, "drop_id": drop_id, **fields, **times}, strict=False)

@@ -17,7 +17,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from services.errors import BadSetting
+from services.redis_session import RedisNotConfigured
 from tests import ROOT
 from tests.docs.postgres_server import PostgresServer
 
@@ -378,6 +378,6 @@ async def test_no_secret_shows_in_what_is_printed_or_raised(
     session = open_session()
     assert "hush-hush" not in repr(session) + repr(session._loops.here())
     wrong = page["postgres_service"].PostgresService("postgresql://me:hush-hush@127.0.0.1:hush-hush/x")
-    with pytest.raises(BadSetting) as caught:
+    with pytest.raises(RedisNotConfigured) as caught:
         await wrong.run(backend, idempotent=True, within_s=SOON_S)
     assert "hush-hush" not in str(caught.value)

@@ -1,11 +1,6 @@
-"""docs/redis-session.md: its tables are what docs/proof holds, and the files that it says to copy are all one needs."""
+"""docs/redis-session.md: its tables are what docs/proof holds."""
 
-import re
-import shutil
 import statistics
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +9,9 @@ from lab.proof.bench import Cell, ratios
 from lab.proof.session_faults.command import SIDES
 from lab.proof.session_faults.faults import FAULTS
 from lab.proof.strategies import OURS, STRATEGIES, TITLES
-from tests import ROOT
 from tests.pages import page, proof, row
 
 PAGE = page("redis-session.md")
-PARTS = PAGE.split("## The parts")[1].split("\n## ")[0]
 BENCH, CENSUS, TRIALS = map(proof, ("bench.json", "session-fleet.json", "session-faults.json"))
 CELLS = [Cell(**cell) for cell in BENCH["rounds"]]
 CLIENTS = {
@@ -104,17 +97,3 @@ def test_every_fault_has_its_row_and_broke_nothing_of_ours() -> None:
 @pytest.mark.parametrize("counter", ["hung", "lost", "wrong"])
 def test_nothing_hung_and_no_answer_was_untrue_on_any_side(counter: str) -> None:
     assert sum(outcome[counter] for outcome in TRIALS["outcomes"]) == 0
-
-
-def test_the_files_of_the_session_import_nothing_else_of_this_project(tmp_path: Path) -> None:
-    names = re.findall(r"`(?:services/)?(\w+\.py)`", PARTS)
-    (tmp_path / "services").mkdir()
-    for name in names:
-        shutil.copy(ROOT / "services" / name, tmp_path / "services" / name)
-    code = (
-        "from services.redis_session.redis_service import RedisService; print(RedisService('redis://127.0.0.1:6379/0'))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False
-    )
-    assert done.stdout.startswith("<RedisService not connected"), done.stderr

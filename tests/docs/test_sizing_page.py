@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from services.connection_budget import ConnectionBudget, tier_limits
+from services.connection_budget import FLEX_SCALE_GROUPS, ConnectionBudget, kept_ready, tier_limits
 from services.errors import OverBudget
 from tests.pages import page, prose, rows_with
 
@@ -19,6 +19,7 @@ FACTS = {
     "2000": "trivial invocations a second per process, measured on the real host",
     "512,000": "MB per subscription and region on Flex",
     "250": "512,000 MB in instances of 2 GB",
+    "512": "addresses of 10.40.0.0/23, the app's subnet",
     "11790": "an issue of azure-functions-host",
     "2026": "a year",
     "2028": "a year",
@@ -66,7 +67,20 @@ def test_the_instances_wanted_are_the_queue_divided_by_the_concurrency(row: dict
 
 def test_the_page_works_the_three_tiers_out_on_both_kinds_of_plan() -> None:
     assert {row["tier"] for row in EXAMPLES} >= {"Basic_C0", "Balanced_B0", "Balanced_B10"}
-    assert {row["scale groups"] for row in EXAMPLES} == {"1", "2"}
+    assert {row["scale groups"] for row in EXAMPLES if "case" not in row} == {"1", "2"}
+
+
+@pytest.mark.parametrize(
+    ("case", "times", "zones"), [("zones", 1, True), ("rolling update", 2, False), ("both", 2, True)]
+)
+def test_what_no_limit_counts_is_two_ready_of_each_group_or_everything_twice(
+    case: str, times: int, zones: bool
+) -> None:
+    rows = [row for row in EXAMPLES if row.get("case") == case]
+    assert rows
+    for row in rows:
+        assert int(row["scale groups"]) == times * FLEX_SCALE_GROUPS
+        assert int(row["always ready"]) == times * kept_ready(0, 0, zone_redundant=zones)
 
 
 def test_a_number_in_the_prose_stands_in_a_table_or_is_a_named_fact() -> None:

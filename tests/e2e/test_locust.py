@@ -18,7 +18,7 @@ import yaml
 from tests import ROOT
 from tests.e2e.conftest import running_lab
 
-HOME = ROOT / "lab/spike"
+HOME = ROOT / "lab/proof/spike"
 CONFIG = yaml.safe_load((HOME / "load-test.yaml").read_text())
 PROGRAM = ROOT / "build/locust/bin/locust"
 KEY = "k3y-for-locust"

@@ -24,7 +24,7 @@ def keyed_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 def smoke(url: str, key: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tests.e2e.smoke", url],
+        [sys.executable, "-S", "-m", "tests.e2e.smoke", url],  # -S: no package can be imported
         cwd=ROOT,
         env={**os.environ, "FUNCTIONS_KEY": key},
         capture_output=True,

@@ -7,6 +7,9 @@ import pytest
 from tests.infra.deployment import Deployment
 
 REDIS = {"managed-b0": "Microsoft.Cache/redisEnterprise", "classic-c0": "Microsoft.Cache/redis"}
+REDIS_RULES = ("redis-clients", "redis-clients-unexpected", "redis-load", "redis-memory")
+METRICS = {*REDIS_RULES, "dead-letters", "backlog"}
+GONE = "not-ready"
 
 
 def metric_rules(deployment: Deployment) -> dict[str, dict[str, Any]]:
@@ -29,7 +32,8 @@ def rate_rules(deployment: Deployment) -> dict[str, dict[str, Any]]:
 
 
 def test_there_is_a_rule_for_each_limit(deployment: Deployment) -> None:
-    assert set(metric_rules(deployment)) == {"redis-clients", "redis-load", "redis-memory", "dead-letters", "backlog"}
+    tested = bool(deployment.of_type("Microsoft.Insights/webtests"))
+    assert set(metric_rules(deployment)) == METRICS | ({GONE} if tested else set())
     assert set(rate_rules(deployment)) == {"answers-5xx", "answers-503"}
 
 
@@ -44,19 +48,35 @@ def test_redis_clients_alert_at_what_the_budget_allows(deployment: Deployment) -
     assert (found["operator"], found["threshold"]) == ("GreaterThan", deployment.outputs["REDIS_CLIENTS_ALLOWED"])
 
 
+def test_clients_that_full_scale_out_does_not_explain_alert_long_before_the_tier_is_full(
+    deployment: Deployment, default: Deployment
+) -> None:
+    found = criterion(deployment, "redis-clients-unexpected")
+    assert (found["metricName"], found["timeAggregation"]) == ("connectedclients", "Maximum")
+    assert found["operator"] == "GreaterThan"
+    assert found["threshold"] == deployment.outputs["REDIS_CLIENTS_AT_FULL_SCALE"]
+    assert criterion(default, "redis-clients-unexpected")["threshold"] == 200
+
+
 @pytest.mark.parametrize("name", REDIS)
 def test_the_redis_rules_look_at_the_redis_that_is_deployed(deployments: dict[str, Deployment], name: str) -> None:
     deployment = deployments[name]
     resource = deployment.only(REDIS[name])
-    for rule in ("redis-clients", "redis-load", "redis-memory"):
+    for rule in REDIS_RULES:
         assert metric_rules(deployment)[rule]["scopes"] == [resource["id"]]
         assert criterion(deployment, rule)["metricNamespace"] == REDIS[name]
 
 
-@pytest.mark.parametrize(("rule", "metric"), [("redis-load", "serverLoad"), ("redis-memory", "usedmemorypercentage")])
-def test_redis_load_and_memory_alert_at_80_percent(deployment: Deployment, rule: str, metric: str) -> None:
-    found = criterion(deployment, rule)
-    assert (found["metricName"], found["operator"], found["threshold"]) == (metric, "GreaterThan", 80)
+def test_redis_load_and_memory_alert_at_80_percent(deployment: Deployment) -> None:
+    for rule in ("redis-load", "redis-memory"):
+        found = criterion(deployment, rule)
+        assert (found["operator"], found["threshold"]) == ("GreaterThan", 80)
+
+
+def test_the_load_of_a_managed_redis_is_that_of_its_processor(default: Deployment, classic: Deployment) -> None:
+    """There serverLoad can be wrong."""
+    assert criterion(default, "redis-load")["metricName"] == "percentProcessorTime"
+    assert criterion(classic, "redis-load")["metricName"] == "serverLoad"
 
 
 @pytest.mark.parametrize(
@@ -101,3 +121,30 @@ def test_with_an_address_every_rule_mails_it(large: Deployment) -> None:
 def test_without_an_address_there_is_no_action_group(default: Deployment) -> None:
     assert default.of_type("Microsoft.Insights/actionGroups") == []
     assert all(rule["actions"] == [] for rule in metric_rules(default).values())
+
+
+def test_a_rate_rule_can_be_made_before_there_is_a_table_to_ask(deployment: Deployment) -> None:
+    assert all(rule["skipQueryValidation"] for rule in rate_rules(deployment).values())
+
+
+def test_an_app_that_is_gone_is_noticed_by_who_asks_whether_it_is_ready(default: Deployment) -> None:
+    """An import error is a 404 everywhere: no exception, no 5xx, and no metric that moves."""
+    test = default.only("Microsoft.Insights/webtests")
+    properties = test["properties"]
+    asked = properties["Request"]["RequestUrl"]
+    assert asked.startswith("[format('{0}/api/health/ready'")
+    assert default.only("Microsoft.Web/sites")["id"] in asked
+    assert (properties["Enabled"], properties["ValidationRules"]["ExpectedHttpStatusCode"]) == (True, 200)
+    rule = metric_rules(default)[GONE]
+    assert (rule["criteria"]["webTestId"], rule["criteria"]["failedLocationCount"]) == (test["id"], 2)
+    assert test["id"] in rule["scopes"]
+    assert len(properties["Locations"]) == 3
+
+
+def test_the_window_of_the_rule_holds_one_question_from_each_place(default: Deployment) -> None:
+    frequency = default.only("Microsoft.Insights/webtests")["properties"]["Frequency"]
+    assert metric_rules(default)[GONE]["windowSize"] == f"PT{frequency // 60}M"
+
+
+def test_the_question_can_be_left_out(deployments: dict[str, Deployment]) -> None:
+    assert deployments["private-b0"].of_type("Microsoft.Insights/webtests") == []

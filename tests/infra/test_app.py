@@ -116,6 +116,16 @@ def test_host_json_asks_for_nothing_that_only_other_plans_have(host: dict[str, A
     assert set(host["extensions"]["http"]) == {"routePrefix"}
 
 
+def test_requests_are_sampled_and_every_query_counts_what_a_sample_stands_for(host: dict[str, Any]) -> None:
+    """A spike's logs cost by volume; what fails is kept whole."""
+    sampling = host["logging"]["applicationInsights"]["samplingSettings"]
+    assert (sampling["isEnabled"], sampling["excludedTypes"]) == (True, "Exception")
+    for file in (ROOT / "infra/queries").glob("*.kql"):
+        query = file.read_text()
+        assert "count()" not in query
+        assert "sum(itemCount)" in query
+
+
 def test_http_concurrency_is_set_for_python_gets_one_request_at_a_time_otherwise(deployment: Deployment) -> None:
     assert deployment.scale["triggers"]["http"]["perInstanceConcurrency"] >= 16
 
@@ -133,7 +143,7 @@ def test_the_queue_is_what_the_lab_runs_the_app_on(default: Deployment) -> None:
 def test_the_app_runs_on_flex_consumption_under_linux(deployment: Deployment) -> None:
     plan = deployment.only("Microsoft.Web/serverfarms")
     assert plan["sku"] == {"name": "FC1", "tier": "FlexConsumption"}
-    assert plan["properties"] == {"reserved": True}
+    assert plan["properties"]["reserved"] is True
 
 
 def test_redis_evicts_nothing_and_managed_redis_keeps_its_data(default: Deployment, classic: Deployment) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from services.connection_budget import FLEX_SCALE_GROUPS, ConnectionBudget, tier_limits
+from services.connection_budget import FLEX_SCALE_GROUPS, ConnectionBudget, kept_ready, tier_limits
 from services.errors import OverBudget
 from tests.infra.compiler import Evaluator, Refused, snapshot_by_command
 from tests.infra.conftest import UNSAFE
 from tests.infra.deployment import Deployment
 
 SWEEP = """
-import { clients, instances, largestSafeLimit, refusalOf, usableClients } from 'modules/budget.bicep'
+import { clients, instances, keptReady, largestSafeLimit, refusalOf, usableClients } from 'modules/budget.bicep'
 
 var cases = loadJsonContent('cases.json')
 
@@ -27,7 +27,13 @@ output numbers int[][] = map(cases, one => [
   usableClients(one)
   largestSafeLimit(one)
 ])
+output ready int[] = map(loadJsonContent('ready.json'), one => keptReady(one.http, one.worker, one.zones))
 """
+READY = list(itertools.product((0, 1, 2, 3, 100), (0, 1, 2, 3, 100), (False, True)))
+REFUSED = {
+    "unsafe-classic-c0": ConnectionBudget("Basic_C0", 100, connections_per_worker=2),
+    "unsafe-zones-c0": ConnectionBudget("Basic_C0", 101, always_ready=kept_ready(0, 0, zone_redundant=True)),
+}
 BOUNDARIES = [
     ConnectionBudget("Basic_C0", 102),
     ConnectionBudget("Basic_C0", 51, connections_per_worker=2),
@@ -80,6 +86,9 @@ def swept(bicep: Evaluator, infra: Path) -> tuple[list[ConnectionBudget], dict[s
     """Thousands of budgets in one evaluation."""
     budgets = sweep()
     (infra / "cases.json").write_text(json.dumps([in_bicep(budget) for budget in budgets]))
+    (infra / "ready.json").write_text(
+        json.dumps([dict(zip(("http", "worker", "zones"), one, strict=True)) for one in READY])
+    )
     (infra / "sweep.bicep").write_text(SWEEP)
     (infra / "sweep.bicepparam").write_text("using 'sweep.bicep'\n")
     return budgets, bicep.snapshot(infra / "sweep.bicepparam")["outputs"]
@@ -99,6 +108,11 @@ def test_both_compute_the_same_numbers(swept: tuple[list[ConnectionBudget], dict
     budgets, found = swept
     expected = [[one.instances, one.clients, one.usable, one.largest_safe_limit] for one in budgets]
     assert found["numbers"] == expected
+
+
+def test_both_keep_as_many_instances_ready(swept: tuple[list[ConnectionBudget], dict[str, Any]]) -> None:
+    _, found = swept
+    assert found["ready"] == [kept_ready(http, worker, zone_redundant=zones) for http, worker, zones in READY]
 
 
 def parameters(infra: Path, budget: ConnectionBudget) -> Path:
@@ -155,7 +169,7 @@ def test_the_command_refuses_an_unsafe_file_with_the_numbers_and_the_largest_saf
     """Exit 1 alone could be any mistake."""
     done = snapshot_by_command(compiler, infra / f"params/{name}.bicepparam")
     assert done.returncode == 1
-    assert refusal(ConnectionBudget("Basic_C0", 100, connections_per_worker=2)) in done.stdout + done.stderr
+    assert refusal(REFUSED[name]) in done.stdout + done.stderr
 
 
 def test_a_deployment_tells_its_clients_at_full_scale_and_what_is_allowed(deployment: Deployment) -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from services.connection_budget import FLEX_SCALE_GROUPS
+from services.connection_budget import FLEX_SCALE_GROUPS, kept_ready
 from services.settings import HOST_TELEMETRY, SETTING_NAMES, WORKER_TELEMETRY, Settings, load_settings
 from tests import ROOT
 from tests.infra.deployment import Deployment
@@ -29,6 +29,7 @@ DIFFERENCES: dict[str, tuple[set[str], str]] = {
     "REDIS_HEADROOM_PERCENT": ({BICEP, CODE}, "the budget of a deployed app"),
     "FUNCTIONS_WORKER_PROCESS_COUNT": ({CODE}, "the platform's own, on other plans; Flex refuses it"),
     "FUNCTIONS_WORKER_RUNTIME": ({LOCAL}, "the host's own; Flex has it in functionAppConfig"),
+    "AzureWebJobsDisableHomepage": ({BICEP}, "the host's own; func start has no home page to close"),
     "AzureWebJobsStorage": ({LOCAL}, "the host's own; in Azure an identity stands in its place"),
     "AzureWebJobsStorage__accountName": ({BICEP}, "the host's own, by identity"),
     "AzureWebJobsStorage__credential": ({BICEP}, "the host's own, by identity"),
@@ -60,6 +61,9 @@ REFUSED_BY_FLEX = {
     "WEBSITE_USE_PLACEHOLDER",
     "WEBSITE_VNET_ROUTE_ALL",
 }
+
+
+GROUPS = ("http", "function:fulfil_order")
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +128,9 @@ def test_the_deployed_app_computes_the_clients_that_the_deployment_tells(deploym
 
 def test_the_platform_scales_to_the_limit_that_the_app_is_told(deployment: Deployment) -> None:
     settings = load_settings(deployment.resolved_app_settings)
-    always_ready = sum(group["instanceCount"] for group in deployment.scale["alwaysReady"])
+    zones = deployment.only("Microsoft.Web/serverfarms")["properties"]["zoneRedundant"]
+    asked = {group["name"]: group["instanceCount"] for group in deployment.scale["alwaysReady"]}
+    always_ready = kept_ready(*(asked.get(name, 0) for name in GROUPS), zone_redundant=zones)
     told = (settings.scale_out_limit, settings.always_ready_instances)
     assert told == (deployment.scale["maximumInstanceCount"], always_ready)
 
@@ -156,4 +162,5 @@ def test_no_setting_is_one_that_flex_consumption_refuses(deployment: Deployment)
 
 def test_no_site_property_is_one_that_flex_consumption_refuses(deployment: Deployment) -> None:
     """Runtime, scale-out limit and instance counts are in functionAppConfig there."""
-    assert set(deployment.only("Microsoft.Web/sites")["properties"]["siteConfig"]) == {"minTlsVersion", "http20Enabled"}
+    found = set(deployment.only("Microsoft.Web/sites")["properties"]["siteConfig"])
+    assert found == {"minTlsVersion", "http20Enabled", "ftpsState"}

@@ -50,15 +50,22 @@ def test_the_template_knows_exactly_the_tiers_of_the_table(template: dict[str, A
     assert sorted(tiers["allowedValues"]) == sorted(table)
 
 
-def test_what_azd_fills_in_are_parameters_and_its_defaults_are_those_of_the_template(template: dict[str, Any]) -> None:
+def test_azd_can_set_every_parameter_and_its_defaults_are_those_of_the_template(template: dict[str, Any]) -> None:
+    """azd reads the text as the parameter's type: numbers and true or false too."""
     given = json.loads((ROOT / "infra/main.parameters.json").read_text())["parameters"]
-    parameters = template["parameters"]
-    assert set(given) <= set(parameters)
-    assert {name for name, one in parameters.items() if "defaultValue" not in one} <= set(given)
-    for name, one in given.items():
-        variable, _, fallback = one["value"].removeprefix("${").removesuffix("}").partition("=")
-        assert re.fullmatch(r"[A-Z_]+", variable)
-        assert fallback in ("", str(parameters[name].get("defaultValue")))
+    assert list(given) == list(template["parameters"])
+    texts_of = {name: one["value"].removeprefix("${").removesuffix("}").partition("=") for name, one in given.items()}
+    assert all(re.fullmatch(r"[A-Z_]+", variable) for variable, _, _ in texts_of.values())
+    assert {name: fallback for name, (_, _, fallback) in texts_of.items()} == {
+        name: _as_text(one.get("defaultValue", "")) for name, one in template["parameters"].items()
+    }
+
+
+def test_no_two_parameters_are_set_by_one_variable_and_none_by_one_that_machines_have_anyway() -> None:
+    """azd also reads the environment it runs in; images of Python, for one, set PYTHON_VERSION."""
+    variables = re.findall(r"\$\{(\w+)", (ROOT / "infra/main.parameters.json").read_text())
+    assert len(set(variables)) == len(variables)
+    assert not {"PYTHON_VERSION", "LOCATION", "REGION", "NAME", "TIER"} & set(variables)
 
 
 def test_a_tier_that_the_table_lacks_is_refused(bicep: Evaluator, infra: Path) -> None:
@@ -104,3 +111,7 @@ def test_the_longest_patience_that_bicep_accepts_stays_inside_the_renewal(templa
 )
 def test_the_search_for_secrets_finds_what_it_looks_for(expression: str) -> None:
     assert SECRET_MAKERS.search(expression)
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

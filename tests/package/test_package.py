@@ -19,6 +19,8 @@ from packaging.requirements import Requirement
 from pathspec import GitIgnoreSpec
 
 from tests import ROOT
+from tests.package.funcignore import Reader, by_azd, by_func
+from tests.pages import page
 
 BUILD_S = 300  # a remote build has 60 s; a shared test machine is given more
 SECRET = "hunter2"
@@ -26,6 +28,26 @@ SECRET = "hunter2"
 pytestmark = pytest.mark.timeout(BUILD_S + 60)
 
 FUNCTIONS = {"put_drop", "get_drop", "place_order", "get_order", "fulfil_order", "health", "ready", "openapi"}
+READERS = [by_func, by_azd]
+NOT_OF_THE_APP = {"README.md", "pyproject.toml"}  # beside a part that can be taken out by itself
+LEFT_BEHIND = [
+    "__pycache__/function_app.cpython-312.pyc",
+    "services/redis_session/__pycache__/backoff.cpython-312.pyc",
+    "blueprints/__pycache__/orders.cpython-312.pyc",
+    "services/tickets/a.pyc",
+    "ticket-drop.zip",  # `func pack` leaves it, named after the folder, and the next publish would take it along
+    ".python_packages/lib/site-packages/redis/__init__.py",  # `func pack --build-local`
+    "__azurite_db_blob__.json",
+    "__azurite_db_queue_extent__.json",
+    "__blobstorage__/a",
+    "__queuestorage__/a",
+    ".venv/lib/python3.12/site-packages/redis/__init__.py",
+    "build/locust/bin/python",
+    ".azure/drop/.env",
+    "local.settings.json",
+    ".mypy_cache/3.12/a.json",
+    ".lab/appendonly.aof",
+]
 LAZY = ["azure.servicebus", "azure.identity", "redis_entraid"]
 ON_REQUEST = ["blueprints.web.openapi", "blueprints.web.operations"]
 DEVELOPMENT = [
@@ -101,15 +123,16 @@ print(json.dumps({
 """
 
 
-def package_files() -> list[str]:
-    """What publishing would upload from this folder, by the rules of .funcignore (those of .gitignore)."""
-    spec = GitIgnoreSpec.from_lines((ROOT / ".funcignore").read_text().splitlines())
-    found: list[str] = []
-    for folder, folders, files in os.walk(ROOT):
-        inside = Path(folder).relative_to(ROOT)
-        folders[:] = [name for name in folders if not spec.match_file(f"{(inside / name).as_posix()}/")]
-        found += [path for name in files if not spec.match_file(path := (inside / name).as_posix())]
-    return sorted(found)
+def tracked(*under: str) -> set[str]:
+    """The files of a fresh clone."""
+    listed = subprocess.run(["git", "ls-files", "-z", *under], cwd=ROOT, capture_output=True, text=True, check=True)
+    return {name for name in listed.stdout.split("\0") if (ROOT / name).is_file()}
+
+
+def published(reader: Reader, *left_behind: str) -> set[str]:
+    """What publishing uploads from a clone in which tools and tests have left files behind."""
+    publishes = reader((ROOT / ".funcignore").read_text())
+    return {name for name in {*tracked(), *left_behind} if publishes(name)}
 
 
 @dataclass(frozen=True)
@@ -134,7 +157,7 @@ class Package:
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
     folder, environment = tmp_path_factory.mktemp("package"), tmp_path_factory.mktemp("environment")
-    for name in package_files():
+    for name in published(by_func):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
     python = environment / "bin" / "python"
@@ -164,16 +187,58 @@ def probed(request: pytest.FixtureRequest, probes: dict[str, dict[str, Any]]) ->
     return request.param, probes[request.param]
 
 
-def test_only_the_app_is_published() -> None:
-    tops = {name.split("/")[0] for name in package_files()}
-    assert tops == {"blueprints", "services", "function_app.py", "host.json", "requirements.txt"}
+@pytest.mark.parametrize("reader", READERS)
+def test_exactly_the_app_is_published(reader: Reader) -> None:
+    app = {name for name in tracked("blueprints", "services") if Path(name).name not in NOT_OF_THE_APP}
+    assert published(reader) == app | {"function_app.py", "host.json", "requirements.txt"}
 
 
-def test_everything_the_app_reads_at_run_time_is_published() -> None:
-    tracked = subprocess.run(
-        ["git", "ls-files", "blueprints", "services"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert set(tracked.stdout.split()) <= set(package_files())
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("name", LEFT_BEHIND)
+def test_what_tools_leave_behind_is_not_published(reader: Reader, name: str) -> None:
+    assert name not in published(reader, name)
+
+
+@pytest.mark.parametrize("name", LEFT_BEHIND)
+def test_what_tools_leave_behind_is_not_committed(name: str) -> None:
+    rules = GitIgnoreSpec.from_lines((ROOT / ".gitignore").read_text().splitlines())
+    assert rules.match_file(name)
+
+
+@pytest.mark.parametrize(
+    ("rules", "path", "publishes"),
+    [
+        ("*.pyc", "a.pyc", False),
+        ("*.pyc", "a/b.pyc", True),  # one level, from the root
+        ("__pycache__", "a/__pycache__/b.pyc", True),
+        ("**/__pycache__", "a/__pycache__/b.pyc", False),
+        ("**/__pycache__", "__pycache__/b.pyc", True),  # at least one character
+        ("lab", "lab/a.py", False),
+        ("lab", "lab.txt", False),  # the end of a word is enough
+        ("lab", "laboratory/a.py", True),
+        ("/docs", "docs/a.md", False),
+        (".git*", ".github/a.yml", False),
+        ("# lab", "lab/a.py", True),
+        ("a*\n!a.py", "a.py", True),
+        ("!a.py\na*", "a.py", True),  # wherever it stands
+        ("", ".git/config", False),
+        ("", "a/local.settings.json", False),
+    ],
+)
+def test_func_reads_its_rules_so(rules: str, path: str, publishes: bool) -> None:
+    assert by_func(rules)(path) is publishes
+
+
+@pytest.mark.parametrize(("python", "library"), [("3.12", "azure-functions==1."), ("3.13", "azure-functions==2.")])
+def test_a_package_built_here_has_the_library_of_the_python_that_it_is_built_for(
+    tmp_path: Path, python: str, library: str
+) -> None:
+    """Whatever Python builds it: pip would read `python_version` as its own."""
+    (line,) = re.findall(r"^\.venv/bin/uv (pip install .*?)$", page("deploy.md").replace("\\\n", ""), re.MULTILINE)
+    line = line.replace("--python-version 3.12", f"--python-version {python}").replace("../package", str(tmp_path))
+    command = [sys.executable, "-m", "uv", *line.split(), "--dry-run"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=BUILD_S, check=True)
+    assert f" + {library}" in shown.stderr
 
 
 def test_every_function_is_found_whatever_the_settings(probed: tuple[str, dict[str, Any]]) -> None:

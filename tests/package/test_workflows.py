@@ -3,7 +3,9 @@
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,8 @@ from tests.pages import page, rows_with
 FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
 TEXTS = {file.stem: file.read_text(encoding="utf-8") for file in FILES}
 WORKFLOWS: dict[str, dict[Any, Any]] = {name: yaml.safe_load(text) for name, text in TEXTS.items()}
-RIGHTS = {"ci": {"contents": "read"}, "deploy": {"contents": "read", "id-token": "write"}}
+RIGHTS: dict[str, dict[str, str]] = {"ci": {"contents": "read"}, "deploy": {}}
+RIGHTS_OF_A_JOB = {("deploy", "deploy"): {"contents": "read", "id-token": "write"}}
 FIXED_BY_AZD = {"AZURE_PRINCIPAL_ID"}  # azd knows who is signed in
 
 
@@ -43,7 +46,10 @@ def test_every_action_is_pinned_to_a_commit_with_its_version_beside_it(name: str
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_the_token_has_only_the_rights_it_needs(name: str) -> None:
     assert WORKFLOWS[name]["permissions"] == RIGHTS[name]
-    assert all("permissions" not in job for job in WORKFLOWS[name]["jobs"].values())
+    own = {
+        (name, job): found["permissions"] for job, found in WORKFLOWS[name]["jobs"].items() if "permissions" in found
+    }
+    assert own == {key: rights for key, rights in RIGHTS_OF_A_JOB.items() if key[0] == name}
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
@@ -115,3 +121,40 @@ def test_the_variables_of_the_pipeline_are_those_that_the_page_tells_to_set() ->
     used = set(re.findall(r"vars\.(\w+)", TEXTS["deploy"]))
     told = {name for row in rows_with(page("deploy.md"), "variable") for name in re.findall(r"\w+", row["variable"])}
     assert told == used
+
+
+def test_no_package_is_installed_by_the_job_that_may_assign_roles() -> None:
+    text = "\n".join(scripts("deploy"))
+    assert not re.search(r"\b(pip|pipx|uv|uvx|npm|npx|make)\b", text)
+    assert "python -m tests.e2e.smoke" in text
+
+
+def test_az_is_signed_in_before_azd_asks_it_for_a_failed_redis() -> None:
+    names = [step.get("uses", step.get("run", "")) for step in steps("deploy")]
+    (login,) = [at for at, name in enumerate(names) if name.startswith("azure/login@")]
+    assert login < names.index("azd provision --no-prompt")
+
+
+def test_only_the_deployment_may_ask_for_a_token() -> None:
+    assert "id-token" not in TEXTS["ci"]
+
+
+def test_the_packages_and_the_workflows_are_audited_by_tools_at_one_version() -> None:
+    audits = [script for script in scripts("ci") if script.startswith("pipx run")]
+    assert [re.sub(r"==\d+\.\d+\.\d+", "==", script) for script in audits] == [
+        "pipx run pip-audit== --disable-pip --no-deps -r requirements.lock",
+        "pipx run zizmor== .github",
+    ]
+
+
+def test_zizmor_finds_nothing_in_the_workflows_of_this_tree() -> None:
+    """Its online checks, whether a pinned commit is the version beside it, run in CI only."""
+    zizmor = str(Path(sys.executable).with_name("zizmor"))
+    command = [zizmor, "--offline", "--quiet", ".github"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_new_release_waits_a_week_before_it_is_proposed() -> None:
+    updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text(encoding="utf-8"))["updates"]
+    assert [update["cooldown"] for update in updates] == [{"default-days": 7}] * len(updates)

@@ -8,11 +8,11 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from lab.azure.tcp_proxy import TcpProxy
 from lab.proof.faults.pace import Pace
 from lab.proof.spike.books import Books
 from lab.proof.spike.load import Load
 from lab.proof.spike.stage import LAB, Stage
-from lab.proof.tcp_proxy import TcpProxy
 
 POLL_S = 0.05
 

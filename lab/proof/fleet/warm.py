@@ -21,9 +21,9 @@ import services
 
 NOT_YET = ("app_services", "otel_spans", "session_metrics")  # the last two: only with telemetry
 
-for module in pkgutil.iter_modules(services.__path__):
-    if module.name not in NOT_YET:
-        importlib.import_module(f"services.{module.name}")
+for module in pkgutil.walk_packages(services.__path__, "services."):
+    if not module.name.endswith(NOT_YET):
+        importlib.import_module(module.name)
 
 gc.collect()
 gc.freeze()  # else the first collection of every instance copies every page

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from lab.azure.redis_server import HOST, free_port
+from lab.azure.tcp_proxy import Faults
 from lab.proof.session_faults.pace import Pace
 from lab.proof.session_faults.scene import USER, FaultDidNotHappen, Scene, admin, new_password, until
-from lab.proof.tcp_proxy import Faults
 from services.errors import AppError
 
 LOAD_DELAY_US = 1000  # per key while the server loads

@@ -15,10 +15,10 @@ from typing import Any
 from redis.asyncio import Redis
 
 from lab.azure.redis_server import HOST, RedisServer
+from lab.azure.tcp_proxy import TcpProxy
 from lab.proof.session_faults.load import CHARGED, DECIDED, VALUE, VALUE_KEY, Load
 from lab.proof.session_faults.pace import Pace
 from lab.proof.strategies import Session
-from lab.proof.tcp_proxy import TcpProxy
 
 LAB, USER = "lab", "app"
 POLL_S = 0.02

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab.azure.redis_server import RedisServer
+from lab.azure.tcp_proxy import TcpProxy
 from lab.proof.sentinel import Sentinel
 from lab.proof.session_faults.faults import Fault
 from lab.proof.session_faults.load import Load
@@ -14,7 +15,6 @@ from lab.proof.session_faults.outcome import Outcome, of_calls
 from lab.proof.session_faults.pace import Pace
 from lab.proof.session_faults.scene import POLL_S, Scene, new_password, prepare, url_of, user_option, written
 from lab.proof.strategies import OURS, STRATEGIES, Session
-from lab.proof.tcp_proxy import TcpProxy
 from services.redis_session.redis_service import RedisService
 
 

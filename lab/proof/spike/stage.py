@@ -23,6 +23,7 @@ from redis.backoff import NoBackoff
 from lab.azure.redis_server import HOST, RedisServer
 from lab.azure.service_bus.queue_config import QueueConfig
 from lab.azure.settings import CONNECTION, DEFAULT_QUEUE, QUEUE, ROOT
+from lab.azure.tcp_proxy import TcpProxy
 from lab.proof.fleet import budget
 from lab.proof.fleet.bus_process import BusProcess
 from lab.proof.fleet.fleet import Fleet
@@ -30,7 +31,6 @@ from lab.proof.fleet.front import INSTANCE_S, Front
 from lab.proof.fleet.instance import Group, Task
 from lab.proof.strategies import OURS
 from lab.proof.strategies.install import install
-from lab.proof.tcp_proxy import TcpProxy
 from services.redis_session.redis_service import Clocks
 
 LAB, LAB_CLIENTS = "lab", 8

@@ -11,7 +11,7 @@ from redis.asyncio.connection import parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from services.errors import OutcomeUnknown
+from services.redis_session import OutcomeUnknown
 
 T = TypeVar("T")
 

@@ -7,13 +7,13 @@ import pytest
 from lab.azure.redis_server import free_port
 from services import readiness
 from services.queue_session.connection import ServiceBusConnection
-from services.queue_session.queue_service import OrderQueue
+from services.queue_session.queue_service import QueueService
 from services.redis_session.redis_service import RedisService
 
 from .worker import Worker, install
 
 SECRET = "hunter2"
-NO_QUEUE = OrderQueue(ServiceBusConnection(), None)
+NO_QUEUE = QueueService(ServiceBusConnection(), None)
 
 
 async def test_health_is_200_without_redis(monkeypatch: pytest.MonkeyPatch, worker: Worker) -> None:

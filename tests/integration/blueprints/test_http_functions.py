@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from lab.azure.functions_host.worker.context import TraceContext
 from services import app_services
 from services.queue_session.connection import ServiceBusConnection
-from services.queue_session.queue_service import OrderQueue
-from services.tickets.models import OrderMessage, PlaceOrder, order_id_for
+from services.queue_session.queue_service import QueueService
+from services.tickets.desk import OrderDesk
+from services.tickets.models import NewOrder, OrderMessage, PlaceOrder
 from tests.integration.services.tickets.shop import DROP, WITHIN_S, snapshot
 
 from .worker import TRACE, Answer, Worker, fulfil
@@ -25,13 +27,13 @@ def location(answer: Answer) -> str:
 
 async def decide(order: dict[str, Any]) -> None:
     message = {name: order[name] for name in OrderMessage.model_fields}
-    await app_services.order_desk.decide(OrderMessage.model_validate(message))
+    await app_services.shared.order_desk.decide(OrderMessage.model_validate(message))
 
 
 async def record_order(key: str, quantity: int) -> None:
     """As far as a request gets that dies before its send."""
-    command = PlaceOrder(customer_id="ann", quantity=quantity)
-    await app_services.order_desk.store.place(order_id_for(DROP, "ann", key), DROP, command, WITHIN_S)
+    new = NewOrder.of(DROP, PlaceOrder(customer_id="ann", quantity=quantity), key)
+    await app_services.shared.order_store.place(new, WITHIN_S)
 
 
 # -- drops -----------------------------------------------------------------------------------------------------------
@@ -320,9 +322,9 @@ async def test_without_a_usable_service_bus_setting_the_answer_is_503_with_the_l
     worker: Worker, monkeypatch: pytest.MonkeyPatch, connection_string: str | None, queue_name: str | None
 ) -> None:
     await worker.put_drop()
-    queue = OrderQueue(ServiceBusConnection(connection_string=connection_string), queue_name)
-    desk = app_services.order_desk
-    monkeypatch.setattr(app_services, "order_desk", type(desk)(desk.store, queue))
+    queue = QueueService(ServiceBusConnection(connection_string=connection_string), queue_name)
+    desk = OrderDesk(app_services.shared.order_store, queue)
+    monkeypatch.setattr(app_services, "shared", replace(app_services.shared, order_desk=desk))
     answer = await worker.place_order()
     await queue.aclose()
     assert answer.status == 503

@@ -10,7 +10,6 @@ import azure.functions as func
 import pytest
 from azure.functions.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
-from openapi_schema_validator import OAS31Validator
 from redis.asyncio import Redis
 
 import function_app
@@ -20,17 +19,20 @@ from lab.azure.functions_host.worker.context import Context, TraceContext
 from lab.azure.functions_host.service_bus_message import to_function_message
 from lab.azure.service_bus import Broker
 from services import app_services
+from services.app_services import AppServices
 from services.queue_session.connection import ServiceBusConnection
-from services.queue_session.queue_service import OrderQueue
+from services.queue_session.queue_service import QueueService
 from services.readiness import Readiness
 from services.redis_session.redis_service import RedisService
+from services.settings import load_settings
 from services.tickets.desk import OrderDesk
 from services.tickets.store import OrderStore
 from tests.integration.services.tickets.shop import DROP
+from tests.plain_pytest import missing
 
 HOST = "localhost:7071"
 TRACE = TraceContext("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "vendor=value")
-DESCRIBED: dict[str, Any] = json.loads(operations.document())
+DESCRIBED: dict[str, Any] = json.loads(operations.openapi_document())
 RESPONSES = {
     operation["operationId"]: operation["responses"]
     for path in DESCRIBED["paths"].values()
@@ -55,27 +57,31 @@ class Answer:
         headers, sent = told.get("headers", {}), dict(answer.headers)
         assert {name for name, header in headers.items() if header.get("required")} <= set(sent) <= set(headers)
         schema = told["content"][answer.media_type]["schema"] | {"components": DESCRIBED["components"]}
-        OAS31Validator(schema).validate(answer.document)
+        if not missing(["openapi_schema_validator"]):
+            from openapi_schema_validator import OAS31Validator
+
+            OAS31Validator(schema).validate(answer.document)
         return answer
 
 
 def install(
     monkeypatch: pytest.MonkeyPatch,
     session: RedisService,
-    queue: OrderQueue,
+    queue: QueueService,
     *,
     patience_s: float = 0.2,
     problems: tuple[str, ...] = (),
 ) -> None:
     """Put these sessions in the place of those that the environment made."""
-    monkeypatch.setattr(app_services, "redis_service", session)
-    monkeypatch.setattr(app_services, "order_queue", queue)
-    monkeypatch.setattr(app_services, "order_desk", OrderDesk(OrderStore(session, 900), queue, patience_s))
-    monkeypatch.setattr(app_services, "readiness", Readiness(session, problems))
+    settings = load_settings({}).model_copy(update={"problems": problems})
+    store = OrderStore(session, settings.hold_s)
+    desk = OrderDesk(store, queue, patience_s)
+    composition = AppServices(settings, session, queue, store, desk, Readiness(session, problems))
+    monkeypatch.setattr(app_services, "shared", composition)
 
 
-def queue_on(broker: Broker) -> OrderQueue:
-    return OrderQueue(ServiceBusConnection(connection_string=broker.connection_string), "orders")
+def queue_on(broker: Broker) -> QueueService:
+    return QueueService(ServiceBusConnection(connection_string=broker.connection_string), "orders")
 
 
 @dataclass

@@ -5,11 +5,10 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from services.connection_budget import TABLE, ConnectionBudget, tier_limits
 from services.errors import OverBudget
+from tests.properties import given, st
 
 BUDGETS = st.builds(
     ConnectionBudget,

@@ -35,7 +35,7 @@ def test_a_fetch_imports_all_of_it() -> None:
 
 
 def test_only_a_client_id_gives_the_session_a_credential() -> None:
-    code = BUILD + " as app\nprint(app.redis_service._credential)"
+    code = BUILD + " as app\nprint(app.shared.redis_service._credential)"
     done = [
         subprocess.run(
             [sys.executable, "-c", code],

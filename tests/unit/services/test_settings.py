@@ -1,12 +1,11 @@
 """The settings: what is taken, what each bad one is told, and that no value of a bad or secret one ever shows."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from services.app_services import build
 from services.redis_session.redis_service import RedisService
 from services.settings import SETTING_NAMES, Settings, load_settings
-from services.tickets.store import OrderStore
+from tests.properties import given, st
 
 SECRET = "hunter2"
 BUS = f"Endpoint=sb://example.servicebus.windows.net/;SharedAccessKeyName=app;SharedAccessKey={SECRET}="
@@ -210,4 +209,4 @@ def test_other_environment_variables_are_not_read() -> None:
 def test_loading_never_raises_and_what_it_gives_can_be_built_from(environment: dict[str, str]) -> None:
     settings = load_settings(environment)
     assert isinstance(settings, Settings)
-    OrderStore(RedisService(None), settings.hold_s)
+    assert build(settings).settings is settings

@@ -17,8 +17,9 @@ from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusClient
 
 from lab.azure.service_bus import Broker, QueueConfig
+from services.identity import SharedCredential
 from services.queue_session.connection import ServiceBusConnection
-from services.queue_session.queue_service import OrderQueue
+from services.queue_session.queue_service import QueueService
 from tests.waiting import until
 
 QUEUES = {"orders": QueueConfig(duplicate_window_s=600), "plain": QueueConfig(), "small": QueueConfig(max_messages=1)}
@@ -51,7 +52,9 @@ class Credential:
 
 def as_identity(broker: Broker, credential: Credential) -> ServiceBusConnection:
     options = {"use_tls": False}  # the local Service Bus speaks plain AMQP here; see its docstring
-    return ServiceBusConnection(namespace=broker.address, credential=lambda: credential, options=options)
+    return ServiceBusConnection(
+        namespace=broker.address, credential=lambda: SharedCredential(credential), options=options
+    )
 
 
 def by_string(broker: Broker) -> ServiceBusConnection:
@@ -64,7 +67,7 @@ def broker() -> Iterator[Broker]:
         yield running
 
 
-OpenQueue = Callable[..., OrderQueue]
+OpenQueue = Callable[..., QueueService]
 
 
 @pytest.fixture
@@ -72,10 +75,10 @@ async def open_queue(caplog: pytest.LogCaptureFixture) -> AsyncIterator[OpenQueu
     """Makes sessions; afterwards they have left no task, no thread of theirs, no socket and no unread exception."""
     caplog.set_level(logging.DEBUG)
     before, sockets = asyncio.all_tasks(), open_sockets()
-    made: list[OrderQueue] = []
+    made: list[QueueService] = []
 
-    def make(connection: ServiceBusConnection, name: str | None = "orders") -> OrderQueue:
-        made.append(OrderQueue(connection, name))
+    def make(connection: ServiceBusConnection, name: str | None = "orders") -> QueueService:
+        made.append(QueueService(connection, name))
         return made[-1]
 
     yield make

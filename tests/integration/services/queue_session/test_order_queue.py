@@ -8,7 +8,7 @@ import pytest
 
 from lab.azure.redis_server import free_port
 from lab.azure.service_bus import Broker
-from services.errors import MessageNotSent, MessageOutcomeUnknown
+from services.queue_session import MessageNotSent, MessageOutcomeUnknown
 from services.queue_session.connection import ServiceBusConnection
 from services.queue_session.queue_service import MAX_WAITING
 from tests.waiting import until

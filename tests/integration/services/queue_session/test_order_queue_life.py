@@ -13,11 +13,11 @@ import warnings
 import pytest
 
 from lab.azure.service_bus import Broker
-from services.errors import BadSetting, MessageNotSent, MessageOutcomeUnknown, QueueUnavailable
+from services.queue_session import MessageNotSent, MessageOutcomeUnknown, QueueNotConfigured, QueueUnavailable
 from services.queue_session import connection as service_bus_connection
 from services.queue_session import queue_service as order_queue
 from services.queue_session.connection import ServiceBusConnection
-from services.queue_session.queue_service import OrderQueue
+from services.queue_session.queue_service import QueueService
 from tests import ROOT
 from tests.waiting import until
 
@@ -147,7 +147,7 @@ async def test_closing_fails_who_waits_and_a_later_send_opens_again(broker: Brok
 
 
 def test_another_event_loop_gets_a_sender_of_its_own(broker: Broker) -> None:
-    queue = OrderQueue(by_string(broker), "orders")
+    queue = QueueService(by_string(broker), "orders")
 
     async def close() -> None:
         await queue.send("3", b"{}", within_s=5)
@@ -164,15 +164,15 @@ def test_another_event_loop_gets_a_sender_of_its_own(broker: Broker) -> None:
 
 @pytest.mark.parametrize("text", ["nonsense", "Endpoint=sb://h/;SharedAccessKey=s3cret", ""])
 async def test_a_connection_string_of_no_use_is_a_bad_setting_and_never_shown(open_queue: OpenQueue, text: str) -> None:
-    with pytest.raises(BadSetting) as caught:
+    with pytest.raises(QueueNotConfigured) as caught:
         await open_queue(ServiceBusConnection(connection_string=text)).send("1", b"{}", within_s=5)
     assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_a_missing_connection_or_queue_name_is_a_bad_setting(broker: Broker, open_queue: OpenQueue) -> None:
-    with pytest.raises(BadSetting, match="ServiceBusConnection"):
+    with pytest.raises(QueueNotConfigured, match="the Service Bus connection"):
         await open_queue(ServiceBusConnection()).send("1", b"{}", within_s=5)
-    with pytest.raises(BadSetting, match="ORDERS_QUEUE"):
+    with pytest.raises(QueueNotConfigured, match="the queue name"):
         await open_queue(by_string(broker), None).send("1", b"{}", within_s=5)
 
 
@@ -207,13 +207,13 @@ class Watch:
             importers.append(threading.current_thread() is threading.main_thread())
 
 sys.meta_path.insert(0, Watch())
-from services.queue_session.queue_service import OrderQueue
+from services.queue_session.queue_service import QueueService
 from services.queue_session.connection import ServiceBusConnection
 import services.app_services
 assert not [name for name in sys.modules if name.startswith("azure.servicebus") or name.startswith("azure.identity")]
 
 async def main():
-    queue = OrderQueue(ServiceBusConnection(connection_string=sys.argv[1]), "orders")
+    queue = QueueService(ServiceBusConnection(connection_string=sys.argv[1]), "orders")
     assert not importers
     await queue.send("1", b"{}", within_s=20)
     await queue.aclose()

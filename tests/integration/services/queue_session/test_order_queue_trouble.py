@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from lab.azure.service_bus import Broker
-from services.errors import MessageNotSent, MessageOutcomeUnknown, QueueUnavailable
+from services.queue_session import MessageNotSent, MessageOutcomeUnknown, QueueUnavailable
 from services.queue_session.connection import ServiceBusConnection
 from tests.waiting import until
 

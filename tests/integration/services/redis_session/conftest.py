@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import pytest
 
 from lab.azure.redis_server import RedisServer
-from lab.proof.tcp_proxy import TcpProxy
+from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session.multiplexed_redis import MultiplexedRedis
 
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from lab.proof.tcp_proxy import TcpProxy
-from services.errors import NotSent, OutcomeUnknown, Overloaded
+from lab.azure.tcp_proxy import TcpProxy
+from services.redis_session import NotSent, OutcomeUnknown, Overloaded
 from services.redis_session.call_deadline import CallDeadline
 from tests.integration.services.redis_session.conftest import Connect, full
 

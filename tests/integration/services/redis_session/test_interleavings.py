@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.exceptions import DataError, ResponseError
 
-from lab.proof.tcp_proxy import TcpProxy
-from services.errors import NotSent, OutcomeUnknown
+from lab.azure.tcp_proxy import TcpProxy
+from services.redis_session import NotSent, OutcomeUnknown
 from services.redis_session.call_deadline import CallDeadline
 from services.redis_session.multiplexed_redis import MultiplexedRedis
 

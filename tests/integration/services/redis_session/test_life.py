@@ -16,8 +16,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from lab.azure.redis_server import RedisServer, free_port
-from lab.proof.tcp_proxy import TcpProxy
-from services.errors import NotSent, OutcomeUnknown
+from lab.azure.tcp_proxy import TcpProxy
+from services.redis_session import NotSent, OutcomeUnknown
 from services.redis_session.multiplexed_redis import MultiplexedRedis
 from tests.integration.services.redis_session.conftest import Connect
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis
 
-from services.errors import NeedsOwnConnection, NotSent, Overloaded
+from services.redis_session import NeedsOwnConnection, NotSent, Overloaded
 from tests.integration.services.redis_session.conftest import Connect
 
 REFUSED: list[Callable[[Any], Any]] = [

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from lab.azure.redis_server import RedisServer
-from services.errors import BadSetting, NotSent, RedisUnavailable
+from services.redis_session import NotSent, RedisNotConfigured, RedisUnavailable
 from services.redis_session.redis_service import Hooks
 from tests.waiting import until
 
@@ -83,7 +83,7 @@ async def test_closing_while_a_caller_waits_for_the_connect_does_not_cancel_that
 ) -> None:
     session = open_session(wire.url)
     wire.mute = True
-    waiting = asyncio.create_task(session.client())
+    waiting = asyncio.create_task(session.healthy_client())
     await until(lambda: wire.accepted == 1)
     await session.aclose()
     with pytest.raises(NotSent, match="closed"):
@@ -93,7 +93,7 @@ async def test_closing_while_a_caller_waits_for_the_connect_does_not_cancel_that
 @pytest.mark.parametrize("url", [None, "", "nonsense", "redis://:pa/ss@host:6379/0", "redis://h:port"])
 async def test_an_unusable_address_is_a_bad_setting_and_never_shown(open_session: Open, url: str | None) -> None:
     session = open_session(url)
-    with pytest.raises(BadSetting, match="REDIS_URL") as caught:
+    with pytest.raises(RedisNotConfigured, match="the address of Redis") as caught:
         await session.ping(1)
     assert "pa" not in str(caught.value)
     assert "host" not in repr(session)

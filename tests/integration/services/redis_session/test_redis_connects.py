@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from lab.azure.redis_server import RedisServer
-from services.errors import NotSent
+from services.redis_session import NotSent
 from services.redis_session.redis_service import Clocks
 from tests.waiting import until
 
@@ -84,7 +84,7 @@ async def test_each_of_many_callers_gets_an_error_of_its_own(open_session: Open)
 
     async def fail() -> NotSent:
         with pytest.raises(NotSent) as caught:
-            await session.client()
+            await session.healthy_client()
         return caught.value
 
     errors = await asyncio.gather(*(fail() for _ in range(1000)))
@@ -156,7 +156,7 @@ async def test_an_idle_connection_that_went_silent_is_found_by_the_ping_and_repl
     session = open_session(wire.url)
     await session.ping(2)
     wire.mute = True
-    ping = asyncio.create_task(session.client())
+    ping = asyncio.create_task(session.healthy_client())
     a_minute_passes(session)
     await asyncio.sleep(0)
     await until(lambda: session.counters.recreates == 1)

@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from lab.azure.redis_server import RedisServer
-from services.errors import NotSent, OutcomeUnknown, Overloaded, RedisUnavailable
+from services.redis_session import NotSent, OutcomeUnknown, Overloaded, RedisUnavailable
 from services.redis_session.redis_service import RedisService
 from tests import ROOT
 from tests.waiting import until

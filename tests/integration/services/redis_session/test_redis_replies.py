@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from lab.azure.redis_server import RedisServer
-from services.errors import NotSent, RedisUnavailable
+from services.redis_session import NotSent, RedisUnavailable
 from services.redis_session.redis_service import Clocks
 from tests.waiting import until
 
@@ -140,7 +140,7 @@ async def test_a_connection_that_lost_its_login_is_replaced_by_one_that_logs_in(
         admin.config_set("requirepass", "correct-horse")
     await session.run(bump, idempotent=False, within_s=2)
 
-    await (await session.client()).stream().send(b"RESET\r\n")  # logs out
+    await (await session.healthy_client()).wire.stream.send(b"RESET\r\n")  # logs out
     assert await session.run(bump, idempotent=False, within_s=2) == 2
     assert session.counters.recreates == 1
 

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from lab.proof.tcp_proxy import TcpProxy
-from services.errors import NotSent, OutcomeUnknown
+from lab.azure.tcp_proxy import TcpProxy
+from services.redis_session import NotSent, OutcomeUnknown
 from services.redis_session.multiplexed_redis import MultiplexedRedis
 from tests.integration.services.redis_session.conftest import Connect
 

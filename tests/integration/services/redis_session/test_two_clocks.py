@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from lab.proof.tcp_proxy import TcpProxy
-from services.errors import NotSent, OutcomeUnknown
+from lab.azure.tcp_proxy import TcpProxy
+from services.redis_session import NotSent, OutcomeUnknown
 from services.redis_session.call_deadline import CallDeadline
 from services.redis_session.multiplexed_redis import MultiplexedRedis
 from tests.integration.services.redis_session.conftest import Connect, full

@@ -88,8 +88,8 @@ async def _close() -> None:
     from services import app_services
 
     with contextlib.suppress(Exception):
-        await app_services.order_queue.aclose()
-        await app_services.redis_service.aclose()
+        await app_services.shared.queue_service.aclose()
+        await app_services.shared.redis_service.aclose()
 
 
 def _values(data: MetricsData | None) -> dict[str, Any]:

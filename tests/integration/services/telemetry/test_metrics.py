@@ -12,14 +12,15 @@ from redis.asyncio import Redis
 
 from lab.azure.redis_server import free_port
 from lab.azure.service_bus import Broker
-from services.errors import MessageNotSent, NotSent
+from services.queue_session import MessageNotSent
 from services.queue_session.connection import ServiceBusConnection
-from services.queue_session.queue_service import OrderQueue
+from services.queue_session.queue_service import QueueService
+from services.redis_session import NotSent
 from services.redis_session.redis_service import Hooks, RedisService
 from services.telemetry.session_metrics import watch
 from tests.waiting import until
 
-NO_QUEUE = OrderQueue(ServiceBusConnection(), None)
+NO_QUEUE = QueueService(ServiceBusConnection(), None)
 SECRET = "hunter2"
 
 
@@ -29,7 +30,7 @@ class Exported:
 
     reader: InMemoryMetricReader = field(default_factory=InMemoryMetricReader)
 
-    def watch(self, redis: RedisService, queue: OrderQueue) -> None:
+    def watch(self, redis: RedisService, queue: QueueService) -> None:
         self.provider = MeterProvider([self.reader], shutdown_on_exit=False)
         watch(redis, queue, self.provider.get_meter("test"))
 
@@ -146,7 +147,7 @@ async def test_the_hooks_that_a_session_had_are_called_as_before(redis_url: str,
 
 async def test_messages_are_counted_by_batch_and_none_waits_when_all_are_confirmed(exported: Exported) -> None:
     with Broker() as broker:
-        queue = OrderQueue(ServiceBusConnection(connection_string=broker.connection_string), "orders")
+        queue = QueueService(ServiceBusConnection(connection_string=broker.connection_string), "orders")
         exported.watch(RedisService(None), queue)
         await queue.send("m-0", b"{}", within_s=20)
         sending = [asyncio.create_task(queue.send(f"m-{number}", b"{}", within_s=20)) for number in range(1, 10)]
@@ -160,7 +161,7 @@ async def test_messages_are_counted_by_batch_and_none_waits_when_all_are_confirm
 
 async def test_a_message_that_could_not_be_sent_is_a_failure(exported: Exported) -> None:
     connection = f"Endpoint=sb://127.0.0.1:{free_port()};SharedAccessKeyName=a;SharedAccessKey={SECRET};"
-    queue = OrderQueue(ServiceBusConnection(connection_string=connection + "UseDevelopmentEmulator=true;"), "orders")
+    queue = QueueService(ServiceBusConnection(connection_string=connection + "UseDevelopmentEmulator=true;"), "orders")
     exported.watch(RedisService(None), queue)
     with pytest.raises(MessageNotSent):
         await queue.send("m-1", b"{}", within_s=0.2)

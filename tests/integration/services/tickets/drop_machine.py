@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from redis.asyncio import Redis
 
-from services.errors import AppError, BelowConfirmed
+from services.errors import AppError
 from services.redis_session.redis_service import RedisService
-from services.tickets.models import Drop, Order, OrderMessage, PlaceOrder, PutDrop, order_id_for
+from services.tickets.errors import BelowConfirmed
+from services.tickets.models import Drop, NewOrder, Order, OrderMessage, PlaceOrder, PutDrop
 from services.tickets.store import OrderStore
 
 from .drop_model import Decide, DropModel, Place, Put, Step
@@ -31,6 +32,10 @@ drops = st.sampled_from(["a", "b"])
 customers = st.sampled_from(["ann", "bob", "cy"])
 quantities = st.integers(1, 4)
 picks = st.integers(0, 10_000)
+
+
+def order_id_for(drop: str, customer: str, key: str) -> str:
+    return NewOrder.of(drop, PlaceOrder(customer_id=customer, quantity=1), key).order_id
 
 
 class DropMachine(RuleBasedStateMachine):
@@ -175,8 +180,8 @@ class DropMachine(RuleBasedStateMachine):
                 case Put():
                     return await self._put(step)
                 case Place():
-                    command = PlaceOrder(customer_id=step.customer, quantity=step.quantity)
-                    return _said(await self.stores[step.hold].place(step.order, step.drop, command, WITHIN_S))
+                    new = NewOrder(step.order, step.drop, step.customer, step.quantity)
+                    return _said(await self.stores[step.hold].place(new, WITHIN_S))
                 case Decide():
                     message = OrderMessage(
                         order_id=step.order, drop_id=step.drop, customer_id=step.customer, quantity=step.quantity

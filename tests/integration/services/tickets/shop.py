@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.redis_session.redis_service import RedisService
-from services.tickets.models import Drop, Order, OrderMessage, PlaceOrder, PutDrop
+from services.tickets.models import Drop, NewOrder, Order, OrderMessage, PutDrop
 from services.tickets.store import OrderStore
 
 WITHIN_S = 10.0
@@ -45,7 +45,7 @@ class Shop:
         return (await self.put(stock, per_customer, datetime(2001, 1, 1, tzinfo=UTC)))[0]
 
     async def place(self, order_id: str, quantity: int = 1, customer: str = "ann", drop: str = DROP) -> Order:
-        return await self.store.place(order_id, drop, PlaceOrder(customer_id=customer, quantity=quantity), WITHIN_S)
+        return await self.store.place(NewOrder(order_id, drop, customer, quantity), WITHIN_S)
 
     async def decide(self, order_id: str, quantity: int = 1, customer: str = "ann", drop: str = DROP) -> Order:
         message = OrderMessage(order_id=order_id, drop_id=drop, customer_id=customer, quantity=quantity)

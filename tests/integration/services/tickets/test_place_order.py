@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from services.errors import CustomerLimit, DropClosed, KeyReused, NotFound, SoldOut
+from services.errors import KeyReused, NotFound
+from services.tickets.errors import CustomerLimit, DropClosed, SoldOut
 from services.tickets.models import OrderStatus, RefusalReason
 
 from .shop import DROP, Shop, milliseconds

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.errors import BelowConfirmed, DropClosed, InvalidInput, NotFound
+from services.errors import InvalidInput, NotFound
+from services.tickets.errors import BelowConfirmed, DropClosed
 
 from .shop import Shop, milliseconds
 

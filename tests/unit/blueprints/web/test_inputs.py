@@ -5,12 +5,12 @@ import json
 
 import azure.functions as func
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from blueprints.web import inputs as requests
+from blueprints.strict_json import parse_json
+from blueprints.web import inputs
 from services.errors import AppError, BodyTooLarge, InvalidInput, WrongContentType
 from services.tickets.models import DropPath, OrderHeaders, OrderMessage, PlaceOrder, PutDrop
+from tests.properties import given, st
 
 JSON = {"Content-Type": "application/json"}
 
@@ -23,12 +23,12 @@ def request(body: bytes = b"", headers: dict[str, str] | None = None, **route: s
 
 def refused(body: bytes) -> dict[str, str]:
     with pytest.raises(InvalidInput) as caught:
-        requests.body(request(body), PlaceOrder)
+        inputs.body(request(body), PlaceOrder)
     return dict(caught.value.fields)
 
 
 def test_a_good_body_becomes_the_command() -> None:
-    command = requests.body(request(b'{"customer_id": "ann", "quantity": 2}'), PlaceOrder)
+    command = inputs.body(request(b'{"customer_id": "ann", "quantity": 2}'), PlaceOrder)
     assert command == PlaceOrder(customer_id="ann", quantity=2)
 
 
@@ -95,7 +95,7 @@ def test_every_reason_says_something() -> None:
 
 def test_a_bad_time_is_refused_by_its_field() -> None:
     with pytest.raises(InvalidInput) as caught:
-        requests.body(request(b'{"stock": 1, "per_customer": 1, "closes_at": "tomorrow"}'), PutDrop)
+        inputs.body(request(b'{"stock": 1, "per_customer": 1, "closes_at": "tomorrow"}'), PutDrop)
     assert caught.value.fields[0][0] == "closes_at"
 
 
@@ -105,17 +105,17 @@ def padded(length: int) -> bytes:
 
 
 def test_a_body_of_exactly_16_kib_is_taken() -> None:
-    assert requests.body(request(padded(16 * 1024)), PlaceOrder).quantity == 2
+    assert inputs.body(request(padded(16 * 1024)), PlaceOrder).quantity == 2
 
 
 def test_a_body_of_one_byte_more_is_too_large() -> None:
     with pytest.raises(BodyTooLarge):
-        requests.body(request(padded(16 * 1024 + 1)), PlaceOrder)
+        inputs.body(request(padded(16 * 1024 + 1)), PlaceOrder)
 
 
 @pytest.mark.parametrize("declared", ["application/json", "APPLICATION/JSON; charset=utf-8", " application/json ;x"])
 def test_a_body_declared_as_json_is_taken(declared: str) -> None:
-    assert requests.body(request(padded(100), {"content-type": declared}), PlaceOrder).quantity == 2
+    assert inputs.body(request(padded(100), {"content-type": declared}), PlaceOrder).quantity == 2
 
 
 @pytest.mark.parametrize(
@@ -123,12 +123,12 @@ def test_a_body_declared_as_json_is_taken(declared: str) -> None:
 )
 def test_a_body_declared_as_anything_else_is_refused(declared: str) -> None:
     with pytest.raises(WrongContentType):
-        requests.body(request(padded(100), {"content-type": declared}), PlaceOrder)
+        inputs.body(request(padded(100), {"content-type": declared}), PlaceOrder)
 
 
 def test_a_body_without_a_content_type_is_refused() -> None:
     with pytest.raises(WrongContentType):
-        requests.body(request(padded(100), {}), PlaceOrder)
+        inputs.body(request(padded(100), {}), PlaceOrder)
 
 
 @pytest.mark.parametrize(
@@ -136,18 +136,18 @@ def test_a_body_without_a_content_type_is_refused() -> None:
 )
 def test_a_missing_or_malformed_idempotency_key_is_refused_by_the_headers_name(headers: dict[str, str]) -> None:
     with pytest.raises(InvalidInput) as caught:
-        requests.headers(request(headers=headers), OrderHeaders)
+        inputs.headers(request(headers=headers), OrderHeaders)
     assert [name for name, _ in caught.value.fields] == ["Idempotency-Key"]
 
 
 @pytest.mark.parametrize("name", ["Idempotency-Key", "idempotency-key", "IDEMPOTENCY-KEY"])
 def test_the_idempotency_key_is_found_in_any_case(name: str) -> None:
-    assert requests.headers(request(headers={name: "k" * 128}), OrderHeaders).idempotency_key == "k" * 128
+    assert inputs.headers(request(headers={name: "k" * 128}), OrderHeaders).idempotency_key == "k" * 128
 
 
 def test_an_odd_id_in_the_address_is_refused_by_its_name() -> None:
     with pytest.raises(InvalidInput) as caught:
-        requests.path(request(drop_id="a b"), DropPath)
+        inputs.path(request(drop_id="a b"), DropPath)
     assert [name for name, _ in caught.value.fields] == ["drop_id"]
 
 
@@ -176,13 +176,13 @@ def test_a_refusal_never_repeats_the_value(body: bytes) -> None:
 
 def test_a_queue_message_may_carry_more_than_it_needs() -> None:
     body = b'{"order_id": "o", "drop_id": "d", "customer_id": "c", "quantity": 1, "status": "queued", "new": {}}'
-    assert requests.parse_json(body, OrderMessage).order_id == "o"
+    assert parse_json(body, OrderMessage).order_id == "o"
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_become_a_command_or_an_error_of_ours(body: bytes) -> None:
     with contextlib.suppress(AppError):
-        assert requests.body(request(body), PlaceOrder)
+        assert inputs.body(request(body), PlaceOrder)
 
 
 json_values = st.recursive(
@@ -194,4 +194,4 @@ json_values = st.recursive(
 @given(st.fixed_dictionaries({"customer_id": json_values, "quantity": json_values}) | json_values)
 def test_any_json_becomes_a_command_or_an_error_of_ours(document: object) -> None:
     with contextlib.suppress(AppError):
-        assert requests.body(request(json.dumps(document).encode()), PlaceOrder)
+        assert inputs.body(request(json.dumps(document).encode()), PlaceOrder)

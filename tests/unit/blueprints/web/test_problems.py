@@ -6,73 +6,74 @@ import sys
 import pytest
 
 from blueprints.web.problems import RETRY_AFTER_S, problem_of
-from services import errors
+from services import errors, queue_session, redis_session
+from services.tickets import errors as tickets
 
 SECRET = "hunter2"
 TABLE = [
     (errors.InvalidInput(("quantity", "is odd")), 400, "urn:problem-type:invalid-input"),
     (errors.NotFound("no such drop"), 404, "about:blank"),
-    (errors.DropClosed("closed"), 409, "urn:problem-type:closed"),
-    (errors.CustomerLimit("limit"), 409, "urn:problem-type:customer-limit"),
-    (errors.SoldOut("sold out"), 409, "urn:problem-type:sold-out"),
-    (errors.BelowConfirmed("below"), 409, "urn:problem-type:below-confirmed"),
+    (tickets.DropClosed("closed"), 409, "urn:problem-type:closed"),
+    (tickets.CustomerLimit("limit"), 409, "urn:problem-type:customer-limit"),
+    (tickets.SoldOut("sold out"), 409, "urn:problem-type:sold-out"),
+    (tickets.BelowConfirmed("below"), 409, "urn:problem-type:below-confirmed"),
     (errors.BodyTooLarge("large"), 413, "about:blank"),
     (errors.WrongContentType("type"), 415, "about:blank"),
     (errors.KeyReused("reused"), 422, "urn:problem-type:key-reused"),
-    (errors.BadSetting("setting"), 503, "about:blank"),
-    (errors.RedisUnavailable("redis"), 503, "about:blank"),
-    (errors.NotSent("not sent"), 503, "about:blank"),
-    (errors.Overloaded("overloaded"), 503, "about:blank"),
-    (errors.OutcomeUnknown("unknown"), 503, "about:blank"),
-    (errors.QueueUnavailable("queue"), 503, "about:blank"),
-    (errors.MessageNotSent("not sent"), 503, "about:blank"),
-    (errors.MessageOutcomeUnknown("unknown"), 503, "about:blank"),
+    (redis_session.RedisNotConfigured("setting"), 503, "about:blank"),
+    (redis_session.RedisUnavailable("redis"), 503, "about:blank"),
+    (redis_session.NotSent("not sent"), 503, "about:blank"),
+    (redis_session.Overloaded("overloaded"), 503, "about:blank"),
+    (redis_session.OutcomeUnknown("unknown"), 503, "about:blank"),
+    (queue_session.QueueUnavailable("queue"), 503, "about:blank"),
+    (queue_session.QueueNotConfigured("setting"), 503, "about:blank"),
+    (queue_session.MessageNotSent("not sent"), 503, "about:blank"),
+    (queue_session.MessageOutcomeUnknown("unknown"), 503, "about:blank"),
 ]
-NEVER_ANSWERED = {errors.NeedsOwnConnection, errors.OverBudget, errors.Undecidable}  # OverBudget: ready shows it
+NEVER_ANSWERED = {redis_session.NeedsOwnConnection, errors.OverBudget, errors.Undecidable}  # OverBudget: ready shows it
 
 
 def kind(case: object) -> str | None:
     return type(case).__name__ if isinstance(case, Exception) else None
 
 
-def leaves(root: type[errors.AppError]) -> set[type[errors.AppError]]:
+def leaves(root: type[Exception]) -> set[type[Exception]]:
     """Those of modules that are there: tests of docs/ import code of a page, take it back, and its classes linger."""
     children = (child for child in root.__subclasses__() if child.__module__ in sys.modules)
     return set().union(*map(leaves, children)) or {root}
 
 
 @pytest.mark.parametrize(("error", "status", "type_"), TABLE, ids=kind)
-def test_each_error_has_its_status_and_problem_type(error: errors.AppError, status: int, type_: str) -> None:
+def test_each_error_has_its_status_and_problem_type(error: Exception, status: int, type_: str) -> None:
     found = problem_of(error)
-    assert (found.status, found.document["status"], found.document["type"]) == (status, status, type_)
+    assert (found.status, found.body["status"], found.body["type"]) == (status, status, type_)
 
 
 @pytest.mark.parametrize(("error", "status", "type_"), TABLE, ids=kind)
-def test_each_problem_document_is_json_with_a_title_and_a_detail(
-    error: errors.AppError, status: int, type_: str
-) -> None:
-    document = json.loads(json.dumps(problem_of(error).document))
+def test_each_problem_document_is_json_with_a_title_and_a_detail(error: Exception, status: int, type_: str) -> None:
+    document = json.loads(json.dumps(problem_of(error).body))
     assert document["title"]
     assert document["detail"]
 
 
 def test_the_table_knows_every_error_that_can_reach_a_caller() -> None:
-    assert leaves(errors.AppError) - NEVER_ANSWERED <= {type(error) for error, *_ in TABLE}
+    roots = errors.AppError, redis_session.RedisSessionError, queue_session.QueueUnavailable
+    assert set().union(*map(leaves, roots)) - NEVER_ANSWERED <= {type(error) for error, *_ in TABLE}
 
 
 def test_the_four_conflicts_have_four_types() -> None:
-    types = {problem_of(error).document["type"] for error, status, _ in TABLE if status == 409}
+    types = {problem_of(error).body["type"] for error, status, _ in TABLE if status == 409}
     assert len(types) == 4
 
 
-@pytest.mark.parametrize("error", [errors.NeedsOwnConnection("bug"), errors.Undecidable("bug")], ids=kind)
-def test_an_error_that_must_not_reach_a_caller_has_no_answer(error: errors.AppError) -> None:
+@pytest.mark.parametrize("error", [redis_session.NeedsOwnConnection("bug"), errors.Undecidable("bug")], ids=kind)
+def test_an_error_that_must_not_reach_a_caller_has_no_answer(error: Exception) -> None:
     with pytest.raises(LookupError):
         problem_of(error)
 
 
 def test_an_invalid_input_names_every_field_with_its_reason() -> None:
-    document = problem_of(errors.InvalidInput(("stock", "too big"), ("extra", "not permitted"))).document
+    document = problem_of(errors.InvalidInput(("stock", "too big"), ("extra", "not permitted"))).body
     assert document["errors"] == [
         {"field": "stock", "message": "too big"},
         {"field": "extra", "message": "not permitted"},
@@ -80,18 +81,18 @@ def test_an_invalid_input_names_every_field_with_its_reason() -> None:
 
 
 @pytest.mark.parametrize("error", [error for error, status, _ in TABLE if status != 503], ids=kind)
-def test_only_a_503_says_when_to_come_back(error: errors.AppError) -> None:
+def test_only_a_503_says_when_to_come_back(error: Exception) -> None:
     assert problem_of(error).headers == {}
 
 
 def test_retry_after_is_spread_over_its_whole_range_in_whole_seconds() -> None:
     first, last = RETRY_AFTER_S
-    seen = {int(problem_of(errors.NotSent("x")).headers["Retry-After"]) for _ in range(2000)}
+    seen = {int(problem_of(redis_session.NotSent("x")).headers["Retry-After"]) for _ in range(2000)}
     assert seen == set(range(first, last + 1))
     assert first >= 1
 
 
 @pytest.mark.parametrize("unavailable", [error for error, status, _ in TABLE if status == 503], ids=kind)
-def test_a_503_never_shows_what_the_dependency_said(unavailable: errors.AppError) -> None:
+def test_a_503_never_shows_what_the_dependency_said(unavailable: Exception) -> None:
     problem = problem_of(type(unavailable)(f"redis://:{SECRET}@cache:6380 refused"))
-    assert SECRET not in f"{problem.document} {problem.headers}"
+    assert SECRET not in f"{problem.body} {problem.headers}"

@@ -3,10 +3,9 @@
 import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from services.redis_session.backoff import Backoff
+from tests.properties import given, st
 
 seeds = st.integers(0, 2**32)
 

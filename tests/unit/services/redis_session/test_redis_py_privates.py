@@ -1,24 +1,75 @@
-"""Every name of redis-py and hiredis that is private or whose shape we rely on: an upgrade fails here first."""
+"""What the session takes from redis-py and hiredis: no private name, and the shape of each public one it relies on."""
 
+import ast
 import inspect
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import hiredis
 import pytest
-from redis._parsers.base import BaseParser
-from redis._parsers.hiredis import NOT_ENOUGH_DATA, _AsyncHiredisParser
-from redis.asyncio import BlockingConnectionPool, Connection, ConnectionPool, Redis, SSLConnection
+from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.client import Pipeline
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, DefaultParser, parse_url
 from redis.client import EMPTY_RESPONSE, NEVER_DECODE
 from redis.exceptions import ResponseError
-from redis.maint_notifications import MaintNotificationsConfig
+
+from tests import ROOT
+
+FOLDER = ROOT / "services" / "redis_session"
+PRIVATE: set[str] = set()  # of redis-py and hiredis, each with its reason: none
 
 
 def parameters(function: Callable[..., Any]) -> list[str]:
     """The names of a function's parameters, without self."""
     return [name for name in inspect.signature(function).parameters if name != "self"]
+
+
+def private(name: str) -> bool:
+    """Whether a part of a dotted name begins with one underscore."""
+    return any(part.startswith("_") and not part.startswith("__") for part in name.split("."))
+
+
+def private_imports(tree: ast.AST) -> Iterator[str]:
+    """Private names, and names of private modules, that a file imports from redis-py or hiredis."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ("redis", "hiredis"):
+            yield from (f"{node.module}.{name.name}" for name in node.names if private(f"{node.module}.{name.name}"))
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names if name.name.startswith("redis") and private(name.name))
+
+
+def own_names(trees: list[ast.AST]) -> set[str]:
+    """Private attributes that the folder itself assigns or defines."""
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    assigned = {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
+    return assigned | {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+def test_the_session_uses_no_private_name_of_redis_py() -> None:
+    trees: list[ast.AST] = [ast.parse(path.read_text()) for path in FOLDER.glob("*.py")]
+    assert len(trees) > 10
+    own = own_names(trees)
+    used = {name for tree in trees for name in private_imports(tree)}
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.Attribute) and private(node.attr) and node.attr not in own:
+            used.add(node.attr)
+    assert used == PRIVATE
+
+
+def test_no_private_attribute_of_the_session_hides_one_of_redis_py() -> None:
+    """A name that both define would be redis-py's private one after all."""
+    theirs = {name for kind in (Redis, ConnectionPool, Pipeline, Connection) for name in vars(kind) if private(name)}
+    theirs |= {name for kind in (Redis(), ConnectionPool(), Connection()) for name in vars(kind) if private(name)}
+    for path in (FOLDER / "multiplexed_redis.py", FOLDER / "pipeline.py", FOLDER / "side_pool.py"):
+        assert own_names([ast.parse(path.read_text())]) & theirs <= {"_"}, path.name
+
+
+def test_without_hiredis_the_import_says_what_to_install() -> None:
+    code = "import sys; sys.modules['hiredis'] = None; import services.redis_session"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "ImportError: redis_session needs hiredis: pip install 'redis[hiredis]'" in done.stderr
 
 
 def test_hiredis_packs_a_tuple_and_refuses_what_redis_py_refuses() -> None:
@@ -29,14 +80,14 @@ def test_hiredis_packs_a_tuple_and_refuses_what_redis_py_refuses() -> None:
 
 
 def test_a_hiredis_reader_takes_part_of_any_buffer() -> None:
-    reader = hiredis.Reader(notEnoughData=NOT_ENOUGH_DATA)
+    reader = hiredis.Reader(notEnoughData=...)
     reader.feed(bytearray(b"+OK\r\nrubbish"), 0, 5)  # type: ignore[arg-type] # its stub knows no bytearray
     assert reader.gets() == b"OK"
-    assert reader.gets() is NOT_ENOUGH_DATA
+    assert reader.gets() is ...
 
 
 def test_a_hiredis_reader_consumes_a_reply_that_it_cannot_decode() -> None:
-    reader = hiredis.Reader(encoding="utf-8", errors="strict", notEnoughData=NOT_ENOUGH_DATA)
+    reader = hiredis.Reader(encoding="utf-8", errors="strict", notEnoughData=...)
     reader.feed(b"$1\r\n\xff\r\n$1\r\n\xff\r\n+OK\r\n")
     with pytest.raises(UnicodeDecodeError):
         reader.gets()
@@ -45,50 +96,43 @@ def test_a_hiredis_reader_consumes_a_reply_that_it_cannot_decode() -> None:
 
 
 def test_a_hiredis_reader_marks_push_messages() -> None:
-    reader = hiredis.Reader(notEnoughData=NOT_ENOUGH_DATA)
+    reader = hiredis.Reader(notEnoughData=...)
     reader.feed(b">1\r\n+hello\r\n")
     assert type(reader.gets()) is hiredis.PushNotification
 
 
-async def test_the_parser_makes_its_reader_on_connect_and_its_errors_itself() -> None:
-    connection = Connection()
-    assert type(connection._parser) is _AsyncHiredisParser
-    connection._parser.on_connect(connection)  # type: ignore[no-untyped-call] # redis-py's
-    assert isinstance(connection._parser._reader, hiredis.Reader)
-    assert isinstance(BaseParser.parse_error("WRONGTYPE no"), ResponseError)
+def test_the_default_parser_makes_the_exceptions_of_error_replies() -> None:
+    assert type(DefaultParser.parse_error("WRONGTYPE no")) is ResponseError  # type: ignore[no-untyped-call] # redis-py's
 
 
-async def test_a_connection_has_the_streams_the_packer_and_the_hook_we_use() -> None:
-    connection = Connection(host="somewhere", port=1)
-    assert (connection._reader, connection._writer, connection.redis_connect_func) == (None, None, None)
-    assert connection.pack_command("GET", "k") == [b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"]
-    assert connection._host_error() == "somewhere:1"
-    assert parameters(connection.on_connect) == []
-    assert inspect.iscoroutinefunction(connection.on_connect)
+def test_a_connection_that_never_connects_says_where_to_and_as_whom() -> None:
+    connection = Connection(host="somewhere", port=1, username="u", password="p", db=2, client_name="n", protocol=3)
+    assert (connection.host, connection.port, connection.db) == ("somewhere", 1, 2)
+    assert (connection.username, connection.password, connection.client_name) == ("u", "p", "n")
+    assert (connection.protocol, connection.credential_provider, connection.socket_keepalive) == (3, None, True)
     assert connection.encoder.encoding_errors == "strict"
+    assert UnixDomainSocketConnection(path="/a").path == "/a"
+    assert SSLConnection(ssl_check_hostname=False, ssl_cert_reqs="none").ssl_context.get().check_hostname is False
 
 
-def test_the_connect_hook_is_called_with_the_connection_instead_of_on_connect() -> None:
-    source = inspect.getsource(AbstractConnection.connect_check_health)
-    assert "await self.redis_connect_func(self)" in source
-    assert "asyncio.iscoroutinefunction(self.redis_connect_func)" in source
+def test_an_address_is_parsed_into_options() -> None:
+    assert parse_url("rediss://u:p@h:1/2") == {
+        "username": "u", "password": "p", "host": "h", "port": 1, "db": 2, "connection_class": SSLConnection,
+    }  # fmt: skip
 
 
 def test_connections_take_the_options_that_we_always_set() -> None:
     known = set(parameters(AbstractConnection.__init__)) | set(parameters(Connection.__init__))
-    ours = "retry retry_on_error driver_info health_check_interval socket_connect_timeout socket_keepalive_options"
+    ours = "retry retry_on_error health_check_interval socket_connect_timeout socket_keepalive_options"
     assert set(ours.split()) <= known
-    assert "maint_notifications_config" in parameters(ConnectionPool.__init__)
-    assert MaintNotificationsConfig(enabled=False).enabled is False
-    assert issubclass(SSLConnection, Connection)
 
 
-async def test_a_pool_says_how_it_would_connect_and_a_blocking_one_times_out_with_a_cause() -> None:
-    pool = BlockingConnectionPool(max_connections=1, timeout=1, host="somewhere")
+def test_a_pool_says_how_it_would_connect() -> None:
+    pool = ConnectionPool(max_connections=1, host="somewhere")
     assert pool.connection_class is Connection
     assert pool.connection_kwargs["host"] == "somewhere"
-    assert (pool.max_connections, pool.timeout) == (1, 1)
-    assert 'raise ConnectionError("No connection available.") from err' in inspect.getsource(pool.get_connection)
+    assert inspect.iscoroutinefunction(pool.get_connection)
+    assert inspect.iscoroutinefunction(pool.release)
 
 
 def test_every_path_of_redis_py_to_a_connection_goes_through_the_pool() -> None:

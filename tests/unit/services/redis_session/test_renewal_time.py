@@ -6,10 +6,9 @@ import random
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from services.redis_session.credential import Credential, CredentialClocks, RedisCredential
+from tests.properties import given, st
 
 HOUR = 3600.0
 
@@ -17,7 +16,11 @@ HOUR = 3600.0
 async def due_s(left_s: float, seed: int) -> float:
     """Seconds until the renewal of a credential that is valid for `left_s`."""
     fetched = Credential("user", "secret", time.time() + left_s)
-    credential = RedisCredential(lambda: fetched, randomness=random.Random(seed))
+
+    async def fetch() -> Credential:
+        return fetched
+
+    credential = RedisCredential(fetch, randomness=random.Random(seed))
     await credential.obtain()
     return credential._due_s()
 

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from tests import ROOT
+from tests.plain_pytest import without
 
 SETTINGS = {
     "REDIS_URL": "redis://127.0.0.1:6379/0",
@@ -40,6 +41,7 @@ def test_off_the_app_imports_no_module_of_opentelemetry_and_neither_file_that_wo
     assert {name for name in found if name.startswith("opentelemetry")} | (OURS & found) == set()
 
 
+@without("opentelemetry")
 def test_on_it_imports_the_api_and_never_the_sdk_or_an_exporter() -> None:
     found = imported(**ON)
     assert found >= {*OURS, "opentelemetry.trace", "opentelemetry.metrics"}

@@ -6,7 +6,7 @@ from typing import Any
 from opentelemetry.metrics import NoOpMeter
 
 from services.queue_session.connection import ServiceBusConnection
-from services.queue_session.queue_service import OrderQueue
+from services.queue_session.queue_service import QueueService
 from services.redis_session.redis_service import RedisService
 from services.telemetry.session_metrics import watch
 from tests.pages import page, rows_with
@@ -38,6 +38,6 @@ def listed() -> list[str]:
 
 def test_the_page_lists_the_metrics_that_are_registered_and_no_other() -> None:
     meter = Names()
-    watch(RedisService(None), OrderQueue(ServiceBusConnection(), None), meter)
+    watch(RedisService(None), QueueService(ServiceBusConnection(), None), meter)
     assert sorted(listed()) == sorted(meter.made)
     assert len(set(meter.made)) == len(meter.made)

@@ -10,9 +10,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
-from services.errors import NotSent, SoldOut
+from services.redis_session import NotSent
 from services.telemetry import Headers, Spans
 from services.telemetry.otel_spans import OtelSpans
+from services.tickets.errors import SoldOut
 
 SECRET = "hunter2"
 TRACE, OTHER = "0af7651916cd43dd8448eb211c80319c", "1bf7651916cd43dd8448eb211c80319c"

@@ -6,13 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from services.tickets.models import (
     Drop,
     DropPath,
+    NewOrder,
     Order,
     OrderHeaders,
     OrderMessage,
@@ -20,9 +19,9 @@ from services.tickets.models import (
     OrderStatus,
     PlaceOrder,
     PutDrop,
-    order_id_for,
     rfc3339,
 )
+from tests.properties import given, st
 
 GOOD_DROP = {"stock": 10, "per_customer": 2}
 GOOD_ORDER = {"customer_id": "ann", "quantity": 2}
@@ -232,6 +231,10 @@ def test_a_message_made_by_hand_needs_each_of_its_four_fields(left_out: str) -> 
     values = {"order_id": "o", "drop_id": "d", **GOOD_ORDER}
     del values[left_out]
     assert refused_fields(OrderMessage, **values) == [left_out]
+
+
+def order_id_for(drop: str, customer: str, key: str) -> str:
+    return NewOrder.of(drop, PlaceOrder(customer_id=customer, quantity=1), key).order_id
 
 
 def test_the_same_key_of_the_same_customer_and_drop_makes_the_same_order() -> None:

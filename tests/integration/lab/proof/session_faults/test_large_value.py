@@ -6,8 +6,8 @@ import asyncio
 from contextlib import aclosing, suppress
 
 from lab.azure.redis_server import RedisServer
-from lab.proof.tcp_proxy import TcpProxy
-from services.errors import RedisUnavailable
+from lab.azure.tcp_proxy import TcpProxy
+from services.redis_session import RedisUnavailable
 from services.redis_session.redis_service import Clocks, RedisService
 
 

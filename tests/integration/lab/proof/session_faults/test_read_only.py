@@ -9,7 +9,7 @@ import redis
 from redis.asyncio import Redis
 
 from lab.azure.redis_server import RedisServer, free_port
-from lab.proof.tcp_proxy import TcpProxy
+from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session.redis_service import RedisService
 
 

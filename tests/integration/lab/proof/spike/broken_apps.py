@@ -12,8 +12,8 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from services.errors import Unavailable
-from services.queue_session.queue_service import OrderQueue
+from services.errors import UNAVAILABLE
+from services.queue_session.queue_service import QueueService
 from services.redis_session.redis_service import RedisService
 from services.tickets import store as order_store
 from services.tickets.desk import AT_LEAST_S, OrderDesk
@@ -36,7 +36,7 @@ def completes_undecided() -> None:
     async def decide(self: OrderDesk, message: OrderMessage) -> Order:
         try:
             return await self.store.decide(message, AT_LEAST_S)
-        except Unavailable:
+        except UNAVAILABLE:
             return Order.model_construct(**message.model_dump(), status=OrderStatus.QUEUED)
 
     OrderDesk.decide = decide  # type: ignore[method-assign]
@@ -44,16 +44,21 @@ def completes_undecided() -> None:
 
 def answers_before_sending() -> None:
     """202 as soon as the send is under way: nobody learns whether it worked."""
-    send = OrderQueue.send
+    send = QueueService.send
 
     async def soon(
-        self: OrderQueue, message_id: str, body: bytes, *, within_s: float, properties: Mapping[str, str] | None = None
+        self: QueueService,
+        message_id: str,
+        body: bytes,
+        *,
+        within_s: float,
+        properties: Mapping[str, str] | None = None,
     ) -> None:
         work = asyncio.create_task(send(self, message_id, body, within_s=within_s, properties=properties))
         sending.add(work)
         work.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    OrderQueue.send = soon  # type: ignore[method-assign]
+    QueueService.send = soon  # type: ignore[method-assign]
 
 
 def never_closes() -> None:

@@ -42,7 +42,7 @@ async def open_session(acl_server: AclServer, caplog: pytest.LogCaptureFixture) 
     made: list[tuple[RedisService, Identity]] = []
 
     def make(identity: Identity, clocks: CredentialClocks = QUICK, connections: int = 1) -> RedisService:
-        credential = RedisCredential(identity, clocks)
+        credential = RedisCredential(identity.shared(), clocks)
         session = RedisService(
             acl_server.url, connections=connections, clocks=Clocks(connect_s=2.0), credential=credential
         )

@@ -10,7 +10,8 @@ import redis
 from redis.exceptions import RedisError
 
 from lab.azure.redis_server import RedisServer
-from services.redis_session.credential import Credential
+from services.identity import SharedFetch
+from services.redis_session import Credential
 
 ADMIN = "admin-password"
 EVERYTHING = ("~*", "&*", "+@all")
@@ -79,8 +80,12 @@ class Identity:
         """Recognizable in a log."""
         return f"eyJ-secret-token-{number}"
 
-    def __call__(self) -> Credential:
-        """One fetch, as RedisCredential makes it."""
+    def shared(self) -> SharedFetch[Credential]:
+        """What RedisCredential is given: the fetch in a thread, shared by all who wait."""
+        return SharedFetch(self.fetch, lambda credential: credential.expires_at)
+
+    def fetch(self) -> Credential:
+        """One fetch."""
         self.calls += 1
         number = self.calls
         self.threads.add(threading.current_thread())

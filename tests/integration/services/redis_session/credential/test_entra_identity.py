@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from functools import partial
 
 import pytest
 from redis.asyncio import Redis
 
 from services import identity as entra_identity
-from services.errors import RedisUnavailable
-from services.identity import entra_credential
+from services.identity import entra_credential, redis_credential_fetch
+from services.redis_session import RedisUnavailable
 from services.redis_session.credential import RedisCredential
 from services.redis_session.redis_service import RedisService
 from tests.integration.services.redis_session.credential.identity import AclServer
@@ -105,7 +104,7 @@ def test_a_token_without_an_object_id_is_refused(endpoint: IdentityEndpoint) -> 
 async def test_a_malformed_token_is_shown_by_no_error(endpoint: IdentityEndpoint) -> None:
     endpoint.answer = (200, token_answer("not-a-token-but-secret"))
     with pytest.raises(RedisUnavailable) as caught:
-        await RedisCredential(partial(entra_credential, CLIENT_ID)).obtain()
+        await RedisCredential(redis_credential_fetch(CLIENT_ID)).obtain()
     assert str(caught.value) == "no credential for Redis: DecodeError"
 
 
@@ -114,7 +113,7 @@ async def test_a_session_is_at_redis_as_the_object_id_of_its_identity(
 ) -> None:
     endpoint.answer = (200, token_answer(token := new_token(1)))
     acl_server.set_user(OBJECT_ID, f">{token}")
-    session = RedisService(acl_server.url, credential=RedisCredential(partial(entra_credential, CLIENT_ID)))
+    session = RedisService(acl_server.url, credential=RedisCredential(redis_credential_fetch(CLIENT_ID)))
 
     async def whoami(client: Redis) -> str:
         return str(await client.acl_whoami())

@@ -9,7 +9,7 @@ import warnings
 
 import pytest
 
-from services.errors import BadSetting
+from services.redis_session import RedisNotConfigured
 from services.redis_session.credential import RedisCredential
 from services.redis_session.redis_service import RedisService
 from tests.integration.services.redis_session.credential.conftest import QUICK, Open, until
@@ -59,7 +59,7 @@ def test_another_event_loop_takes_the_credential_along_and_leaves_the_renewal_al
 
 
 def _move_to_another_loop(acl_server: AclServer, identity: Identity) -> None:
-    session = RedisService(acl_server.url, credential=RedisCredential(identity, QUICK))
+    session = RedisService(acl_server.url, credential=RedisCredential(identity.shared(), QUICK))
     old = asyncio.new_event_loop()
     old.run_until_complete(session.ping(5))
     (renewing,) = [task for task in asyncio.all_tasks(old) if task.get_name() == "redis renew"]
@@ -83,7 +83,7 @@ def test_a_fetch_that_outlives_its_event_loop_disturbs_nobody_and_serves_the_nex
     caplog.set_level(logging.DEBUG)
     identity = Identity(acl_server)
     identity.gate.clear()
-    credential = RedisCredential(identity, QUICK)
+    credential = RedisCredential(identity.shared(), QUICK)
 
     async def impatient() -> None:
         with pytest.raises(TimeoutError):
@@ -103,9 +103,9 @@ def test_a_fetch_that_outlives_its_event_loop_disturbs_nobody_and_serves_the_nex
 async def test_no_repr_shows_a_token_or_a_user(acl_server: AclServer, open_session: Open) -> None:
     identity = Identity(acl_server)
     session = open_session(identity)
-    credential = RedisCredential(identity, QUICK)
+    credential = RedisCredential(identity.shared(), QUICK)
     held = await credential.obtain()
-    client = await session.client()
+    client = await session.healthy_client()
     shown = f"{session!r} {client!r} {client.connection_pool!r} {credential!r} {held!r}"
     assert "identity" not in shown
     assert "token" not in shown
@@ -116,8 +116,8 @@ async def test_an_address_that_does_not_go_with_a_credential_is_a_bad_setting_an
     acl_server: AclServer, url: str | None
 ) -> None:
     identity = Identity(acl_server)
-    session = RedisService(url, credential=RedisCredential(identity, QUICK))
-    with pytest.raises(BadSetting, match="REDIS_URL") as caught:
+    session = RedisService(url, credential=RedisCredential(identity.shared(), QUICK))
+    with pytest.raises(RedisNotConfigured, match="the address of Redis") as caught:
         await session.ping(2)
     assert "open-sesame" not in str(caught.value)
     assert identity.calls == 0

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from services.errors import NotSent, RedisUnavailable
+from services.redis_session import NotSent, RedisUnavailable
 from services.redis_session.credential import CredentialClocks
 from tests.integration.services.redis_session.credential.conftest import Open, until
 from tests.integration.services.redis_session.credential.identity import AclServer, Identity
@@ -41,7 +41,7 @@ async def test_a_fresh_one_that_is_refused_too_is_said_clearly_and_neither_side_
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(2):
             await asyncio.gather(*(keep_calling() for _ in range(50)))
-    outcome = await asyncio.gather(session.client(), return_exceptions=True)
+    outcome = await asyncio.gather(session.healthy_client(), return_exceptions=True)
     assert "does not take our credentials" in str(outcome[0])
     assert identity.calls == 2
     assert acl_server.connections_seen() - seen <= 15
@@ -92,10 +92,10 @@ async def test_a_refusal_after_which_the_identity_fails_is_told_and_healed(
     identity.refused = {1}
     session = open_session(identity, CredentialClocks(backoff_base_s=0.05, backoff_cap_s=0.2))
     with pytest.raises(NotSent, match="AuthenticationError"):
-        await session.client()
+        await session.healthy_client()
     identity.failing = True
     with pytest.raises(NotSent, match="no credential for Redis: Refused"):
-        await session.client()
+        await session.healthy_client()
     identity.failing = False
     await session.ping(5)
     await until(lambda: acl_server.users() == ["identity"])

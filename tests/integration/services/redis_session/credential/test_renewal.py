@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from services.errors import NotSent, RedisUnavailable
+from services.redis_session import NotSent, RedisUnavailable
 from services.redis_session.credential import CredentialClocks, RedisCredential
 from services.redis_session.multiplexed_redis import MultiplexedRedis
 from tests.integration.services.redis_session.credential.conftest import QUICK, Load, Open, until
@@ -124,7 +124,7 @@ async def test_a_client_that_connected_with_an_older_credential_gets_the_newest_
 ) -> None:
     """It may have been renewed while the connection was being made."""
     identity = Identity(acl_server, fresh_users=True)
-    credential = RedisCredential(identity)
+    credential = RedisCredential(identity.shared())
     older = await credential.obtain()
     await redis_client.reauthenticate(older.username, older.password)
     await credential.obtain(fresh=True)
@@ -199,7 +199,7 @@ async def test_a_fetch_that_hangs_is_given_up_in_time_and_never_started_twice(
     session = open_session(identity, CredentialClocks(fetch_s=0.05))
     for _ in range(3):
         with pytest.raises(NotSent, match=r"no credential for Redis within 0\.05 s"):
-            await session.client()
+            await session.healthy_client()
     assert (identity.calls, len(identity.threads)) == (1, 1)
     identity.gate.set()
     await session.ping(5)
@@ -237,7 +237,7 @@ async def test_once_the_old_token_has_expired_a_failing_identity_is_named_and_it
     with pytest.raises(RedisUnavailable):
         await session.ping(0.3)
     with pytest.raises(NotSent, match="no credential for Redis: Refused"):
-        await session.client()
+        await session.healthy_client()
     identity.failing = False
     await session.ping(5)
 
@@ -259,7 +259,7 @@ async def test_two_hundred_callers_make_no_storm_of_a_failing_identity(
 async def test_soon_after_a_failure_nothing_is_fetched_and_the_reason_is_given_again(acl_server: AclServer) -> None:
     identity = Identity(acl_server)
     identity.failing = True
-    credential = RedisCredential(identity, CredentialClocks(backoff_base_s=60, backoff_cap_s=60), Highest())
+    credential = RedisCredential(identity.shared(), CredentialClocks(backoff_base_s=60, backoff_cap_s=60), Highest())
     for _ in range(20):
         with pytest.raises(NotSent, match="no credential for Redis: Refused"):
             await credential.obtain()
@@ -272,7 +272,7 @@ async def test_a_fetch_whose_thread_is_gone_is_replaced(acl_server: AclServer) -
     identity = Identity(acl_server)
     works = identity.register
     identity.register = lambda _: sys.exit()  # ends a thread in silence
-    credential = RedisCredential(identity, CredentialClocks(fetch_s=0.3))
+    credential = RedisCredential(identity.shared(), CredentialClocks(fetch_s=0.3))
     with pytest.raises(NotSent, match="within"):
         await credential.obtain()
     identity.register = works
@@ -283,7 +283,7 @@ async def test_a_fetch_whose_thread_is_gone_is_replaced(acl_server: AclServer) -
 async def test_a_credential_that_has_expired_already_is_a_failure(acl_server: AclServer, open_session: Open) -> None:
     session = open_session(Identity(acl_server, life_s=-1))
     with pytest.raises(NotSent, match="expired already"):
-        await session.client()
+        await session.healthy_client()
 
 
 async def test_the_short_clocks_of_these_tests_keep_the_order_of_the_real_ones() -> None:

@@ -1,7 +1,7 @@
 """A TCP proxy on 127.0.0.1 that fails on purpose: late, slow, mute, cut. Faults can be changed while it runs.
 
 For tests and measurements only: it listens on and connects to 127.0.0.1, nothing else.
-`python -m lab.proof.tcp_proxy TARGET` runs one in a process of its own and prints the port it listens on.
+`python -m lab.azure.tcp_proxy TARGET` runs one in a process of its own and prints the port it listens on.
 """
 
 from __future__ import annotations

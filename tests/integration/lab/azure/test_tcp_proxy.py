@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from lab.azure.redis_server import HOST, RedisServer
-from lab.proof.tcp_proxy import TcpProxy
+from lab.azure.tcp_proxy import TcpProxy
 
 PING, PONG = b"PING\r\n", b"+PONG\r\n"
 

@@ -8,8 +8,8 @@ import threading
 import pytest
 from azure.core.credentials import AccessToken
 
-from services.queue_session import connection as service_bus_connection
-from services.queue_session.connection import ThreadedCredential
+from services import identity
+from services.identity import SharedCredential
 
 SCOPE = "https://servicebus.azure.net//.default"
 
@@ -32,7 +32,7 @@ class Gated:
 
 async def test_everybody_who_waits_shares_one_fetch_off_the_event_loop() -> None:
     gated = Gated()
-    credential = ThreadedCredential(gated)
+    credential = SharedCredential(gated)
     waiting = [asyncio.create_task(credential.get_token(SCOPE)) for _ in range(20)]
     await asyncio.sleep(0)
     gated.gate.set()
@@ -43,7 +43,7 @@ async def test_everybody_who_waits_shares_one_fetch_off_the_event_loop() -> None
 
 async def test_a_token_whose_waiters_gave_up_is_kept_for_the_next_attempt() -> None:
     gated = Gated()
-    credential = ThreadedCredential(gated)
+    credential = SharedCredential(gated)
     waiting = asyncio.create_task(credential.get_token(SCOPE))
     await asyncio.sleep(0)
     waiting.cancel()
@@ -56,14 +56,14 @@ async def test_a_token_whose_waiters_gave_up_is_kept_for_the_next_attempt() -> N
 async def test_a_token_handed_over_is_not_given_again_so_that_a_renewal_gets_a_fresh_one() -> None:
     gated = Gated()
     gated.gate.set()
-    credential = ThreadedCredential(gated)
+    credential = SharedCredential(gated)
     assert [(await credential.get_token(SCOPE)).token for _ in range(2)] == ["token-1", "token-2"]
 
 
 async def test_a_failure_reaches_who_waits_and_is_not_kept() -> None:
     gated = Gated(failures=1)
     gated.gate.set()
-    credential = ThreadedCredential(gated)
+    credential = SharedCredential(gated)
     with pytest.raises(ConnectionError):
         await credential.get_token(SCOPE)
     assert (await credential.get_token(SCOPE)).token == "token-2"
@@ -72,9 +72,9 @@ async def test_a_failure_reaches_who_waits_and_is_not_kept() -> None:
 async def test_a_credential_that_hangs_holds_one_thread_however_often_it_is_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(service_bus_connection, "TOKEN_S", 0.02)
+    monkeypatch.setattr(identity, "TOKEN_S", 0.02)
     gated = Gated()
-    credential = ThreadedCredential(gated)
+    credential = SharedCredential(gated)
     for _ in range(20):
         with pytest.raises(TimeoutError):
             await credential.get_token(SCOPE)

@@ -1,0 +1,26 @@
+"""How long to wait before the next attempt, so that a fleet that failed together does not return together."""
+
+import random
+
+
+class Backoff:
+    """Full-jitter exponential backoff: the n-th wait is uniform in [0, min(cap_s, base_s * 2^n)], in seconds.
+
+    Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015; the Retry Storm antipattern of the Azure
+    Architecture Center asks for the same.
+    """
+
+    def __init__(self, base_s: float = 0.05, cap_s: float = 1.0, randomness: random.Random | None = None) -> None:
+        self._base_s, self._cap_s = base_s, cap_s
+        self._random = randomness or random.Random()  # noqa: S311 - spreads load, guards nothing
+        self._failures = 0
+
+    def next_wait_s(self) -> float:
+        """Count one more failure and return the wait after it, in seconds."""
+        ceiling = min(self._cap_s, self._base_s * 2.0 ** min(self._failures, 30))
+        self._failures += 1
+        return self._random.uniform(0, ceiling)
+
+    def reset(self) -> None:
+        """It worked: the next failure starts from the base again."""
+        self._failures = 0

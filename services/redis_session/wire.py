@@ -1,0 +1,92 @@
+"""The one connection of a client, as the client and its pipelines use it: commands in, parsed replies out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from redis.asyncio.connection import AbstractConnection
+from redis.client import EMPTY_RESPONSE, NEVER_DECODE
+from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from .call_deadline import current_deadline
+from .command_plan import CommandPlan
+from .errors import NotSent
+from .opening import open_stream, place
+from .packing import Packer
+from .reply_stream import Call, ReplyStream, StreamLimits
+
+_NOT_FOR_CALLBACKS = (NEVER_DECODE, EMPTY_RESPONSE, "keys")  # for redis-py itself and its cache
+
+
+class Wire:
+    """Opened once. `how`: a connection of redis-py, never connected, that says where to and as whom."""
+
+    def __init__(self, how: AbstractConnection, callbacks: Mapping[Any, Any], limits: StreamLimits) -> None:
+        self.place = place(how)
+        self.opened: ReplyStream | None = None
+        self._how, self._callbacks, self._limits = how, callbacks, limits
+        self._packer = Packer(how.encoder)
+        self._opening = False
+
+    async def open(self, within_s: float) -> None:
+        """Raises what `open_stream` does, redis-py's TimeoutError, and RuntimeError the second time."""
+        if self.opened is not None or self._opening:
+            raise RuntimeError("connect() is for a new client; make another one")
+        self._opening = True
+        try:
+            async with asyncio.timeout(within_s):
+                self.opened = await open_stream(self._how, self._limits)
+        except TimeoutError as error:
+            raise RedisTimeoutError(f"no connection to Redis within {within_s:g} s") from error
+        finally:
+            self._opening = False
+
+    @property
+    def stream(self) -> ReplyStream:
+        """The open connection. Raises NotSent before `open`."""
+        if self.opened is None:
+            raise NotSent("the client is not connected: await client.connect() first")
+        return self.opened
+
+    async def call(self, args: tuple[Any, ...], plan: CommandPlan, options: dict[str, Any]) -> Any:
+        """Send one command and return its parsed reply."""
+        stream = self.opened or self.stream
+        call = stream.send(self._packer.pack(plan.split(args)), NEVER_DECODE in options)
+        return await self.result(call, plan, options)
+
+    async def batch(self, commands: Iterable[tuple[tuple[Any, ...], CommandPlan, dict[str, Any]]]) -> list[Call]:
+        """Send commands next to each other, all or none, and wait until each has its reply or has failed."""
+        packed = [(self._packer.pack(plan.split(args)), NEVER_DECODE in options) for args, plan, options in commands]
+        calls = self.stream.send_batch(packed)
+        if not calls:
+            return calls
+        try:
+            await asyncio.wait(calls[-1:])  # replies come in order
+        except asyncio.CancelledError as error:
+            self.stream.ended(calls, error)
+            raise
+        for call in calls:
+            call.exception()  # marks a failure as seen, whether or not its turn to be raised comes
+        return calls
+
+    async def result(self, call: Call, plan: CommandPlan, options: dict[str, Any]) -> Any:
+        """The reply of a call through its response callback, as redis-py's parse_response does it."""
+        try:
+            reply = await call
+        except BaseException as error:
+            self.stream.ended([call], error)
+            if EMPTY_RESPONSE in options and isinstance(error, ResponseError):
+                return options[EMPTY_RESPONSE]
+            raise
+        if (deadline := current_deadline()) is not None:
+            deadline.written += 1
+        callback = self._callbacks.get(plan.key)
+        if callback is None:
+            return reply
+        for name in _NOT_FOR_CALLBACKS:
+            options.pop(name, None)
+        result = callback(reply, **options)
+        return await result if hasattr(result, "__await__") else result

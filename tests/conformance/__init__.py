@@ -1,0 +1,1 @@
+"""redis-py's own tests of its asyncio client, run on the multiplexed one. `python -m tests.conformance --help`."""

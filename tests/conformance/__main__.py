@@ -1,0 +1,134 @@
+"""Run redis-py's own asyncio tests on plain redis-py and on the multiplexed client, and compare.
+
+A test that passes on redis-py has to pass here, or stand in expected.txt with its reason; one that stands there has to
+fail. Exit code 1 otherwise. Source distributions are unpacked under build/; each version has an environment there.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import NamedTuple
+
+from lab.azure.redis_server import RedisServer
+from tests import ROOT
+
+BUILD = ROOT / "build" / "conformance"
+HERE = Path(__file__).parent
+NEEDS = ("pytest>=9", "pytest-asyncio>=1.3", "pytest-timeout>=2.4", "packaging", "numpy", "cryptography")
+VERSIONS = {"oldest": "7.0", "pinned": installed("redis"), "newest": ""}
+LEG_S = 1800  # the longest that one leg may take
+# About a cluster, Sentinel, TLS, modules of the server or parts of redis-py that use no client of ours.
+NOT_OURS = re.compile(r"cluster|sentinel|ssl|bloom|json|search|timeseries|policies|multidb|scenario|observability")
+
+
+class Run(NamedTuple):
+    """One comparison: a version of redis-py, a server, a protocol."""
+
+    version: str
+    server: str
+    protocol: int
+
+    def __str__(self) -> str:
+        return f"redis-py {self.version}, {self.server}, RESP{self.protocol}"
+
+
+def pip(python: Path | str, *arguments: str) -> None:
+    """Run pip, quietly."""
+    subprocess.run([python, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments], check=True)
+
+
+def unpacked(wanted: str) -> Path:
+    """The folder of a source distribution: `8.1.0`, the newest of `8.1`, or of all."""
+    wanted = VERSIONS.get(wanted, wanted)
+    requirement = "redis" if not wanted else f"redis=={wanted}{'' if wanted.count('.') == 2 else '.*'}"
+    archives = BUILD / "archives" / (wanted or "newest")
+    pip(sys.executable, "download", "--no-binary", "redis", "--no-deps", "--dest", str(archives), requirement)
+    archive = max(archives.glob("*.tar.gz"), key=lambda path: path.stat().st_mtime)
+    folder = BUILD / archive.name.removesuffix(".tar.gz")
+    if not folder.exists():
+        with tarfile.open(archive) as opened:
+            opened.extractall(BUILD, filter="data")
+    return folder
+
+
+def environment(version: str) -> Path:
+    """A Python with this version of redis-py and what its tests need."""
+    folder = BUILD / f"python-{version}"
+    python = folder / "bin" / "python"
+    if not (folder / "ready").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        pip(python, "install", f"redis[hiredis]=={version}", *NEEDS)
+        (folder / "ready").touch()
+    return python
+
+
+def outcomes(run: Run, source: Path, client: str) -> dict[str, str]:
+    """Each test's outcome on one client, on a server of its own."""
+    folder = source / "tests" / "test_asyncio"
+    files = sorted(str(path.relative_to(source)) for path in folder.glob("test_*.py") if not NOT_OURS.search(path.name))
+    told = BUILD / f"{run.version}-{run.server}-{run.protocol}-{client}"
+    binary = Path(shutil.which("redis-server") or "redis-server") if run.server == "redis-server" else None
+    paths = os.pathsep.join(map(str, (source, HERE / "plugin", ROOT)))
+    env = {**os.environ, "PYTHONPATH": paths, "CONFORMANCE_OUTCOMES": f"{told}.json", "CONFORMANCE_CLIENT": client}
+    with RedisServer(binary=binary, appendonly=False) as server, Path(f"{told}.log").open("w") as log:
+        command = [str(environment(run.version)), "-m", "pytest", "-p", "multiplexed", "-p", "no:cacheprovider", "-q"]
+        command += ["--redis-url", server.url, "--protocol", str(run.protocol), "-o", "log_cli=false", *files]
+        subprocess.run(command, cwd=source, env=env, stdout=log, stderr=log, timeout=LEG_S, check=False)
+    found: dict[str, str] = json.loads(Path(f"{told}.json").read_text())
+    return found
+
+
+def expected(run: Run) -> dict[str, str]:
+    """Test id -> why it fails on ours. A line may begin with `[regex]`: only in runs whose name it finds."""
+    found = {}
+    for line in (HERE / "expected.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            only, test, reason = re.fullmatch(r"(?:\[(.+?)\] )?(\S+) +(.+)", line).groups()  # type: ignore[union-attr]
+            if only is None or re.search(only, str(run)):
+                found[test] = reason
+    return found
+
+
+def compare(run: Run) -> bool:
+    """Whether ours passes what it has to, with a line for each test that speaks against it."""
+    source = unpacked(run.version)
+    with ThreadPoolExecutor(2) as legs:
+        plain, ours = legs.map(lambda client: outcomes(run, source, client), ("plain", "ours"))
+    passed = {test for test, outcome in plain.items() if outcome == "passed"}
+    worse = {test for test in passed if ours.get(test) != "passed"}
+    listed = expected(run).keys() & passed
+    for test in sorted(worse - listed):
+        print(f"  fails on ours, and is not in expected.txt: {test}")
+    for test in sorted(listed - worse):
+        print(f"  passes on ours, and is in expected.txt: {test}")
+    fine = worse == listed and bool(passed)
+    kept = f"{len(passed)} passed on redis-py, {len(passed - worse)} of them on ours, {len(listed)} listed"
+    print(f"{run}: {kept}{'' if fine else ': NOT AS EXPECTED'}", flush=True)
+    return fine
+
+
+def main() -> int:
+    """0 if every comparison is as expected."""
+    parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
+    parser.add_argument("--redis-py", nargs="+", default=list(VERSIONS), help="oldest, pinned, newest, 8.1.0 or 8.1")
+    parser.add_argument("--server", nargs="+", default=["valkey", "redis-server"], choices=["valkey", "redis-server"])
+    parser.add_argument("--protocol", nargs="+", type=int, default=[3, 2], choices=[2, 3])
+    asked = parser.parse_args()
+    BUILD.mkdir(parents=True, exist_ok=True)
+    versions = dict.fromkeys(unpacked(one).name.removeprefix("redis-") for one in asked.redis_py)
+    for one in versions:
+        environment(one)
+    runs = [Run(one, server, protocol) for one in versions for server in asked.server for protocol in asked.protocol]
+    return 0 if all(list(map(compare, runs))) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
