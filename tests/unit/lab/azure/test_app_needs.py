@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from lab.azure.app_needs import AppNeeds, needs_of, write_config
 from lab.azure.service_bus.config import load
 
 
 def test_connections_and_queues_are_those_that_the_triggers_name() -> None:
-    triggers = [
+    triggers: list[dict[str, Any]] = [
         {"type": "httpTrigger", "name": "req"},
         {"type": "serviceBusTrigger", "queueName": "%JOBS%", "connection": "Bus"},
         {"type": "serviceBusTrigger", "queueName": "tasks", "connection": None},

@@ -48,11 +48,8 @@ async def test_an_origin_that_may_call_is_told_so(origins: str, credentials: boo
 async def test_a_preflight_is_204_and_never_reaches_the_app() -> None:
     asked = {"access_control_request_method": "PUT", "access_control_request_headers": "x-a"}
     status, headers = await ask(Cors(frozenset({ORIGIN})), "OPTIONS", origin=ORIGIN, **asked)
-    assert (status, headers["Access-Control-Allow-Methods"], headers["Access-Control-Allow-Headers"]) == (
-        204,
-        "PUT",
-        "x-a",
-    )
+    told = (headers["Access-Control-Allow-Methods"], headers["Access-Control-Allow-Headers"])
+    assert (status, told) == (204, ("PUT", "x-a"))
     assert await ask(Cors(frozenset({"x"})), "OPTIONS", origin=ORIGIN, **asked) == (204, {})
 
 
