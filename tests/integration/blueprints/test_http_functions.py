@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab.azure.functions_host.invocation import TraceContext
+from lab.azure.functions_host.worker.context import TraceContext
 from services import app_services
 from services.queue_session.connection import ServiceBusConnection
 from services.queue_session.queue_service import QueueService

@@ -15,8 +15,8 @@ from redis.asyncio import Redis
 import function_app
 from blueprints import drops, fulfilment, orders
 from blueprints.web import operations
-from lab.azure.functions_host.invocation import Context, TraceContext
 from lab.azure.functions_host.service_bus_message import to_function_message
+from lab.azure.functions_host.worker.context import Context, TraceContext
 from lab.azure.service_bus import Broker
 from services import app_services
 from services.app_services import AppServices

@@ -211,6 +211,54 @@ def test_a_service_bus_that_does_not_answer_is_one_line_on_stderr(
     assert "s3cret" not in shown
 
 
+OTHER = """
+import os
+import azure.functions as func
+import lab
+from services.mine import NAME
+
+try:
+    import blueprints
+except ImportError:
+    blueprints = None
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+GOT = []
+
+@app.route("who")
+def who(req: func.HttpRequest) -> str:
+    return f"{NAME} {lab.NAME} {blueprints} {GOT} {[name for name in os.environ if name.startswith('LAB_')]}"
+
+@app.service_bus_queue_trigger(arg_name="message", queue_name="tasks", connection="Other")
+def work(message: func.ServiceBusMessage) -> None:
+    GOT.append(message.get_body())
+
+@app.service_bus_topic_trigger(arg_name="message", topic_name="t", subscription_name="s", connection="Other")
+def hear(message: func.ServiceBusMessage) -> None: ...
+"""
+
+
+def test_another_app_gets_its_own_queues_connections_and_packages(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "function_app.py").write_text(OTHER)
+    (tmp_path / "lab.py").write_text("NAME = 'own lab'")
+    (tmp_path / "services").mkdir()  # without __init__.py: a package of ours elsewhere on the path would win
+    (tmp_path / "services" / "mine.py").write_text("NAME = 'own services'")
+    up = start("--app", str(tmp_path))
+    up.wait_ready()
+    assert "hear is not served: the lab's Service Bus has no topics" in up.log.read_text()
+    assert up.run("enqueue", "for tasks") == 0
+    expected = "own services own lab None [b'for tasks'] []"
+    wait_until(lambda: httpx.get(f"{up.state['url']}/api/who", timeout=20).text == expected)
+    assert up.end() == 0
+
+
+def test_an_app_that_keeps_the_host_from_starting_is_told_why(start: Start, tmp_path: Path) -> None:
+    bad = APP.replace('route="seen"', 'route="/seen"')
+    (tmp_path / "function_app.py").write_text(bad)
+    up = start("--app", str(tmp_path))
+    assert up.process.wait(60) == 1
+    assert "error: the function seen has the route 'api//seen'" in up.log.read_text()
+
+
 def test_ctrl_c_ends_everything_it_started(start: Start) -> None:
     up = start()
     up.wait_ready()

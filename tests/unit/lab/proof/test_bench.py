@@ -21,7 +21,14 @@ def test_a_client_that_is_not_installed_has_no_ratio() -> None:
 
 def test_the_medians_are_over_the_rounds_of_each_client_link_and_concurrency() -> None:
     rounds = [
-        {"round": number, "link": link, "concurrency": many, "side": "ours", "calls_per_s": 10.0 * number + many}
+        {
+            "round": number,
+            "link": link,
+            "concurrency": many,
+            "side": "ours",
+            "load": "get64",
+            "calls_per_s": 10.0 * number + many,
+        }
         | {"cpu_us": 1.0, "p50_ms": 1.0, "p99_ms": 1.0}
         for number in range(3)
         for link in LINKS
