@@ -13,7 +13,7 @@ BICEP, CODE, LOCAL = "Bicep", "code", "local.settings.json.example"
 EVERYWHERE = {BICEP, CODE, LOCAL}
 
 BOTH = {HOST_TELEMETRY, WORKER_TELEMETRY}  # or neither
-SAMPLING = {"OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"}
+SAMPLING = {"OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"}
 
 # Every setting that does not stand in all three places: where it stands, and why not in the others.
 DIFFERENCES: dict[str, tuple[set[str], str]] = {
