@@ -96,6 +96,7 @@ def test_the_host_and_the_worker_export_by_opentelemetry_together_or_not_at_all(
         WORKER_TELEMETRY: "true",
         "OTEL_TRACES_SAMPLER": "microsoft.fixed_percentage",
         "OTEL_TRACES_SAMPLER_ARG": "0.1",
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "azure_sdk",
     }
     assert written in ({}, together)
     assert load_settings(deployment.resolved_app_settings).telemetry is bool(written)
