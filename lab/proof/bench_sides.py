@@ -10,13 +10,13 @@ import importlib.util
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, Self
 
 import hiredis
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.exceptions import RedisError
 
-from services.redis_session.multiplexed_redis import MultiplexedRedis
+from lab.proof.strategies.ping_first import PingFirst
+from services.redis_session import MultiplexedRedis
 
 HOST, KEY, VALUE = "127.0.0.1", "bench", b"v" * 64
 _GET = ("GET", KEY)
@@ -50,29 +50,12 @@ async def default_pool(port: int) -> AsyncIterator[Call]:
         yield lambda: client.get(KEY)
 
 
-def _strategy_3(single: bool) -> Side:
-    """The 2023 write-up's: one shared client, a PING before each use, a new client when it fails."""
-
-    async def opened(port: int) -> AsyncIterator[Call]:
-        client = Redis(host=HOST, port=port, single_connection_client=single)
-
-        async def call() -> Any:
-            nonlocal client
-            try:
-                await client.ping()
-            except RedisError:
-                await client.aclose()
-                client = Redis(host=HOST, port=port, single_connection_client=single)
-            return await client.get(KEY)
-
-        yield call
-        await client.aclose()
-
-    return asynccontextmanager(opened)
-
-
-SIDES["strategy 3, one connection"] = _strategy_3(single=True)
-SIDES["strategy 3, default pool"] = _strategy_3(single=False)
+@side("strategy 3")
+async def strategy_3(port: int) -> AsyncIterator[Call]:
+    """The 2023 write-up's: redis-py's pool, a PING before each use."""
+    session = PingFirst(f"redis://{HOST}:{port}/0")
+    yield lambda: session.run(lambda client: client.get(KEY), idempotent=True, within_s=60)
+    await session.aclose()
 
 
 def _blocking(size: int) -> Side:
@@ -112,7 +95,7 @@ if importlib.util.find_spec("coredis"):
             yield lambda: client.get(KEY)
 
 
-class _Bare(asyncio.Protocol):
+class Bare(asyncio.Protocol):
     """A protocol, a reader and a FIFO, with no safety at all: the limit in Python."""
 
     def __init__(self) -> None:
@@ -133,14 +116,30 @@ class _Bare(asyncio.Protocol):
         """Close at once."""
         self._transport.close()
 
-    async def get(self) -> Any:
-        """One GET."""
+    @classmethod
+    @asynccontextmanager
+    async def connected(cls, port: int) -> AsyncIterator[Self]:
+        """One connection, closed at the end."""
+        _, protocol = await asyncio.get_running_loop().create_connection(cls, HOST, port)
+        yield protocol
+        protocol.close()
+
+    def call(self, command: tuple[Any, ...]) -> asyncio.Future[Any]:
+        """Its reply; all commands of one turn of the loop leave in one write."""
         future = self._loop.create_future()
         if not self._out:
             self._loop.call_soon(self._flush)
-        self._out.append(hiredis.pack_command(_GET))  # type: ignore[arg-type] # its stub knows tuples of one
+        self._out.append(hiredis.pack_command(command))
         self._owed.append(future)
-        return await future
+        return future
+
+    async def get(self) -> Any:
+        """One GET."""
+        return await self.call(_GET)
+
+    async def get_many(self, key: str = "middling", count: int = 100) -> list[Any]:
+        """Many GETs, next to each other."""
+        return [await reply for reply in [self.call(("GET", key)) for _ in range(count)]]
 
     def _flush(self) -> None:
         self._transport.write(b"".join(self._out))  # type: ignore[attr-defined] # a TCP transport has it
@@ -150,6 +149,5 @@ class _Bare(asyncio.Protocol):
 @side("bare")
 async def bare(port: int) -> AsyncIterator[Call]:
     """asyncio and hiredis, nothing else."""
-    _, protocol = await asyncio.get_running_loop().create_connection(_Bare, HOST, port)
-    yield protocol.get
-    protocol.close()
+    async with Bare.connected(port) as protocol:
+        yield protocol.get

@@ -22,8 +22,7 @@ import redis
 from lab.__main__ import main
 from lab.azure.state_file import read_state
 from tests import ROOT
-
-from .test_processes import gone, until
+from tests.waiting import gone, wait_until
 
 APP = """
 import json
@@ -77,7 +76,7 @@ class Up:
         return bodies
 
     def wait_ready(self) -> None:
-        until(lambda: "Ready on" in self.log.read_text() or self.process.poll() is not None)
+        wait_until(lambda: "Ready on" in self.log.read_text() or self.process.poll() is not None)
         assert self.process.poll() is None, self.log.read_text()
 
     def end(self, number: signal.Signals = signal.SIGINT) -> int:
@@ -100,16 +99,14 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(app: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     running: list[Up] = []
 
-    def begin(*words: str) -> Up:
+    def begin(*words: str, **environment: str) -> Up:
         folder = tmp_path_factory.mktemp("up")
         log = folder / "log"
         command = [sys.executable, "-m", "lab", "up", "--port", "0", "--app", str(app)]
         command += ["--state", str(folder / "up.json"), *words]
         with log.open("w") as output:
-            environment = os.environ | {"TMPDIR": str(folder)}  # a lab that is killed leaves its files
-            process = subprocess.Popen(
-                command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, text=True, env=environment
-            )
+            own = os.environ | {"TMPDIR": str(folder)} | environment  # a lab that is killed leaves its files
+            process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, text=True, env=own)
         running.append(Up(process, folder / "up.json", log))
         return running[-1]
 
@@ -157,7 +154,7 @@ def test_a_message_put_on_the_queue_by_hand_is_handled(shared: Up, capsys: pytes
     shown = capsys.readouterr().out
     assert "m-1  by hand" in shown
     assert "Sent 1 message to queue 'orders' of the running lab" in shown
-    until(lambda: "by hand" in shared.seen())
+    wait_until(lambda: "by hand" in shared.seen())
 
 
 def test_messages_come_from_stdin_too(shared: Up) -> None:
@@ -166,7 +163,7 @@ def test_messages_come_from_stdin_too(shared: Up) -> None:
         command, cwd=ROOT, input="line one\nline two\n", capture_output=True, text=True, timeout=50, check=True
     )
     assert "Sent 2 messages" in sent.stdout
-    until(lambda: {"line one", "line two"} <= set(shared.seen()))
+    wait_until(lambda: {"line one", "line two"} <= set(shared.seen()))
 
 
 def test_a_dead_letter_is_listed_with_its_reason_and_replayed(shared: Up, capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,7 +171,7 @@ def test_a_dead_letter_is_listed_with_its_reason_and_replayed(shared: Up, capsys
     assert "No dead letters" in capsys.readouterr().out
     body = '{"order_id": "o-17", "bad": 1}'
     shared.run("enqueue", body, "--message-id", "m-17")
-    until(lambda: shared.log.read_text().count("MessageId m-17, delivery") == 10)
+    wait_until(lambda: shared.log.read_text().count("MessageId m-17, delivery") == 10)
     capsys.readouterr()
 
     def listed() -> bool:
@@ -182,12 +179,12 @@ def test_a_dead_letter_is_listed_with_its_reason_and_replayed(shared: Up, capsys
         shown = capsys.readouterr().out
         return all(word in shown for word in ("m-17", "o-17", "MaxDeliveryCountExceeded", body))
 
-    until(listed)
+    wait_until(listed)
     with redis.Redis.from_url(shared.state["redis_url"]) as store:
         store.set("mended", 1)
     assert shared.run("dead-letters", "--replay") == 0
     assert "Sent 1 of 1 back to queue 'orders' with fresh MessageIds." in capsys.readouterr().out
-    until(lambda: body in shared.seen())
+    wait_until(lambda: body in shared.seen())
     assert shared.log.read_text().count("MessageId m-17, delivery") == 10
     shared.run("dead-letters")
     assert "No dead letters" in capsys.readouterr().out
@@ -195,7 +192,7 @@ def test_a_dead_letter_is_listed_with_its_reason_and_replayed(shared: Up, capsys
 
 def test_a_call_shows_in_the_log_without_its_query(shared: Up) -> None:
     httpx.get(f"{shared.state['url']}/api/seen?customer=alice", timeout=20)
-    until(lambda: "Executed 'Functions.seen' (Succeeded" in shared.log.read_text())
+    wait_until(lambda: "Executed 'Functions.seen' (Succeeded" in shared.log.read_text())
     assert "alice" not in shared.log.read_text()
 
 
@@ -212,6 +209,54 @@ def test_a_service_bus_that_does_not_answer_is_one_line_on_stderr(
     shown = capsys.readouterr().err
     assert shown.startswith("error: Service Bus does not answer")
     assert "s3cret" not in shown
+
+
+OTHER = """
+import os
+import azure.functions as func
+import lab
+from services.mine import NAME
+
+try:
+    import blueprints
+except ImportError:
+    blueprints = None
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+GOT = []
+
+@app.route("who")
+def who(req: func.HttpRequest) -> str:
+    return f"{NAME} {lab.NAME} {blueprints} {GOT} {[name for name in os.environ if name.startswith('LAB_')]}"
+
+@app.service_bus_queue_trigger(arg_name="message", queue_name="tasks", connection="Other")
+def work(message: func.ServiceBusMessage) -> None:
+    GOT.append(message.get_body())
+
+@app.service_bus_topic_trigger(arg_name="message", topic_name="t", subscription_name="s", connection="Other")
+def hear(message: func.ServiceBusMessage) -> None: ...
+"""
+
+
+def test_another_app_gets_its_own_queues_connections_and_packages(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "function_app.py").write_text(OTHER)
+    (tmp_path / "lab.py").write_text("NAME = 'own lab'")
+    (tmp_path / "services").mkdir()  # without __init__.py: a package of ours elsewhere on the path would win
+    (tmp_path / "services" / "mine.py").write_text("NAME = 'own services'")
+    up = start("--app", str(tmp_path))
+    up.wait_ready()
+    assert "hear is not served: the lab's Service Bus has no topics" in up.log.read_text()
+    assert up.run("enqueue", "for tasks") == 0
+    expected = "own services own lab None [b'for tasks'] []"
+    wait_until(lambda: httpx.get(f"{up.state['url']}/api/who", timeout=20).text == expected)
+    assert up.end() == 0
+
+
+def test_an_app_that_keeps_the_host_from_starting_is_told_why(start: Start, tmp_path: Path) -> None:
+    bad = APP.replace('route="seen"', 'route="/seen"')
+    (tmp_path / "function_app.py").write_text(bad)
+    up = start("--app", str(tmp_path))
+    assert up.process.wait(60) == 1
+    assert "error: the function seen has the route 'api//seen'" in up.log.read_text()
 
 
 def test_ctrl_c_ends_everything_it_started(start: Start) -> None:
@@ -242,7 +287,7 @@ def test_a_second_ctrl_c_does_not_wait_for_what_a_child_still_does(start: Start)
     app = up.state["pids"]["app"]
     os.kill(app, signal.SIGSTOP)
     up.process.send_signal(signal.SIGINT)
-    until(lambda: "Ctrl-C again ends it at once" in up.log.read_text())
+    wait_until(lambda: "Ctrl-C again ends it at once" in up.log.read_text())
     with contextlib.suppress(ProcessLookupError):  # it may have been quicker
         os.kill(app, signal.SIGSTOP)  # as if it were busy: ending it politely has to wait
     assert up.end() == 0
@@ -257,7 +302,7 @@ def test_an_app_that_says_it_is_not_ready_is_shown_with_its_reason(start: Start,
     (tmp_path / "host.json").write_text('{"version": "2.0"}')
     up = start("--app", str(tmp_path))
     up.wait_ready()
-    until(lambda: "NOT READY: no tea" in up.log.read_text())
+    wait_until(lambda: "NOT READY: no tea" in up.log.read_text())
     assert up.end() == 0
 
 
@@ -274,7 +319,7 @@ def test_killed_itself_it_leaves_no_process_behind(start: Start) -> None:
     pids = list(up.state["pids"].values())
     up.process.kill()
     up.process.wait(10)
-    until(lambda: all(gone(pid) for pid in pids))
+    wait_until(lambda: all(gone(pid) for pid in pids))
     assert read_state(up.state_file) is None
 
 
@@ -293,7 +338,7 @@ def test_what_dies_later_is_said_loudly_and_the_app_goes_on(start: Start) -> Non
     up = start()
     up.wait_ready()
     os.kill(up.state["pids"]["redis"], signal.SIGKILL)
-    until(lambda: "!!! redis" in up.log.read_text())
+    wait_until(lambda: "!!! redis" in up.log.read_text())
     assert httpx.get(f"{up.state['url']}/api/health/ready", timeout=20).status_code == 200
     assert up.end() == 0
 
@@ -315,7 +360,32 @@ def test_an_app_that_ends_at_its_start_is_shown_in_its_own_words(start: Start, t
     assert "host.json is not JSON" in up.log.read_text()
 
 
-@pytest.mark.parametrize("command", ["up", "enqueue", "dead-letters"])
+def test_neither_a_proxy_nor_a_bad_certificate_file_comes_between_the_lab_and_its_app(
+    start: Start, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        through = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        names = [*("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), *("http_proxy", "https_proxy", "all_proxy")]
+        odd = {
+            "NO_PROXY": "::1,[::1],*.internal",
+            "no_proxy": "10.0.0.0/8",
+            "SSL_CERT_FILE": str(tmp_path / "none.pem"),
+        }
+        environment = dict.fromkeys(names, through) | odd
+        up = start("--app", str(ROOT), **environment)
+        up.wait_ready()
+        assert "NOT READY" not in up.log.read_text()
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        assert up.run("requeue", "--drop", "none") == 1
+        assert "There is no drop none." in capsys.readouterr().err
+        proxy.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            proxy.accept()  # nobody came
+    assert up.end() == 0
+
+
+@pytest.mark.parametrize("command", ["up", "enqueue", "dead-letters", "requeue"])
 def test_help_teaches_with_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([command, "--help"])
