@@ -249,7 +249,7 @@ def test_another_app_gets_its_own_queues_connections_and_packages(start: Start, 
     assert "hear is not served: the lab's Service Bus has no topics" in up.log.read_text()
     assert up.run("enqueue", "for tasks") == 0
     expected = "own services own lab None [b'for tasks'] []"
-    until(lambda: httpx.get(f"{up.state['url']}/api/who", timeout=20).text == expected)
+    wait_until(lambda: httpx.get(f"{up.state['url']}/api/who", timeout=20).text == expected)
     assert up.end() == 0
 
 

@@ -11,10 +11,9 @@ import httpx
 import pytest
 
 from tests.integration.lab.azure.real_host.hosts import RunningHost, host
+from tests.waiting import until, wait_until
 
 from .conftest import Bus
-from .conftest import until as until_async
-from .test_processes import until
 
 APP = """
 import asyncio, logging, os, sys, threading, time
@@ -113,7 +112,7 @@ def test_a_worker_that_ends_loses_its_state_and_is_back_at_once(start: Callable[
     before = [get(running, "count").text.split() for _ in range(2)][-1]
     ended = get(running, f"ends/{how}")
     assert (ended.status_code, ended.content) == (500, b"")
-    until(answers(running))
+    wait_until(answers(running))
     after = get(running, "count").text.split()
     assert (before[0], after[0], before[1] != after[1]) == ("2", "2", True)  # `until` called it once
     assert running.child.alive
@@ -123,7 +122,7 @@ def test_the_third_end_within_a_minute_ends_the_host(start: Callable[..., Runnin
     running = start()
     for _ in range(2):
         get(running, "ends/exit")
-        until(answers(running))
+        wait_until(answers(running))
     get(running, "ends/exit")
     assert running.child.wait(40) == 1
     assert any("too often" in line for line in running.child.tail())
@@ -141,7 +140,7 @@ def test_a_time_out_replaces_the_worker_and_fails_what_else_it_did(start: Callab
     worker = get(running, "count").text.split()[1]
     started = time.monotonic()
     assert asyncio.run(both()) == [500, 500]
-    until(answers(running))
+    wait_until(answers(running))
     assert get(running, "count").text.split()[1] != worker
     assert time.monotonic() - started < 60  # and no second time-out was waited for
 
@@ -159,7 +158,7 @@ def test_a_log_line_outside_an_invocation_is_marked(start: Callable[..., Running
     running = start()
     assert get(running, "logs/marks").status_code == 200
     mark = "(outside an invocation) "
-    until(lambda: any("in a late task" in line for line in running.child.tail()))
+    wait_until(lambda: any("in a late task" in line for line in running.child.tail()))
     lines = "\n".join(running.child.tail())
     for marked in ("of the import", "in a thread", "in a late task"):
         assert f"{mark}{marked}" in lines
@@ -172,7 +171,9 @@ def test_a_killed_host_takes_its_worker_along(start: Callable[..., RunningHost])
     running = start()
     worker = int(get(running, "count").text.split()[1])
     os.kill(running.child.pid, signal.SIGKILL)
-    until(lambda: not Path(f"/proc/{worker}").exists() or "Z" in Path(f"/proc/{worker}/stat").read_text().split()[2])
+    wait_until(
+        lambda: not Path(f"/proc/{worker}").exists() or "Z" in Path(f"/proc/{worker}/stat").read_text().split()[2]
+    )
 
 
 async def test_a_message_whose_function_returns_a_value_ends_as_a_dead_letter(
@@ -188,5 +189,5 @@ async def test_the_message_that_kills_its_worker_is_abandoned_at_once(
 ) -> None:
     running = await asyncio.to_thread(start, Bus=bus.broker.connection_string)
     await bus.send("kill", queue="brief")
-    await until_async(lambda: any("delivery 2" in line for line in running.child.tail()))
+    await until(lambda: any("delivery 2" in line for line in running.child.tail()))
     assert running.child.alive or running.child.returncode == 1

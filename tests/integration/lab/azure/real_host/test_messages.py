@@ -11,9 +11,9 @@ from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import ServiceBusError
 
 from lab.azure.service_bus import Broker, QueueConfig
-from tests.integration.lab.azure.conftest import until
 from tests.integration.lab.azure.real_host.hosts import host, write_probe
 from tests.integration.lab.azure.real_host.recorded_cases import judge, lines, text
+from tests.waiting import until
 
 TYPED = {"sb4": "q4", "sb8": "q8"}  # functions whose parameter is annotated str and bytes
 TYPED_BODIES = (b"hello", b'{"a": 1}', b"", b"\xff\x00", b"\xc3\xa9")
