@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.integration.lab.azure.real_host.hosts import RunningHost, host
-from tests.waiting import until, wait_until
+from tests.waiting import gone, until, wait_until
 
 from .conftest import Bus
 
@@ -171,9 +171,7 @@ def test_a_killed_host_takes_its_worker_along(start: Callable[..., RunningHost])
     running = start()
     worker = int(get(running, "count").text.split()[1])
     os.kill(running.child.pid, signal.SIGKILL)
-    wait_until(
-        lambda: not Path(f"/proc/{worker}").exists() or "Z" in Path(f"/proc/{worker}/stat").read_text().split()[2]
-    )
+    wait_until(lambda: gone(worker))
 
 
 async def test_a_message_whose_function_returns_a_value_ends_as_a_dead_letter(
