@@ -118,12 +118,12 @@ def test_a_worker_that_ends_loses_its_state_and_is_back_at_once(start: Callable[
     assert running.child.alive
 
 
-def test_the_third_end_within_a_minute_ends_the_host(start: Callable[..., RunningHost]) -> None:
+def test_the_third_kill_within_a_minute_ends_the_host(start: Callable[..., RunningHost]) -> None:
     running = start()
     for _ in range(2):
-        get(running, "ends/exit")
+        get(running, "ends/kill")
         wait_until(answers(running))
-    get(running, "ends/exit")
+    get(running, "ends/kill")
     assert running.child.wait(40) == 1
     assert any("too often" in line for line in running.child.tail())
 
