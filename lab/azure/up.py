@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import signal
 import sys
 import tempfile
@@ -28,6 +29,7 @@ from lab.azure.app_needs import AppNeeds, find_needs, write_config
 from lab.azure.functions_host.function_index import WITHOUT_TOPICS
 from lab.azure.functions_host.server import PortTaken, listen
 from lab.azure.invocation_log import InvocationLog
+from lab.azure.local_http import trusts_proxies
 from lab.azure.processes import Child
 from lab.azure.queue_target import endpoint
 from lab.azure.redis_server import RedisServer, RedisServerError
@@ -251,7 +253,8 @@ class Lab:
     def _answers(self) -> bool:
         """True if the host answers at all, whatever the status; what its readiness says is kept for the greeting."""
         try:
-            answer = httpx.get(f"{self.served['url']}/api/health/ready", timeout=START_S)
+            url = f"{self.served['url']}/api/health/ready"
+            answer = httpx.get(url, timeout=START_S, trust_env=trusts_proxies(url))
         except httpx.TransportError:
             return False
         self.not_ready = why_not_ready(answer)
@@ -354,9 +357,8 @@ def functions(lab: Lab, options: argparse.Namespace) -> Iterator[Text]:
 
 def places(lab: Lab, options: argparse.Namespace) -> Iterator[str]:
     """Where the parts are, without their secrets."""
-    redis = urlsplit(lab.settings["REDIS_URL"])
     limit = f", at most {options.client_limit} clients" if options.client_limit else ""
-    yield f"Redis          {redis.hostname}:{redis.port or 6379}{limit}"
+    yield f"Redis          {redis_place(lab.settings['REDIS_URL'])}{limit}"
     queues = ", ".join(f"'{queue}'" for queue in lab.needs.queues)
     yield f"Service Bus    {endpoint(lab.settings[CONNECTION])}, queue {queues}"
     where = "" if lab.state_path == DEFAULT_PATH else f" --state {lab.state_path}"
@@ -366,6 +368,17 @@ def places(lab: Lab, options: argparse.Namespace) -> Iterator[str]:
         yield f"API            {lab.served['docs']} (to read and to try)"
     if options.key:
         yield "key            goes into the header x-functions-key"
+
+
+def redis_place(url: str) -> str:
+    """Host and port; of an address that is not as it should be nothing, as any part of it may be the password."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("redis", "rediss") and re.fullmatch(r"[a-z0-9.:-]+", parts.hostname or ""):
+            return f"{parts.hostname}:{parts.port or 6379}"
+    except ValueError:
+        pass
+    return "an address that the app cannot use"
 
 
 def python() -> str:
