@@ -24,7 +24,7 @@ compose:
 	@test "$(ACCEPT_EULA)" = Y || { echo "Read the licences of Microsoft's Service Bus emulator and of SQL Server, then: make run ON=compose ACCEPT_EULA=Y"; exit 1; }
 	@docker compose version >/dev/null 2>&1 || { echo "ON=compose needs Docker with Compose 2; without Docker: make run"; exit 1; }
 	docker compose up --detach --wait
-	curl --silent --show-error --fail --output /dev/null --retry 120 --retry-delay 2 --retry-all-errors http://127.0.0.1:5300/health
+	curl --noproxy "*" --silent --show-error --fail --output /dev/null --retry 120 --retry-delay 2 --retry-all-errors http://127.0.0.1:5300/health
 
 lint: $(READY) ## style, imports, types and workflows
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
