@@ -38,14 +38,8 @@ def draw(found: Sequence[Result]) -> str:
         panels[0].set_ylim(len(names) - 0.5, -0.7)
         panels[0].set_yticks([])
         for place, name in enumerate(names):
-            label = panels[0].text(
-                0,
-                place - 0.28,
-                SCENARIOS[name].title,
-                transform=panels[0].get_yaxis_transform(),
-                color=INK,
-                fontsize=10,
-            )
+            where = panels[0].get_yaxis_transform()
+            label = panels[0].text(0, place - 0.28, SCENARIOS[name].title, transform=where, color=INK, fontsize=10)
             label.set_in_layout(False)  # it runs on over the panels to its right
         drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=10)
         return as_svg(drawn, "scenarios", alt="Failed calls, p99 and clients of every side in every scenario.")
