@@ -25,13 +25,14 @@ from lab.proof.scenarios.scenario import DEADLINE_S, FIRST_S, Scenario
 from lab.proof.tasks import background
 
 SAMPLE_S = 0.02
-LEAD_S = 0.7  # for processes to be forked and to import what only their side needs
+LEAD_S = 0.05
+START_S = 30.0
 LAB_CLIENTS = 1  # the sampler's
 PATIENCE_S = 15.0
 
 
 class InstanceError(RuntimeError):
-    """An instance reported nothing."""
+    """An instance did not start, or reported nothing."""
 
 
 @dataclass
@@ -104,10 +105,13 @@ async def measure(scenario: Scenario, side: str) -> Cell:
             async with target.admin() as admin:
                 await admin.set(VALUE_KEY, VALUE)
             clients = Clients(server)
-            stays_s = DEADLINE_S if scenario.places else 0.0
-            task = Task(side, f"redis://{HOST}:{port}/0", scenario.load, time.monotonic() + LEAD_S, stays_s)
-            async with background(clients.watch()):
-                reports, _ = await asyncio.gather(_instances(task, scenario.instances), _happen(scenario, target, task))
+            task = Task(side, f"redis://{HOST}:{port}/0", scenario.load, DEADLINE_S if scenario.places else 0.0)
+            async with background(clients.watch()), _instances(task, scenario.instances) as channels:
+                begins_at = time.monotonic() + LEAD_S
+                for channel in channels:
+                    channel.send(begins_at)
+                within_s = LEAD_S + task.load.seconds + DEADLINE_S + task.stays_s + PATIENCE_S
+                reports, _ = await asyncio.gather(_received(channels, within_s), _happen(scenario, target, begins_at))
                 await asyncio.sleep(3 * SAMPLE_S)
             async with target.admin() as admin:
                 charged = await admin.hgetall(CHARGED)
@@ -126,14 +130,15 @@ async def _way_to(server: RedisServer, scenario: Scenario) -> AsyncIterator[tupl
         yield (proxy.port if scenario.proxied else away), proxy
 
 
-async def _happen(scenario: Scenario, target: Target, task: Task) -> None:
+async def _happen(scenario: Scenario, target: Target, begins_at: float) -> None:
     if scenario.inflict is not None:
-        await asyncio.sleep(task.begins_at + FIRST_S - time.monotonic())
+        await asyncio.sleep(begins_at + FIRST_S - time.monotonic())
         await scenario.inflict(target)
 
 
-async def _instances(task: Task, count: int) -> list[Report]:
-    """Fork them, wait for what each reports; none is left."""
+@asynccontextmanager
+async def _instances(task: Task, count: int) -> AsyncIterator[list[Connection]]:
+    """The channels of instances that are ready; none is left afterwards. Raises InstanceError."""
     channels, processes = [], []
     try:
         for index in range(count):
@@ -143,9 +148,8 @@ async def _instances(task: Task, count: int) -> list[Report]:
             theirs.close()
             channels.append(ours)
             processes.append(process)
-        within_s = LEAD_S + task.load.seconds + DEADLINE_S + task.stays_s + PATIENCE_S
-        reports = (asyncio.to_thread(_received, channel, within_s) for channel in channels)
-        return list(await asyncio.gather(*reports))
+        await _received(channels, START_S)
+        yield channels
     finally:
         for process in processes:
             process.kill()
@@ -154,14 +158,18 @@ async def _instances(task: Task, count: int) -> list[Report]:
             channel.close()
 
 
-def _received(channel: Connection, within_s: float) -> Report:
-    try:
-        if channel.poll(within_s):
-            report: Report = channel.recv()
-            return report
-    except EOFError:
-        pass
-    raise InstanceError(f"an instance reported nothing within {within_s:.0f} s")
+async def _received(channels: list[Connection], within_s: float) -> list[Any]:
+    """The next object of each. Raises InstanceError."""
+
+    def next_of(channel: Connection) -> Any:
+        try:
+            if channel.poll(within_s):
+                return channel.recv()
+        except EOFError:
+            pass
+        raise InstanceError(f"an instance reported nothing within {within_s:.0f} s")
+
+    return list(await asyncio.gather(*(asyncio.to_thread(next_of, channel) for channel in channels)))
 
 
 def add_up(scenario: Scenario, side: str, reports: list[Report]) -> Cell:

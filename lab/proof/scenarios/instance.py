@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import itertools
 import logging
 import time
@@ -22,20 +23,17 @@ from services.redis_session import OutcomeUnknown
 
 EACH = 10_000_000  # numbers of an instance
 SLOW_SCRIPT = "local started = os.clock() while os.clock() - started < 0.05 do end return ARGV[1]"
+LIBRARIES = {"valkey-glide": "glide", "coredis": "coredis"}  # imported before the load begins
 SPREAD_S = 0.02  # instances never begin in the very same instant
 
 
 @dataclass(frozen=True)
 class Task:
-    """`begins_at`: time.monotonic() of the first call, in seconds; one clock for all processes of a machine.
-
-    `stays_s`: how long an instance keeps its session after its own last call, for others that wait for a place.
-    """
+    """`stays_s`: how long an instance keeps its session after its own last call, while others wait for a place."""
 
     side: str
     url: str
     load: Load
-    begins_at: float
     stays_s: float = 0.0
 
 
@@ -115,12 +113,12 @@ class Callers:
         return "ok" if right else "wrong"
 
 
-async def _live(task: Task, index: int) -> Report:
+async def _live(task: Task, index: int, begins_at: float) -> Report:
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # what it means is in the calls
     session = SIDES[task.side](task.url)
     callers = Callers(session, task.load, index * EACH)
     cpu = time.process_time()
-    await callers.run(task.begins_at + index * SPREAD_S)
+    await callers.run(begins_at + index * SPREAD_S)
     await asyncio.sleep(task.stays_s)
     report = Report(callers.calls, time.process_time() - cpu, list(callers.errors)[:5])
     try:
@@ -132,8 +130,11 @@ async def _live(task: Task, index: int) -> Report:
 
 
 def become(task: Task, index: int, channel: Connection) -> None:
-    """Be instance number `index`: run, report, end."""
+    """Be instance number `index`: say that it is ready, hear when to begin (time.monotonic()), run, report, end."""
     leashed()
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
-    channel.send(asyncio.run(_live(task, index)))
+    if task.side in LIBRARIES:
+        importlib.import_module(LIBRARIES[task.side])
+    channel.send("ready")
+    channel.send(asyncio.run(_live(task, index, channel.recv())))

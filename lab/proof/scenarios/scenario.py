@@ -80,7 +80,7 @@ async def cut_replies(target: Target) -> None:
     """Connections are cut in the middle of a reply, again and again."""
     for number in range(6):
         doomed, target.proxy.to_client = target.proxy.to_client, Faults()
-        doomed.cut_after = 700 * (number + 1)
+        doomed.cut_after = 703 * (number + 1)  # bytes, of replies of about 14
         accepted = target.proxy.accepted
         ends = asyncio.get_running_loop().time() + 0.2
         while target.proxy.accepted == accepted and asyncio.get_running_loop().time() < ends:  # noqa: ASYNC110 - no event

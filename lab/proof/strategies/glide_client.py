@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import glide
 
 T = TypeVar("T")
-REQUEST_MS = 2500  # its own deadline of a request, that of the callers; its default is 250 ms
+REQUEST_MS = 2500  # its own deadline of a request and of a connect, that of the callers; its default is 250 ms
 
 
 class GlideClient:
@@ -59,6 +59,8 @@ class GlideClient:
                         [glide.NodeAddress(self._url["host"], self._url["port"])],
                         credentials=glide.ServerCredentials(password, user) if password else None,
                         request_timeout=REQUEST_MS,
+                        lazy_connect=True,  # else the first connect blocks the event loop
+                        advanced_config=glide.AdvancedGlideClientConfiguration(connection_timeout=REQUEST_MS),
                     )
                 )
         return self._client
