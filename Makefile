@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 PROOF := docs/proof
 
 .DEFAULT_GOAL := help
-.PHONY: help run compose lint test conformance prove fuzz smoke load install lock clean
+.PHONY: help run compose lint test conformance prove fuzz clients smoke load install lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -24,7 +24,7 @@ compose:
 	@test "$(ACCEPT_EULA)" = Y || { echo "Read the licences of Microsoft's Service Bus emulator and of SQL Server, then: make run ON=compose ACCEPT_EULA=Y"; exit 1; }
 	@docker compose version >/dev/null 2>&1 || { echo "ON=compose needs Docker with Compose 2; without Docker: make run"; exit 1; }
 	docker compose up --detach --wait
-	curl --silent --show-error --fail --output /dev/null --retry 120 --retry-delay 2 --retry-all-errors http://127.0.0.1:5300/health
+	curl --noproxy "*" --silent --show-error --fail --output /dev/null --retry 120 --retry-delay 2 --retry-all-errors http://127.0.0.1:5300/health
 
 lint: $(READY) ## style, imports, types and workflows
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -53,6 +53,9 @@ prove: lint ## everything at full length, numbers and pictures into docs/proof, 
 fuzz: export FUZZ_REQUESTS ?= 100000
 fuzz: $(READY) ## 100,000 hostile requests over HTTP, 20,000 hostile messages, Schemathesis (FUZZ_REQUESTS=5000 for fewer)
 	@$(BIN)/python -m pytest -v --timeout 3600 tests/fuzz tests/integration/blueprints/test_hostile_messages.py $(ARGS)
+
+clients: $(READY) ## every queue operation of the local Service Bus, on azure-servicebus 7.11 to 7.15 and @azure/service-bus
+	@$(BIN)/python -m tests.clients
 
 smoke: export FUNCTIONS_KEY = $(KEY)
 smoke: $(READY) ## the README's walk-through against a deployed app: URL=https://... KEY=... (see docs/deploy.md)

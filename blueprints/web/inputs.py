@@ -1,5 +1,6 @@
 """What came in over HTTP, as a parsed command, or an InvalidInput that names the field. Never defaults bad input."""
 
+import re
 from typing import Any, TypeVar
 
 import azure.functions as func
@@ -9,6 +10,9 @@ from blueprints.strict_json import invalid, parse_json
 from services.errors import BodyTooLarge, InvalidInput, WrongContentType
 
 MAX_BODY = 16 * 1024  # bytes
+_PATH = re.compile(r"[a-zA-Z]+://[^/?#]*(/[^?#]*)")
+DEFAULT_MOUNT = "/api"
+HOST_S = ("code", "clientId")  # the function key and its name, which the host reads
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -23,8 +27,23 @@ def headers(req: func.HttpRequest, model: type[Model]) -> Model:
     return _validated(model, {name: req.headers[name] for name in names if name in req.headers})
 
 
+def mount(req: func.HttpRequest, route: str) -> str:
+    """What stands in front of the route in the request's path, `/api` by default: the host's routePrefix."""
+    found = _PATH.match(req.url)
+    if found is None:  # the Host is whatever the caller sent
+        return DEFAULT_MOUNT
+    return "/".join(found[1].rstrip("/").split("/")[: -len(route.split("/"))])
+
+
+def query(req: func.HttpRequest, model: type[Model]) -> Model:
+    """The query; an unknown name is refused, as a filter that is misspelt would be none. Raises InvalidInput."""
+    return _validated(model, {name: value for name, value in req.params.items() if name not in HOST_S})
+
+
 def body(req: func.HttpRequest, model: type[Model]) -> Model:
     """The JSON body. Raises WrongContentType, BodyTooLarge (over 16 KiB) or InvalidInput."""
+    if req.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise WrongContentType("send the body without a Content-Encoding")
     declared = req.headers.get("content-type", "").split(";")[0].strip().lower()
     if declared != "application/json":
         raise WrongContentType("send the body as application/json")

@@ -7,7 +7,17 @@ from blueprints.web import inputs, openapi
 from blueprints.web.openapi import Answer, Operation
 from services import errors
 from services.tickets.errors import BelowConfirmed, CustomerLimit, DropClosed, SoldOut
-from services.tickets.models import Drop, DropPath, Order, OrderHeaders, OrderPath, PlaceOrder, PutDrop
+from services.tickets.models import (
+    Drop,
+    DropPath,
+    ListOrders,
+    Order,
+    OrderHeaders,
+    OrderPage,
+    OrderPath,
+    PlaceOrder,
+    PutDrop,
+)
 
 TITLE = "A ticket drop"
 DESCRIPTION = """\
@@ -89,12 +99,27 @@ OPERATIONS = (
         tag="orders",
     ),
     Operation(
+        "list_orders",
+        "GET",
+        "drops/{drop_id}/orders",
+        "List a drop's orders",
+        (Answer(200, "A page of orders.", OrderPage, {"orders": [CONFIRMED], "cursor": None}),),
+        "All of them, or those that the query names, in pages and in no order. `limit` is how many orders a page looks "
+        "at: it may hold fewer, none, more, or some that an earlier page had. A null `cursor` ends the list; any other "
+        "goes into the next request. `queued_for_s`: queued for at least so many seconds, by Redis's clock.",
+        path=DropPath,
+        query=ListOrders,
+        refusals=(errors.NotFound("there is no such drop"),),
+        examples={"drop_id": "demo", "limit": 100},
+        tag="orders",
+    ),
+    Operation(
         "get_order",
         "GET",
         "drops/{drop_id}/orders/{order_id}",
         "Follow an order",
         (Answer(200, "The order, decided or not.", Order, CONFIRMED, sometimes=("Retry-After",)),),
-        "Retry-After comes with an order that is still queued.",
+        "Retry-After comes with an order that is still queued, and grows with its age.",
         path=OrderPath,
         refusals=(errors.NotFound("there is no such order in this drop"),),
         examples={"drop_id": "demo", "order_id": ID},
@@ -105,6 +130,6 @@ OPERATIONS = (
 
 
 @functools.cache
-def openapi_document() -> str:
-    """The OpenAPI document as JSON, made once per process."""
-    return json.dumps(openapi.document(TITLE, DESCRIPTION, OPERATIONS, inputs.MAX_BODY)) + "\n"
+def openapi_document(server: str = inputs.DEFAULT_MOUNT) -> str:
+    """The OpenAPI document as JSON, made once per process and server, which is the path in front of the routes."""
+    return json.dumps(openapi.document(TITLE, DESCRIPTION, OPERATIONS, inputs.MAX_BODY, server)) + "\n"

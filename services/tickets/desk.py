@@ -42,14 +42,14 @@ class OrderDesk:
         """
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + REQUEST_S
-        order = await self.store.place(new)
+        order, age_s = await self.store.place(new)
         if order.status is OrderStatus.QUEUED:
             left_s = ends_at - loop.time()
             if left_s <= 0:
                 raise MessageNotSent("no time was left to send the order")
             body = order.model_dump_json().encode()
             try:
-                await self.queue.send(order.order_id, body, within_s=left_s, properties=trace)
+                await self.queue.send(_message_id(order, age_s), body, within_s=left_s, properties=trace)
             except QueueNotConfigured as error:  # the order is recorded all the same: the caller is told where
                 raise MessageNotSent(str(error)) from error
         return order
@@ -70,3 +70,13 @@ class OrderDesk:
                 if loop.time() + wait_s >= ends_at:
                     raise
                 await asyncio.sleep(wait_s)
+
+
+def _message_id(order: Order, age_s: float) -> str:
+    """The order's id, so that duplicate detection drops a repeated request.
+
+    Past a minute the first message may be lost with its decision, and a repeated request is its repair: it is sent
+    under an id of its own, a new one each time that the age in minutes has doubled.
+    """
+    minutes = int(age_s // 60)
+    return f"{order.order_id}.{minutes.bit_length()}" if minutes > 0 else order.order_id

@@ -6,7 +6,7 @@ queue, and keeps nothing in memory.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from services import telemetry
 from services.errors import InvalidInput, KeyReused, NotFound, Refused, Undecidable
 from services.redis_session import RedisService
 from services.tickets.errors import BelowConfirmed, CustomerLimit, DropClosed, SoldOut
-from services.tickets.models import Drop, NewOrder, Order, OrderMessage, PutDrop
+from services.tickets.models import Drop, ListOrders, NewOrder, Order, OrderMessage, OrderPage, OrderStatus, PutDrop
 
 REQUEST_S = 2.5  # Redis and the send together: an HTTP caller has an answer within 3 s
 
@@ -44,6 +44,7 @@ class Script:
 
 
 _PUT_DROP, _PLACE_ORDER, _DECIDE_ORDER = Script("put_drop"), Script("place_order"), Script("decide_order")
+_LIST_ORDERS = Script("list_orders")
 
 
 class OrderStore:
@@ -79,8 +80,11 @@ class OrderStore:
             raise NotFound("there is no such drop")
         return _drop(drop_id, amounts)
 
-    async def place(self, order: NewOrder, within_s: float = REQUEST_S) -> Order:
-        """Record the order as queued, or find it as it is. Raises NotFound, KeyReused or a Conflict."""
+    async def place(self, order: NewOrder, within_s: float = REQUEST_S) -> tuple[Order, float]:
+        """Record the order as queued, or find it as it is; the order, and for how many seconds it has been recorded.
+
+        Raises NotFound, KeyReused or a Conflict.
+        """
         outcome, *record = await self._change(
             _PLACE_ORDER,
             order.drop_id,
@@ -93,7 +97,19 @@ class OrderStore:
         if not record:
             refusal, detail = _REFUSALS[outcome]
             raise refusal(detail)
-        return _order(order.order_id, order.drop_id, record[0])
+        return _order(order.order_id, order.drop_id, record[0]), record[1] / 1000
+
+    async def list_orders(self, drop_id: str, wanted: ListOrders, within_s: float = REQUEST_S) -> OrderPage:
+        """One page of the drop's orders. Raises NotFound."""
+        reply = await self._change(_LIST_ORDERS, drop_id, wanted.cursor, wanted.limit, within_s=within_s)
+        if not reply:
+            raise NotFound("there is no such drop")
+        now, cursor, found = reply
+        pairs = zip(found[::2], found[1::2], strict=True)
+        orders = (_order(order_id.decode(), drop_id, record) for order_id, record in pairs)
+        return OrderPage(
+            orders=list(_those(orders, wanted, _time(now))), cursor=cursor.decode() if int(cursor) else None
+        )
 
     async def read_order(self, drop_id: str, order_id: str, within_s: float = REQUEST_S) -> Order:
         """Raises NotFound."""
@@ -129,6 +145,17 @@ class OrderStore:
 
 def _keys(drop_id: str) -> tuple[str, str, str]:
     return f"{{drop:{drop_id}}}:meta", f"{{drop:{drop_id}}}:orders", f"{{drop:{drop_id}}}:customers"
+
+
+def _those(orders: Iterator[Order], wanted: ListOrders, now: datetime) -> Iterator[Order]:
+    for order in orders:
+        age_s = (now - order.placed_at).total_seconds() if order.status is OrderStatus.QUEUED else -1
+        if (
+            wanted.status in (None, order.status)
+            and wanted.customer_id in (None, order.customer_id)
+            and (wanted.queued_for_s is None or age_s >= wanted.queued_for_s)
+        ):
+            yield order
 
 
 def _drop(drop_id: str, amounts: Sequence[Any]) -> Drop:

@@ -9,7 +9,8 @@ import importlib.util
 from pathlib import Path
 
 from lab.azure.functions_host.host import FunctionsHost
-from lab.azure.functions_host.http_frontend import HttpFrontend, Receive, Scope, Send
+from lab.azure.functions_host.http_request import Receive, Scope, Send
+from lab.azure.functions_host.timers_by_hand import TimersByHand
 
 PAGE = "/docs"
 ROUTE = "openapi.json"
@@ -34,7 +35,7 @@ HTML = """\
 SCRIPT = 'window.ui = SwaggerUIBundle({url: "%s", dom_id: "#page", deepLinking: true, tryItOutEnabled: true});\n'
 
 
-def with_docs(host: FunctionsHost) -> DocsPage | HttpFrontend:
+def with_docs(host: FunctionsHost) -> DocsPage | TimersByHand:
     """The host's HTTP side, with the page if the app has a document to show."""
     description = description_of(host)
     return host.frontend if description is None else DocsPage(host.frontend, description)
@@ -46,7 +47,7 @@ def description_of(host: FunctionsHost) -> str | None:
         return None
     for function in host.index.http:
         if (function.route, function.auth_level) == (ROUTE, "ANONYMOUS") and function.takes("GET"):
-            return "/" + "/".join(part for part in (host.config.route_prefix, ROUTE) if part)
+            return "/" + "/".join(part for part in (host.config.http.route_prefix, ROUTE) if part)
     return None
 
 
@@ -61,7 +62,7 @@ def assets_folder() -> Path | None:
 class DocsPage:
     """ASGI application: the page and its assets, and the app for all the rest. `description`: path of the document."""
 
-    def __init__(self, app: HttpFrontend, description: str) -> None:
+    def __init__(self, app: TimersByHand, description: str) -> None:
         folder = assets_folder()
         if folder is None:
             raise LookupError(f"the package {PACKAGE} is not installed")

@@ -36,6 +36,7 @@ NAMES = (
     "duplicates",
     "instance-kill",
     "scale-in",
+    "drain",
     "vanish",
     "outage",
     "long-outage",

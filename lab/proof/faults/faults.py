@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from lab.azure.settings import DEFAULT_QUEUE
 from lab.proof.faults import redis
+from lab.proof.faults.drain import drain_aborts
 from lab.proof.faults.pace import Pace
 from lab.proof.faults.redis import FaultDidNotHappen
 from lab.proof.faults.scene import Scene
@@ -203,6 +204,7 @@ FAULTS = {
         Fault("duplicates", "duplicates, out of order", duplicates, _soon),
         Fault("instance-kill", "fulfilment SIGKILL in mid-message", instance_kill, _soon),
         Fault("scale-in", "scale-in wave", scale_in, _soon),
+        Fault("drain", "drain aborts, completions are lost", drain_aborts, _soon),
         Fault("vanish", "30 % of the instances vanish", vanish, _soon),
     )
 }

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import pytest
 from azure.functions.servicebus import ServiceBusMessage
 from redis.asyncio import Redis
 
+from blueprints import fulfilment
 from lab.azure.redis_server import RedisServer, free_port
 from lab.azure.service_bus import Broker
+from lab.azure.service_bus.config import load
 from services import telemetry
 from services.errors import Undecidable
 from services.queue_session.connection import ServiceBusConnection
@@ -20,6 +23,7 @@ from services.queue_session.queue_service import QueueService
 from services.redis_session import RedisNotConfigured, RedisUnavailable
 from services.redis_session.redis_service import RedisService
 from services.telemetry.otel_spans import OtelSpans
+from tests import ROOT
 from tests.integration.services.tickets.shop import DROP, snapshot
 
 from .worker import Worker, fulfil, install, queue_on
@@ -85,6 +89,27 @@ async def test_a_message_that_can_never_succeed_raises_with_its_reason_logged_an
     assert "message-7" in record.getMessage()
     assert SECRET not in f"{record.getMessage()} {caught.value}"
     assert await snapshot(worker.redis) == before
+
+
+@pytest.mark.parametrize("delivery", range(1, 11))
+async def test_a_poison_message_tells_its_reason_in_one_frame_and_logs_it_on_the_first_delivery_and_the_last(
+    worker: Worker, caplog: pytest.LogCaptureFixture, delivery: int
+) -> None:
+    message = ServiceBusMessage(
+        body=b"[", message_id="m", delivery_count=delivery, application_properties={}, user_properties={}
+    )
+    with pytest.raises(Undecidable, match=r"message 'm' can never succeed .*: not an order message") as caught:
+        await fulfil(message)
+    app_s = [frame for frame in traceback.extract_tb(caught.tb) if "/tests/" not in frame.filename]
+    assert [frame.name for frame in app_s] == ["fulfil_order"]
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    assert len(caplog.records) == (delivery in (1, 10))
+
+
+def test_the_last_delivery_is_the_queue_s_own_here_and_in_the_template() -> None:
+    assert load()["orders"].max_delivery_count == fulfilment.MOST_DELIVERIES
+    template = (ROOT / "infra/modules/service-bus.bicep").read_text()
+    assert f"maxDeliveryCount: {fulfilment.MOST_DELIVERIES}\n" in template
 
 
 async def test_a_made_up_field_name_or_message_id_cannot_forge_a_log_line(

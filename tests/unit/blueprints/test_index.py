@@ -26,23 +26,24 @@ print(json.dumps(told))
 """
 
 
-def http(route: str, method: str, auth_level: str) -> list[dict[str, Any]]:
+def http(route: str, auth_level: str, *methods: str) -> list[dict[str, Any]]:
     trigger = {
         "direction": "IN",
         "type": "httpTrigger",
         "name": "req",
         "route": route,
-        "methods": [method],
+        "methods": list(methods),
         "authLevel": auth_level,
     }
     return [trigger, {"direction": "OUT", "type": "http", "name": "$return"}]
 
 
 EXPECTED = {
-    "put_drop": http("drops/{drop_id}", "PUT", "FUNCTION"),
-    "get_drop": http("drops/{drop_id}", "GET", "FUNCTION"),
-    "place_order": http("drops/{drop_id}/orders", "POST", "FUNCTION"),
-    "get_order": http("drops/{drop_id}/orders/{order_id}", "GET", "FUNCTION"),
+    "put_drop": http("drops/{drop_id}", "FUNCTION", "PUT"),
+    "get_drop": http("drops/{drop_id}", "FUNCTION", "GET"),
+    "place_order": http("drops/{drop_id}/orders", "FUNCTION", "POST"),
+    "list_orders": http("drops/{drop_id}/orders", "FUNCTION", "GET"),
+    "get_order": http("drops/{drop_id}/orders/{order_id}", "FUNCTION", "GET"),
     "fulfil_order": [
         {
             "direction": "IN",
@@ -52,9 +53,9 @@ EXPECTED = {
             "connection": "ServiceBusConnection",
         }
     ],
-    "health": http("health", "GET", "ANONYMOUS"),
-    "ready": http("health/ready", "GET", "ANONYMOUS"),
-    "openapi": http("openapi.json", "GET", "ANONYMOUS"),
+    "health": http("health", "ANONYMOUS", "GET", "HEAD"),
+    "ready": http("health/ready", "ANONYMOUS", "GET", "HEAD"),
+    "openapi": http("openapi.json", "ANONYMOUS", "GET"),
 }
 
 # Settings of the app that the example leaves out, and why.

@@ -55,11 +55,12 @@ def shop() -> func.FunctionApp:
         raise RuntimeError("out of tickets")
 
     @app.route(route="odd", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-    async def odd(req: func.HttpRequest) -> int:
+    async def odd(req: func.HttpRequest):  # type: ignore[no-untyped-def]
         return 1
 
     @app.route(route="nothing", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-    async def nothing(req: func.HttpRequest) -> None: ...
+    async def nothing(req: func.HttpRequest):  # type: ignore[no-untyped-def]
+        """An annotation would lose the app."""
 
     return app
 
@@ -79,7 +80,6 @@ async def unlocked() -> AsyncIterator[Served]:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/"),
         ("GET", "/api/none"),
         ("DELETE", "/api/guarded"),
         ("OPTIONS", "/api/guarded"),
@@ -146,12 +146,12 @@ async def test_a_request_reaches_the_function_as_the_real_host_passes_it_on(unlo
     assert [name for name in seen["headers"] if name != name.lower()] == []
 
 
-async def test_the_context_carries_the_callers_trace_or_a_new_one(unlocked: Served) -> None:
+async def test_the_context_carries_the_callers_trace_or_none(unlocked: Served) -> None:
     parent = f"00-{'a' * 32}-{'b' * 16}-01"
     seen = (await unlocked.http.get("/api/echo", headers={"traceparent": parent})).json()
     assert (seen["trace_parent"], seen["function"], seen["retries"]) == (parent, "echo", 0)
     new = (await unlocked.http.get("/api/echo", headers={"traceparent": "nonsense"})).json()
-    assert len(new["trace_parent"]) == 55
+    assert new["trace_parent"] == ""
     assert new["invocation"] != seen["invocation"]
 
 
@@ -206,7 +206,7 @@ async def test_an_error_is_500_with_an_empty_body_and_stands_in_the_log(
 ) -> None:
     answer = await served.http.get(path)
     assert (answer.status_code, answer.content) == (500, b"")
-    assert "out of tickets" in caplog.text or "returned int" in caplog.text
+    assert "out of tickets" in caplog.text or "cannot return the type int" in caplog.text
 
 
 async def test_a_traceback_starts_in_the_function(served: Served, caplog: pytest.LogCaptureFixture) -> None:
@@ -215,9 +215,9 @@ async def test_a_traceback_starts_in_the_function(served: Served, caplog: pytest
     assert "_bounded" not in caplog.text
 
 
-async def test_a_function_that_returns_nothing_is_204(unlocked: Served) -> None:
+async def test_a_function_that_returns_nothing_is_500(unlocked: Served) -> None:
     answer = await unlocked.http.get("/api/nothing")
-    assert (answer.status_code, answer.content) == (204, b"")
+    assert (answer.status_code, answer.content) == (500, b"")
 
 
 async def test_a_call_is_logged_as_the_host_does_without_key_query_or_header(

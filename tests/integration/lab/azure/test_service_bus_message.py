@@ -10,7 +10,9 @@ import pytest
 from azure.functions.servicebus import ServiceBusMessageInConverter
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
 
+from lab.azure.functions_host.sdk_types import Text, Timestamp, keep_types
 from lab.azure.functions_host.service_bus_message import (
+    PLACES,
     body_datum,
     json_value,
     to_function_message,
@@ -23,6 +25,7 @@ ID = uuid.UUID("d11c6086-5eae-484d-8493-33265f33c650")
 
 
 async def receive(bus: Bus, message: ServiceBusMessage) -> ServiceBusReceivedMessage:
+    assert keep_types()
     await bus.send(message)
     async with bus.client.get_queue_receiver("orders") as receiver:
         (received,) = await receiver.receive_messages(max_message_count=1, max_wait_time=10)
@@ -47,8 +50,8 @@ async def test_null_fields_are_absent_from_the_metadata(bus: Bus) -> None:
     message = to_function_message(await receive(bus, ServiceBusMessage("{}", message_id="m-1")))
     assert message.metadata is not None
     assert set(message.metadata) == {
-        "MessageId", "LockToken", "DeliveryCount", "EnqueuedTimeUtc", "ExpiresAtUtc", "ApplicationProperties",
-        "UserProperties", "SequenceNumber",
+        "MessageId", "LockToken", "DeliveryCount", "EnqueuedTimeUtc", "EnqueuedTime", "ExpiresAtUtc", "ExpiresAt",
+        "ApplicationProperties", "UserProperties", "SequenceNumber", "Client", *PLACES,
     }  # fmt: skip
     assert (message.correlation_id, message.subject, message.to, message.session_id) == (None, None, None, None)
 
@@ -65,7 +68,7 @@ async def test_the_fields_a_sender_sets_arrive(bus: Bus) -> None:
         application_properties={"text": "é", "number": 7, "ratio": 0.5, "flag": True, "id": ID},
     )
     message = to_function_message(await receive(bus, sent))
-    assert message.get_body() == b"\xff\xfe"
+    assert message.get_body().decode() == "\ufffd\ufffd"
     assert (message.content_type, message.correlation_id) == ("application/octet-stream", "c-1")
     assert (message.subject, message.label, message.to, message.reply_to) == (
         "placed",
@@ -101,7 +104,9 @@ async def test_it_is_what_the_workers_own_converter_makes(bus: Bus, time_to_live
     [
         (datetime(2023, 11, 14, 22, 13, 20, 123000, tzinfo=UTC), "2023-11-14T22:13:20.123Z"),
         (b"\xff\x00", "/wA="),
-        (b"text", "text"),  # pyamqp's strings
+        (Text(b"text"), "text"),
+        (Timestamp(1700000000123), "2023-11-14T22:13:20.123Z"),
+        (float("nan"), "NaN"),
         (ID, str(ID)),
         (7, 7),
         (None, None),

@@ -8,6 +8,7 @@ import pytest
 
 from lab.azure.functions_host import HostConfig
 from lab.azure.functions_host.docs_page import ASSETS
+from lab.azure.functions_host.host_json import HttpOptions
 from tests.integration.lab.azure.hosting import Served, serving
 
 
@@ -42,7 +43,7 @@ async def test_the_page_loads_only_what_the_host_serves_and_forbids_the_rest(ser
 
 
 async def test_the_page_shows_the_document_under_the_hosts_prefix() -> None:
-    async with serving(described(), config=HostConfig(route_prefix="shop"), docs=True) as served:
+    async with serving(described(), config=HostConfig(http=HttpOptions("shop")), docs=True) as served:
         assert '"/shop/openapi.json"' in (await served.http.get("/docs/start.js")).text
 
 

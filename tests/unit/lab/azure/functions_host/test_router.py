@@ -2,6 +2,7 @@
 
 import pytest
 
+from lab.azure.functions_host.request_path import normalize
 from lab.azure.functions_host.router import Router
 
 from .apps import http_app, index
@@ -18,7 +19,7 @@ SHOP = (
 
 
 def routed(method: str, path: str, prefix: str = "api") -> tuple[str, dict[str, str]] | None:
-    found = Router(index(http_app(*SHOP)).http, prefix).match(method, path)
+    found = Router(index(http_app(*SHOP)).http, prefix).match(method, normalize(path))
     return None if found is None else (found[0].name, found[1])
 
 
