@@ -56,7 +56,7 @@ class Instance:
     def __init__(self, world: World, network: Network, bus: Bus, name: str, settings: Settings) -> None:
         self.world, self.network, self.bus, self.name, self.settings = world, network, bus, name, settings
         self.lives = 0
-        self.graves: list[SimLoop] = []
+        self.lived: list[tuple[SimLoop, AppServices]] = []
         self.frozen_s = self._frozen_at = 0.0
         self.start()
 
@@ -69,6 +69,7 @@ class Instance:
         self.network.bound[self.loop.name] = self.settings.redis_connections_per_worker
         jitter = random.Random(f"{self.world.random.random()}/{self.loop.name}")
         self.app: AppServices = build(self.settings, sender=SimSender(self.bus, self.loop), randomness=jitter)
+        self.lived.append((self.loop, self.app))
         self.trigger = Trigger(self.bus, self.loop, self._fulfil)
         self.world.note(self.loop.name, "starts")
 
@@ -77,7 +78,6 @@ class Instance:
         self.world.note(self.loop.name, "is killed")
         self.loop.dead = True
         self.bus.triggers.remove(self.trigger)
-        self.graves.append(self.loop)
         for link in list(self.network.links):
             if link.who == self.loop.name:
                 link.send(None)

@@ -202,13 +202,15 @@ class SimLoop(asyncio.BaseEventLoop):
         if (self._ready or self._io or self._timers) and not self._awake:
             self._wake()
 
-    def bury(self) -> None:
-        """After the end of the world: let the tasks that are left end, so that the collector finds nothing to say."""
+    def bury(self, last: Coroutine[Any, Any, Any] | None = None) -> None:
+        """After the end of the world: run `last`, or else end all tasks, so that nothing is left to be complained of."""
         self.dead = self.frozen = self._awake = False
+        if last is not None:
+            self.create_task(last)
         for _ in range(100):
-            if not self._tasks:
-                return
-            for task in list(self._tasks):
+            for task in list(self._tasks) if last is None else ():
                 task.cancel()
             self._wake()
             self.turn()
+            if not self._tasks:
+                return
