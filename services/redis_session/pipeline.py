@@ -29,10 +29,10 @@ class MultiplexedPipeline(Pipeline):
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
         """Send the batch and return its results. ResponseErrors stand among them if not `raise_on_error`."""
-        if self._needs_connection():
-            self._client.check_side_connection("this pipeline")
-            return await super().execute(raise_on_error)
         try:
+            if self._needs_connection():
+                self._client.check_side_connection("this pipeline")
+                return await super().execute(raise_on_error)
             if self.command_stack and self.scripts:
                 await self.load_scripts()
             return await self._execute_shared(raise_on_error)
