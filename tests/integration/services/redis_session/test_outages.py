@@ -109,14 +109,14 @@ async def test_a_call_without_rights_is_unavailable_said_and_remembered_until_on
     own_redis: RedisServer, open_session: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
     with redis.Redis.from_url(own_redis.url) as admin:
-        admin.execute_command("ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all", "-incr")
+        admin.execute_command("ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all", "-incrby")
         session = open_session(f"redis://app:secret@127.0.0.1:{own_redis.port}/0")
         with pytest.raises(RedisUnavailable) as told:
             await session.run(bump, idempotent=True, within_s=1)
         assert told.value.reason == "Redis does not permit a command"
         with pytest.raises(RedisUnavailable, match="does not permit"):
             await session.ping(1)
-        admin.execute_command("ACL", "SETUSER", "app", "+incr")
+        admin.execute_command("ACL", "SETUSER", "app", "+incrby")
     await session.run(bump, idempotent=True, within_s=1)
     await session.ping(1)
     assert session.counters.connections_opened == 1
