@@ -77,7 +77,8 @@ class Readiness:
         try:
             await self._redis.ping(PROBE_S)
         except RedisUnavailable as error:
-            return error.reason or SILENT
+            reason = error.reason or SILENT
+            return reason if "Redis" in reason else f"Redis: {reason}"
         finally:
             self._fresh_until = asyncio.get_running_loop().time() + CACHE_S
         return None
