@@ -1,7 +1,7 @@
 """The app settings, read once from the environment. A bad one never raises at import: it is reported and left out.
 
 An exception while function_app.py is imported takes the whole app away, and publishing still succeeds. So each bad
-setting becomes one line in `Settings.problems`: readiness answers 503 with it, the rest of the app keeps serving.
+setting becomes one line in `Settings.problems`: readiness answers 503 with its name, the rest of the app keeps serving.
 """
 
 from collections.abc import Mapping

@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
-from lab.azure.local_http import trusts_proxies
 from lab.azure.state_file import read_state
+from lab.tickets.proxies import trusts_proxies
 
 KEY = "FUNCTIONS_KEY"
 ASK_S = 15.0
