@@ -163,7 +163,7 @@ def test_the_portals_redis_connection_string_is_told_what_to_write_instead(
     assert SECRET not in problem
 
 
-@pytest.mark.parametrize("name", SETTING_NAMES)
+@pytest.mark.parametrize("name", [*SETTING_NAMES, "PARTNER_KEY"])
 def test_a_key_vault_reference_that_is_not_resolved_is_told_so_in_any_setting(name: str) -> None:
     problems = problems_with(**{name: f"@Microsoft.KeyVault(SecretUri=https://{SECRET}.vault.azure.net/secrets/x)"})
     assert any(one.startswith(f"{name}: is a Key Vault reference that is not resolved") for one in problems)
