@@ -19,34 +19,23 @@ from lab.azure.dead_letters import NotRemoved, Outcome, peek, take
 from lab.azure.letter import Letter
 from lab.azure.raw_messages import keeping_bytes, send_bytes
 from lab.azure.service_bus import Broker
+from lab.azure.service_bus import message as wire
 from lab.azure.service_bus.amqp_types import Char, Float32, Int, Symbol, Timestamp, UByte, UInt, ULong
 from lab.azure.service_bus.codec import CodecError
-from lab.azure.service_bus.message import (
-    ANNOTATIONS,
-    APPLICATION,
-    DATA,
-    HEADER,
-    PROPERTIES,
-    SEQUENCE,
-    VALUE,
-    Message,
-    section,
-    sections,
-)
 
 from .conftest import QUEUES, Bus
 from .service_bus.clock import Clock
 
 BODIES = {
-    "data": section(DATA, b"\x00\xff"),
-    "data in parts": section(DATA, b"one") + section(DATA, b"two"),
-    "map": section(VALUE, {"order_id": "o-1", "n": Int(5)}),
-    "text": section(VALUE, "text"),
-    "bytes": section(VALUE, b"bytes"),
-    "number": section(VALUE, 0),
-    "nothing": section(VALUE, None),
-    "character": section(VALUE, Char("x")),  # the SDK (7.15) cannot decode it
-    "sequence": section(SEQUENCE, [1, "two"]) + section(SEQUENCE, [Symbol("three")]),
+    "data": wire.section(wire.DATA, b"\x00\xff"),
+    "data in parts": wire.section(wire.DATA, b"one") + wire.section(wire.DATA, b"two"),
+    "map": wire.section(wire.VALUE, {"order_id": "o-1", "n": Int(5)}),
+    "text": wire.section(wire.VALUE, "text"),
+    "bytes": wire.section(wire.VALUE, b"bytes"),
+    "number": wire.section(wire.VALUE, 0),
+    "nothing": wire.section(wire.VALUE, None),
+    "character": wire.section(wire.VALUE, Char("x")),  # the SDK (7.15) cannot decode it
+    "sequence": wire.section(wire.SEQUENCE, [1, "two"]) + wire.section(wire.SEQUENCE, [Symbol("three")]),
 }
 TYPED = {
     "time": Timestamp(1_700_000_000_123),
@@ -67,9 +56,15 @@ FIELDS = [b"user", "to", "subject", "reply", ULong(9), Symbol("text/x"), Symbol(
 
 
 def encoded(name: str, body: bytes, application: Mapping[str, Any] = TYPED) -> bytes:
-    header = section(HEADER, [True, UByte(4), UInt(3_600_000)])
-    notes = section(ANNOTATIONS, {Symbol("x-opt-partition-key"): "p", Symbol("x-own"): Int(1)})
-    return header + notes + section(PROPERTIES, [name, *FIELDS]) + section(APPLICATION, dict(application)) + body
+    header = wire.section(wire.HEADER, [True, UByte(4), UInt(3_600_000)])
+    notes = wire.section(wire.ANNOTATIONS, {Symbol("x-opt-partition-key"): "p", Symbol("x-own"): Int(1)})
+    return (
+        header
+        + notes
+        + wire.section(wire.PROPERTIES, [name, *FIELDS])
+        + wire.section(wire.APPLICATION, dict(application))
+        + body
+    )
 
 
 async def bury(bus: Bus, letters: Sequence[bytes | ServiceBusMessage], queue: str = "orders") -> None:
@@ -111,13 +106,13 @@ async def test_a_replay_keeps_body_and_every_property_with_its_amqp_type(bus: Bu
     assert await run(bus, "--replay") == 0
     assert bus.broker.stats("orders")["dead"] == 0
     for letter, (name, body) in zip(await messages(bus), BODIES.items(), strict=True):
-        found, sent = sections(letter.raw), sections(encoded(letter.message_id, body, application))
+        found, sent = wire.sections(letter.raw), wire.sections(encoded(letter.message_id, body, application))
         assert letter.message_id != name
-        broker_s = {HEADER, ANNOTATIONS}
+        broker_s = {wire.HEADER, wire.ANNOTATIONS}
         assert {code: raw for code, raw in found.items() if code not in broker_s} == {
             code: raw for code, raw in sent.items() if code not in broker_s
         }
-        copied = Message(letter.raw)
+        copied = wire.Message(letter.raw)
         assert (copied.header[:3], copied.annotations[Symbol("x-own")]) == ([True, 4, 3_600_000], 1)
         assert copied.annotations[Symbol("x-opt-partition-key")] == "p"
 
