@@ -29,7 +29,6 @@ from lab.azure.app_needs import AppNeeds, find_needs, write_config
 from lab.azure.functions_host.function_index import WITHOUT_TOPICS
 from lab.azure.functions_host.server import PortTaken, listen
 from lab.azure.invocation_log import InvocationLog
-from lab.azure.local_http import trusts_proxies
 from lab.azure.processes import Child
 from lab.azure.queue_target import endpoint
 from lab.azure.redis_server import RedisServer, RedisServerError
@@ -253,8 +252,9 @@ class Lab:
     def _answers(self) -> bool:
         """True if the host answers at all, whatever the status; what its readiness says is kept for the greeting."""
         try:
-            url = f"{self.served['url']}/api/health/ready"
-            answer = httpx.get(url, timeout=START_S, trust_env=trusts_proxies(url))
+            answer = httpx.get(
+                f"{self.served['url']}/api/health/ready", timeout=START_S, trust_env=False
+            )  # on loopback
         except httpx.TransportError:
             return False
         self.not_ready = why_not_ready(answer)
