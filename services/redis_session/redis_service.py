@@ -206,7 +206,7 @@ class RedisService:
         if found is not None:
             return self._react(*found, client)
         if isinstance(error, RedisConnectionError | RedisTimeoutError):  # of a side connection
-            return OutcomeUnknown("a side connection to Redis failed before the reply")
+            return NotSent("a side connection to Redis failed")
         raise error
 
     def _react(self, code: str, state: ServerState, client: MultiplexedRedis | None) -> RedisUnavailable:

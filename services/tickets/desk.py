@@ -42,6 +42,7 @@ class OrderDesk:
         """
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + REQUEST_S
+        self.queue.prepare()  # the first request of a process opens Service Bus while it asks Redis
         order, age_s = await self.store.place(new)
         if order.status is OrderStatus.QUEUED:
             left_s = ends_at - loop.time()

@@ -213,14 +213,6 @@ def test_a_connection_string_that_would_fail_at_each_send_is_told_why(text: str,
     assert (problem.startswith("ServiceBusConnection: "), reason in problem, SECRET in problem) == (True, True, False)
 
 
-def test_all_that_is_wrong_is_said_at_once() -> None:
-    bad = problems_with(
-        REDIS_URL="@Microsoft.KeyVault(x)", ORDERS_QUEUE="orders ", HOLD_S="x", ServiceBusConnection="x"
-    )
-    assert {problem.split(":")[0] for problem in bad} == {"REDIS_URL", "ORDERS_QUEUE", "HOLD_S", "ServiceBusConnection"}
-    assert len(bad) == 4
-
-
 @pytest.mark.parametrize("name", ["REDIS_CONNECTIONS_PER_WORKER", "REDIS_IDLE_CHECK_S", "HOLD_S", "PATIENCE_S"])
 def test_a_bad_number_counts_as_left_out(name: str) -> None:
     bad = load_settings({**GOOD, name: "many"})
@@ -247,13 +239,11 @@ def test_a_namespace_stands_in_for_the_connection_string() -> None:
 
 
 def test_every_bad_setting_has_its_own_line() -> None:
-    bad = problems_with(REDIS_URL=SECRET, HOLD_S="x", PATIENCE_S="x", ServiceBusConnection="x")
-    assert sorted(problem.split(":")[0] for problem in bad) == [
-        "HOLD_S",
-        "PATIENCE_S",
-        "REDIS_URL",
-        "ServiceBusConnection",
-    ]
+    bad = problems_with(
+        REDIS_URL="@Microsoft.KeyVault()", ORDERS_QUEUE="a ", HOLD_S="x", PATIENCE_S="x", ServiceBusConnection="x"
+    )
+    names = ["HOLD_S", "ORDERS_QUEUE", "PATIENCE_S", "REDIS_URL", "ServiceBusConnection"]
+    assert sorted(problem.split(":")[0] for problem in bad) == names
 
 
 WORKER, HOST = "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY", "AzureFunctionsJobHost__telemetryMode"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import importlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from azure.servicebus.aio import ServiceBusReceiver
 from lab.__main__ import main
 from lab.azure.dead_letters import peek
 from lab.azure.letter import Letter
-from lab.azure.raw_messages import DECODERS, keeping_bytes, send_bytes
+from lab.azure.raw_messages import keeping_bytes, send_bytes
 from lab.azure.service_bus.amqp_types import Char, Float32, Int, Short, Symbol, Timestamp, UByte, UInt, ULong
 from lab.azure.service_bus.codec import CodecError
 from lab.azure.service_bus.message import (
@@ -199,13 +198,3 @@ def test_bytes_that_are_no_message_are_listed_as_unreadable_and_never_copied() -
     assert (letter.message_id, letter.text) == ("number 0", "UNREADABLE, 5 bytes")
     with pytest.raises(CodecError):
         letter.copy("id", 0)
-
-
-def test_the_sdk_still_has_the_private_names_that_the_bytes_come_by() -> None:
-    from azure.servicebus import ServiceBusMessageBatch
-
-    for name in DECODERS:
-        assert importlib.import_module(name).decode_payload.__module__ == "azure.servicebus._pyamqp._decode"
-    batch = ServiceBusMessageBatch()
-    batch.add_message(ServiceBusMessage("x"))
-    assert len(batch._message[5]) == 1
