@@ -11,13 +11,13 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from lab.azure.redis_server import RedisServer
+from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import CallDeadline, NotSent, OutcomeUnknown, RedisService
 from services.redis_session.redis_service import Clocks
 from tests.waiting import until
 
 from ..conftest import Open, bump
 from .conftest import Connect
-from .wire import Wire
 
 NOREPLICAS = "NOREPLICAS Not enough good replicas to write."
 
@@ -118,11 +118,11 @@ async def test_a_call_cancelled_in_the_turn_in_which_the_connection_closes_was_n
 
 
 async def test_a_side_connection_that_cannot_connect_is_notsent_to_the_caller_of_run(
-    wire: Wire, open_session: Open
+    proxy: TcpProxy, open_session: Open
 ) -> None:
-    session = open_session(wire.url, connections=2)
+    session = open_session(proxy.url, connections=2)
     await session.ping(2)
-    wire.refuse()
+    proxy.refuse()
     with pytest.raises(NotSent):
         await session.run(lambda client: _pipelined(client, transaction=True), idempotent=False, within_s=0.5)
 
