@@ -117,3 +117,13 @@ async def hear(client: Redis) -> None:
         found = server_state(error)
         if found is not None and found[1] is ServerState.RECREATE:
             raise
+
+
+async def answer_to_ping(client: Redis) -> None:
+    """PING; returns once the server has answered that it serves: an error about PING alone says so, too."""
+    try:
+        await client.ping()
+    except RedisError as error:
+        found = server_state(error)
+        if found is not None and found[1] in (ServerState.RECREATE, ServerState.WAIT):
+            raise

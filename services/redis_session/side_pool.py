@@ -89,7 +89,10 @@ class SidePool(ConnectionPool):
     """At most `size` connections, for what can't share one. Who has waited longest is next; the wait is bounded."""
 
     def __init__(self, size: int, wait_s: float, connection_class: type[AbstractConnection], **options: Any) -> None:
-        ours = type("SideConnection", (SideConnection, connection_class), {"pool": self})
+        kinds = (
+            (connection_class,) if issubclass(connection_class, SideConnection) else (SideConnection, connection_class)
+        )
+        ours = type("SideConnection", kinds, {"pool": self})
         super().__init__(connection_class=ours, max_connections=max(size, 1), **options)
         self.size, self.wait_s, self.closed = size, wait_s, False
         self._free = asyncio.Semaphore(size)
