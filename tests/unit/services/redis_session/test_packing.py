@@ -27,7 +27,7 @@ def theirs(words: tuple[Any, ...], **encoding: Any) -> bytes:
         ("SET", "k", "x" * 300_000),
     ],
 )
-def test_a_command_is_packed_as_redis_py_packs_it(words: tuple[Any, ...], encoding: dict[str, str]) -> None:
+def test_a_command_is_packed_as_redis_py_packs_it(words: tuple[Any, ...], encoding: dict[str, Any]) -> None:
     assert Packer(Connection(**encoding).encoder).pack(words) == theirs(words, **encoding)
 
 
