@@ -55,9 +55,11 @@ _STATES = {
     "DENIED": (_REFUSED, r"\w+ is running in protected mode"),
 }
 _SENTENCE = re.compile(
-    "(?:^|: -)(?:" + "|".join(f"(?P<{code}>{code} {words})" for code, (_, words) in _STATES.items()) + ")"
+    "(?:^|: -|because of: )(?:" + "|".join(f"(?P<{code}>{code} {words})" for code, (_, words) in _STATES.items()) + ")"
 )
-_IN_PIPELINE = re.compile(r"^Command # \d+ \((?P<name>\w+).*\) of pipeline caused error: ", re.DOTALL)  # redis-py's
+_IN_PIPELINE = re.compile(  # redis-py's; from 7 on it quotes the error as a tuple
+    r"^Command # \d+ \((?P<name>\w+).*\) of pipeline caused error: (?:\(['\"])?", re.DOTALL
+)
 _SCRIPTS = frozenset(["EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"])
 _CODES = {  # redis-py before 7.2 keeps no code
     AskError: "ASK",
