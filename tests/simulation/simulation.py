@@ -36,6 +36,10 @@ class Result:
     trace: list[tuple[float, str, str]] | None = None
 
 
+async def _call(app: Any) -> Any:
+    return await app.redis_service.run(lambda redis: redis.ping(), idempotent=True, within_s=2.5)
+
+
 class Simulation:
     """Everything in one world."""
 
@@ -212,7 +216,7 @@ class Simulation:
     def _close(self) -> None:
         """Every living instance still answers, and leaves no connection when it closes."""
         for each in self.instances:
-            each.begin("a last ping", lambda app: app.redis_service.ping(2.5), 2.5, self._answered)
+            each.begin("a last call", _call, 2.5, self._answered)
         self.world.run(self.world.now + 5)
         for each in self.instances:
             each.begin("close", lambda app: app.redis_service.aclose(), 5.0)
