@@ -409,6 +409,7 @@ class RedisService:
         if client is None or self._client is not client:
             return
         self._client = None
+        self.outage.trying_since = None  # it was there until now: a quick reconnect is no outage
         if self._now() - self._connected_at > SETTLED_S:
             self._backoff.reset()
         self._not_before = self._now() + self._backoff.next_wait_s()

@@ -129,7 +129,7 @@ class SidePool(ConnectionPool):
         try:
             if isinstance(connection, SideConnection) and connection.stale:
                 connection.stale = False
-                await connection.disconnect()
+                await connection.disconnect(nowait=True)
             await super().release(connection)
         finally:
             if connection in self._lent:
