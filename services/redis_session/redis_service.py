@@ -196,6 +196,7 @@ class RedisService:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), *self._closing, return_exceptions=True)
+        self.outage.trying_since = None
         client, self._client = self._client, None
         if client is not None:
             await self._close(client)
@@ -382,6 +383,10 @@ class RedisService:
             self.outage.answered(self._now())
             return True
         self.outage.failed(self._now(), SILENT, "a PING was not answered")
+        if self._client is client:  # its callers may have left: who comes next is not to find an outage that is over
+            self._discard(client, "a PING was not answered")
+            if "connect" not in self._tasks:
+                self._start("connect", self._connect)
         return False
 
     async def _answers(self, client: MultiplexedRedis) -> bool:
