@@ -7,22 +7,88 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from redis.asyncio import Redis
-
-from services.redis_session import CallDeadline, MultiplexedRedis, NotSent, OutcomeUnknown, Overloaded, RedisUnavailable
+from services.redis_session import CallDeadline, MultiplexedRedis, NotSent, RedisService, RedisUnavailable
 
 from .instance import PASSWORD, Gone, Instance
 from .loop import SimLoop, World
 from .network import Network
 from .redis_model import RedisModel
 
-Operation = Callable[[Redis], Awaitable[Any]]
 SCRIPT = "redis.call('INCR', KEYS[1]) return redis.error_reply('BUSY slot taken')"
 BACKLOG = 20
+SLOW = ("inner_deadline", "blocking")  # may take longer than their deadline though nothing is wrong
+
+
+# -- what is called: each takes the client, four tokens, the session, and chance -------------------------------------
+async def echo(redis: Any, tokens: list[str], _: RedisService, chance: random.Random) -> Any:
+    payload = tokens[0].encode() + b" " + b"x" * chance.choice((0, 10, 10, 1000, 70_000, 300_000))
+    return payload, await redis.echo(payload)
+
+
+async def incr(redis: Any, tokens: list[str], *_: Any) -> Any:
+    return 1, await redis.incr(tokens[0])
+
+
+async def two(redis: Any, tokens: list[str], *_: Any) -> None:
+    await redis.incr(tokens[0])
+    await redis.incr(tokens[1])
+
+
+async def script(redis: Any, tokens: list[str], *_: Any) -> None:
+    await redis.eval(SCRIPT, 1, tokens[0])
+
+
+async def pipeline(redis: Any, tokens: list[str], *_: Any) -> None:
+    batch = redis.pipeline(transaction=False)
+    for token in tokens:
+        batch.incr(token)
+    await batch.execute()
+
+
+async def inner_deadline(redis: Any, tokens: list[str], _: RedisService, chance: random.Random) -> None:
+    try:
+        async with CallDeadline(chance.choice((0.0005, 0.003, 0.01, 1.0))):
+            await redis.incr(tokens[0])
+    except RedisUnavailable:
+        await asyncio.sleep(5)  # the outer deadline ends this
+        raise
+
+
+async def nested_run(redis: Any, tokens: list[str], session: RedisService, _: random.Random) -> None:
+    await session.run(lambda inner: inner.incr(tokens[0]), idempotent=False, within_s=1.0)
+    await redis.incr(tokens[1])
+
+
+async def gather(redis: Any, tokens: list[str], *_: Any) -> None:
+    await asyncio.gather(*[redis.incr(token) for token in tokens])
+
+
+async def children(redis: Any, tokens: list[str], *_: Any) -> None:
+    tasks = [asyncio.ensure_future(redis.incr(token)) for token in tokens[:2]]
+    for task in tasks:
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await asyncio.sleep(0.004)
+    await asyncio.wait(tasks)
+    for task in tasks:
+        task.result()
+
+
+async def transaction(redis: Any, tokens: list[str], *_: Any) -> None:
+    """Over a side connection, and then something on the shared one."""
+    await redis.pipeline().incr(tokens[0]).incr(tokens[1]).execute()
+    await redis.incr(tokens[2])
+
+
+async def blocking(redis: Any, tokens: list[str], *_: Any) -> None:
+    await redis.pipeline().incr(tokens[0]).execute()
+    await redis.blpop(["nothing"], timeout=1)
+
+
+ALL = (echo, incr, two, script, pipeline, inner_deadline, nested_run, gather, children, transaction, blocking)
+OPERATIONS: dict[str, Any] = {operation.__name__: operation for operation in ALL}
 
 
 @dataclass
@@ -32,7 +98,7 @@ class Claim:
     what: str
     tokens: list[str]
     idempotent: bool
-    outcome: str
+    outcome: str = ""
 
 
 class Callers:
@@ -43,150 +109,48 @@ class Callers:
         self.random = random.Random(f"{seed}/callers")
         self.claims: list[Claim] = []
         self.bare: list[SimLoop] = []
-        self.calm_since = 0.0
-        self._count = 0
+        self.calm_since = 0.0  # since when nothing has been wrong for long enough; inf while something is
 
-    def _token(self) -> str:
-        self._count += 1
-        return f"tok:{self._count}"
+    def _claim(self, what: str, tokens: int, idempotent: bool) -> Claim:
+        claim = Claim(what, [f"tok:{len(self.claims)}.{number}" for number in range(tokens)], idempotent)
+        self.claims.append(claim)
+        return claim
 
-    # -- through RedisService.run ------------------------------------------------------------------------------------
+    def _own(self, pair: tuple[Any, Any]) -> None:
+        if pair[0] != pair[1]:
+            self.world.violate(f"a caller got the reply of another: {pair[1]!r} instead of {pair[0]!r}"[:200])
+
     def call(self, instance: Instance, kind: str, within_s: float, idempotent: bool, cancel_s: float | None) -> None:
         """One `run` with an operation of that kind; cancelled after `cancel_s` seconds if that is not None."""
-        tokens = [self._token() for _ in range(4)]
-        operation: Operation = getattr(self, f"op_{kind}")(instance, tokens)
-        claim = Claim(f"{kind} on {instance.loop.name}", tokens, idempotent, "")
-        self.claims.append(claim)
-        began = self.world.now
+        claim, began = self._claim(f"{kind} on {instance.loop.name}", 4, idempotent), self.world.now
+        session = instance.app.redis_service
 
         def done(outcome: Any) -> None:
             claim.outcome = _word(outcome)
-            if isinstance(outcome, Gone):
-                return
             if claim.outcome == "error" and not (kind == "script" and str(outcome) == "BUSY slot taken"):
                 self.world.violate(f"{claim.what} raised {type(outcome).__name__}: {outcome}")
             elif (
                 isinstance(outcome, RedisUnavailable)
                 and within_s >= 2
-                and kind not in ("inner_deadline", "blocking")
-                and self._calm(began)
+                and kind not in SLOW
+                and began >= self.calm_since
             ):
                 self.world.violate(f"{claim.what}: {outcome!r}, and nothing is wrong")
+            elif isinstance(outcome, tuple) and not (idempotent and kind == "incr"):
+                self._own(outcome)
 
-        redis = instance.app.redis_service
-        task = instance.begin(
-            f"{kind} {tokens[0]}",
-            lambda _: redis.run(operation, idempotent=idempotent, within_s=within_s),
-            within_s,
-            done,
-        )
+        async def operation(redis: Any) -> Any:
+            return await OPERATIONS[kind](redis, claim.tokens, session, self.random)
+
+        run = lambda _: session.run(operation, idempotent=idempotent, within_s=within_s)  # noqa: E731 - for one line
+        task = instance.begin(f"{kind} {claim.tokens[0]}", run, within_s, done)
         if cancel_s is not None and task is not None:
             self.world.later(cancel_s, task.cancel)
 
-    def _calm(self, began: float) -> bool:
-        """Whether nothing has been wrong for a while when the call began, nor while it lasted."""
-        return began >= self.calm_since
-
-    def _own(self, got: Any, expected: Any) -> None:
-        if got != expected:
-            self.world.violate(f"a caller got the reply of another: {got!r} instead of {expected!r}")
-
-    def op_echo(self, instance: Instance, tokens: list[str]) -> Operation:
-        payload = tokens[0].encode() + b" " + b"x" * self.random.choice((0, 10, 10, 1000, 70_000, 300_000))
-
-        async def operation(redis: Redis) -> None:
-            self._own(await redis.echo(payload), payload)  # type: ignore[no-untyped-call] # redis-py's
-
-        return operation
-
-    def op_incr(self, instance: Instance, tokens: list[str]) -> Operation:
-        return lambda redis: redis.incr(tokens[0])
-
-    def op_two(self, instance: Instance, tokens: list[str]) -> Operation:
-        async def operation(redis: Redis) -> None:
-            await redis.incr(tokens[0])
-            await redis.incr(tokens[1])
-
-        return operation
-
-    def op_script(self, instance: Instance, tokens: list[str]) -> Operation:
-        return lambda redis: redis.eval(SCRIPT, 1, tokens[0])
-
-    def op_pipeline(self, instance: Instance, tokens: list[str]) -> Operation:
-        async def operation(redis: Redis) -> None:
-            batch = redis.pipeline(transaction=False)
-            for token in tokens:
-                batch.incr(token)
-            await batch.execute()
-
-        return operation
-
-    def op_inner_deadline(self, instance: Instance, tokens: list[str]) -> Operation:
-        inner_s = self.random.choice((0.0005, 0.003, 0.01, 1.0))
-
-        async def operation(redis: Redis) -> None:
-            try:
-                async with CallDeadline(inner_s):
-                    await redis.incr(tokens[0])
-            except RedisUnavailable:
-                await asyncio.sleep(5)  # the outer deadline ends this
-                raise
-
-        return operation
-
-    def op_nested_run(self, instance: Instance, tokens: list[str]) -> Operation:
-        async def operation(redis: Redis) -> None:
-            session = instance.app.redis_service
-            await session.run(lambda inner: inner.incr(tokens[0]), idempotent=False, within_s=1.0)
-            await redis.incr(tokens[1])
-
-        return operation
-
-    def op_gather(self, instance: Instance, tokens: list[str]) -> Operation:
-        async def operation(redis: Redis) -> None:
-            await asyncio.gather(*[redis.incr(token) for token in tokens])
-
-        return operation
-
-    def op_children(self, instance: Instance, tokens: list[str]) -> Operation:
-        async def operation(redis: Redis) -> None:
-            children = [asyncio.ensure_future(redis.incr(token)) for token in tokens[:2]]
-            for child in children:
-                child.add_done_callback(lambda done: done.cancelled() or done.exception())
-            await asyncio.sleep(0.004)
-            await asyncio.wait(children)
-            for child in children:
-                child.result()
-
-        return operation
-
-    def op_transaction(self, instance: Instance, tokens: list[str]) -> Operation:
-        """Over a side connection, and then something on the shared one."""
-
-        async def operation(redis: Redis) -> None:
-            batch = redis.pipeline()
-            batch.incr(tokens[0])
-            batch.incr(tokens[1])
-            await batch.execute()
-            await redis.incr(tokens[2])
-
-        return operation
-
-    def op_blocking(self, instance: Instance, tokens: list[str]) -> Operation:
-        async def operation(redis: Redis) -> None:
-            batch = redis.pipeline()
-            batch.incr(tokens[0])
-            await batch.execute()
-            await redis.blpop(["nothing"], timeout=1)
-
-        return operation
-
-    # -- on a client without a session -------------------------------------------------------------------------------
     def bare_client(self, calls: int, size: int) -> None:
         """A MultiplexedRedis that decodes, speaks RESP3 and has a small backlog, on a process of its own."""
         loop = SimLoop(self.world, f"bare{len(self.bare)}")
-        loop.connect = self.network.connect
-        self.network.bound[loop.name] = 1
+        loop.connect, self.network.bound[loop.name] = self.network.connect, 1
         self.bare.append(loop)
         loop.create_task(self._use_bare(calls, size))
 
@@ -204,32 +168,25 @@ class Callers:
         await client.aclose()
 
     async def _bare_call(self, client: MultiplexedRedis, size: int) -> None:
-        token = self._token()
-        claim = Claim("on a bare client", [token], False, "")
-        self.claims.append(claim)
-        await asyncio.sleep(self.random.choice((0, 0, 0.001, 0.002)))
-        if self.random.random() < 0.2:
-            task = asyncio.current_task()
-            assert task is not None
-            self.world.later(self.random.uniform(0, 0.01), task.cancel)
+        claim, chance, task = self._claim("on a bare client", 1, False), self.random, asyncio.current_task()
+        value = f"{claim.tokens[0]} {'x' * size}"
+        await asyncio.sleep(chance.choice((0, 0, 0.001, 0.002)))
+        if chance.random() < 0.2 and task is not None:
+            self.world.later(chance.uniform(0, 0.01), task.cancel)
+        outcome: Any = None
         try:
-            async with CallDeadline(self.random.choice((0.002, 0.5, 3.0))):
-                if self.random.random() < 0.5:
-                    value = f"{token} {'x' * size}"
-                    self._own(await client.echo(value), value)  # type: ignore[no-untyped-call] # redis-py's
-                else:
-                    self._own(await client.incr(token), 1)
-            claim.outcome = "ok"
-        except (RedisUnavailable, asyncio.CancelledError) as error:
-            claim.outcome = _word(error)
-        except Exception as error:  # noqa: BLE001 - there should be none
-            claim.outcome = _word(error)
-            if not self.redis.state and not self.redis.losses:
-                self.world.violate(f"a bare call raised {error!r}")
+            async with CallDeadline(chance.choice((0.002, 0.5, 3.0))):
+                call: Any = client.echo(value) if chance.random() < 0.5 else incr(client, claim.tokens)
+                got = await call
+                self._own((value, got) if isinstance(got, str) else got)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - all are claims
+            outcome = error
+        claim.outcome = _word(outcome)
+        if claim.outcome == "error" and not self.redis.state:
+            self.world.violate(f"a bare call raised {outcome!r}")
         if client.backlog_calls > BACKLOG:
             self.world.violate(f"{client.backlog_calls} calls in a backlog of {BACKLOG}")
 
-    # -- the end -----------------------------------------------------------------------------------------------------
     def check(self) -> None:
         """Every claim against what ran."""
         for claim in self.claims:
@@ -243,12 +200,8 @@ class Callers:
 
 
 def _word(outcome: Any) -> str:
-    if isinstance(outcome, NotSent | Overloaded):
-        return "not sent"
-    if isinstance(outcome, OutcomeUnknown | RedisUnavailable):
-        return "unknown"
-    if isinstance(outcome, asyncio.CancelledError):
+    if isinstance(outcome, RedisUnavailable):
+        return "not sent" if isinstance(outcome, NotSent) else "unknown"
+    if isinstance(outcome, (asyncio.CancelledError, Gone)):
         return "cancelled"
-    if isinstance(outcome, BaseException):
-        return "error"
-    return "ok"
+    return "error" if isinstance(outcome, BaseException) else "ok"

@@ -1,5 +1,7 @@
 """`python -m tests.simulation`: many seeds on every core, or one of them as a readable timeline."""
 
+# ruff: noqa: T201 - it prints to a person
+
 from __future__ import annotations
 
 import argparse
@@ -125,10 +127,8 @@ def many(chosen: argparse.Namespace) -> int:
         print(f"\r{bar} ", end="", file=sys.stderr, flush=True)
     summary = {"from": chosen.first, **total, "faults": dict(faults.most_common()), "wall_s": round(took_s, 1)}
     (chosen.report / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    hours = total["virtual_s"] / 3600
-    print(
-        f"\n{done} seeds in {took_s:.0f} s ({done / took_s:.1f}/s): {total['turns']} turns, {hours:.0f} virtual hours, {faults.total()} faults"
-    )
+    size = f"{total['turns']} turns, {total['virtual_s'] // 3600} virtual hours, {faults.total()} faults"
+    print(f"\n{done} seeds in {took_s:.0f} s ({done / took_s:.1f}/s): {size}")
     if not broken:
         return 0
     seed, what = broken[0]

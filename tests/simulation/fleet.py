@@ -58,6 +58,7 @@ def fleet() -> tuple[list[tuple[float, int, int, int]], RedisModel]:
     world.ended = True
     for instance in instances:
         instance.loop.bury()
+        instance.loop.bury(instance.app.redis_service.aclose())
     assert not world.broken, world.broken
     return samples, redis
 

@@ -13,7 +13,7 @@ from services.errors import UNAVAILABLE, Undecidable
 from services.settings import Settings, load_settings
 from services.tickets.models import OrderMessage
 
-from .bus import Bus, SimSenders, Trigger
+from .bus import Bus, SimSender, Trigger
 from .loop import SimLoop, World
 from .network import Network
 
@@ -56,7 +56,7 @@ class Instance:
     def __init__(self, world: World, network: Network, bus: Bus, name: str, settings: Settings) -> None:
         self.world, self.network, self.bus, self.name, self.settings = world, network, bus, name, settings
         self.lives = 0
-        self.graves: list[SimLoop] = []
+        self.lived: list[tuple[SimLoop, AppServices]] = []
         self.frozen_s = self._frozen_at = 0.0
         self.start()
 
@@ -68,16 +68,16 @@ class Instance:
         self.calls: dict[asyncio.Task[Any], Watched] = {}
         self.network.bound[self.loop.name] = self.settings.redis_connections_per_worker
         jitter = random.Random(f"{self.world.random.random()}/{self.loop.name}")
-        self.app: AppServices = build(self.settings, sender=SimSenders(self.bus, self.loop), randomness=jitter)
+        self.app: AppServices = build(self.settings, sender=SimSender(self.bus, self.loop), randomness=jitter)
+        self.lived.append((self.loop, self.app))
         self.trigger = Trigger(self.bus, self.loop, self._fulfil)
         self.world.note(self.loop.name, "starts")
 
     def kill(self) -> None:
         """SIGKILL: the kernel closes its sockets, its locks run out."""
         self.world.note(self.loop.name, "is killed")
-        self.loop.kill()
+        self.loop.dead = True
         self.bus.triggers.remove(self.trigger)
-        self.graves.append(self.loop)
         for link in list(self.network.links):
             if link.who == self.loop.name:
                 link.send(None)
@@ -88,7 +88,7 @@ class Instance:
             return
         self.world.note(self.loop.name, f"freezes for {seconds:.2f} s")
         self._frozen_at = self.world.now
-        self.loop.freeze()
+        self.loop.frozen = True
         self.world.later(seconds, self._thaw, self.loop)
 
     def _thaw(self, loop: SimLoop) -> None:

@@ -83,18 +83,21 @@ class World:
         self.violate("the world does not come to rest: too many steps")
 
 
-class SimLoop(asyncio.AbstractEventLoop):
+class SimLoop(asyncio.BaseEventLoop):
     """The event loop of one process. `connect` stands for the operating system's way to a server."""
 
     def __init__(self, world: World, name: str) -> None:
         self.world, self.name = world, name
         self.frozen = self.dead = False
-        self.connect: Callable[..., Any] | None = None
+        self.connect: Callable[..., Any]
         self._ready: deque[asyncio.Handle] = deque()
         self._io: list[asyncio.Handle] = []
         self._timers: list[asyncio.Handle] = []
         self._awake = False
         self._tasks: dict[asyncio.Task[Any], None] = {}
+
+    def __del__(self) -> None:
+        """There is nothing to close."""
 
     # -- what asyncio asks of a loop ---------------------------------------------------------------------------------
     def time(self) -> float:
@@ -148,8 +151,6 @@ class SimLoop(asyncio.AbstractEventLoop):
         """It is passed over when it comes due."""
 
     async def create_connection(self, factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:  # type: ignore[override] # as above
-        if self.connect is None:
-            raise ConnectionRefusedError(f"{self.name} has no network")
         return await self.connect(self, factory)
 
     # -- what the world does with it ---------------------------------------------------------------------------------
@@ -160,7 +161,7 @@ class SimLoop(asyncio.AbstractEventLoop):
             self._wake()
 
     def _timer_due(self, handle: asyncio.TimerHandle) -> None:
-        if not handle._cancelled:  # type: ignore[attr-defined] # asyncio's own
+        if not handle._cancelled:
             self._timers.append(handle)
             if not self._awake:
                 self._wake()
@@ -188,16 +189,12 @@ class SimLoop(asyncio.AbstractEventLoop):
         try:
             for _ in range(len(ready)):
                 handle = ready.popleft()
-                if not handle._cancelled:  # type: ignore[attr-defined] # asyncio's own
+                if not handle._cancelled:
                     handle._run()
         finally:
             events._set_running_loop(None)
         if ready and not self._awake:
             self._wake()
-
-    def freeze(self) -> None:
-        """Stop turning; what arrives piles up."""
-        self.frozen = True
 
     def thaw(self) -> None:
         """Go on."""
@@ -205,17 +202,15 @@ class SimLoop(asyncio.AbstractEventLoop):
         if (self._ready or self._io or self._timers) and not self._awake:
             self._wake()
 
-    def kill(self) -> None:
-        """Never turn again."""
-        self.dead = True
-
-    def bury(self) -> None:
-        """After the end of the world: let the tasks that are left end, so that the collector finds nothing to say."""
+    def bury(self, last: Coroutine[Any, Any, Any] | None = None) -> None:
+        """After the end of the world: run `last`, or else end all tasks, so that none is left to complain."""
         self.dead = self.frozen = self._awake = False
+        if last is not None:
+            self.create_task(last)
         for _ in range(100):
-            if not self._tasks:
-                return
-            for task in list(self._tasks):
+            for task in list(self._tasks) if last is None else ():
                 task.cancel()
             self._wake()
             self.turn()
+            if not self._tasks:
+                return

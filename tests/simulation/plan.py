@@ -77,7 +77,7 @@ def _shop(chance: random.Random, duration_s: float, scale: float) -> list[Step]:
     pick, steps = chance.choice, []
     drops = [f"d{number}" for number in range(pick((1, 1, 2)))] if scale else []
     for drop in drops:
-        about = {"drop_id": drop, "stock": pick((3, 10, 40)), "per_customer": pick((2, 4, 10))}
+        about: dict[str, Any] = {"drop_id": drop, "stock": pick((3, 10, 40)), "per_customer": pick((2, 4, 10))}
         steps.append(Step(0.0, "put", about))
         if chance.random() < 0.3:
             again = {"stock": about["stock"] + pick((-2, 5, 20)), "per_customer": pick((2, 4))}

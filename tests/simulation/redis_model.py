@@ -226,7 +226,7 @@ class RedisModel:
         found: dict[bytes, bytes] = self._data.get(key, {})
         return found
 
-    def keys(self) -> list[bytes]:
+    def names(self) -> list[bytes]:
         """The names of everything there is."""
         return list(self._data)
 

@@ -91,7 +91,7 @@ class Shop:
         return self.random.uniform(0.1, 2) if self.random.random() < 0.1 else GIVES_UP_S
 
     async def _place(self, app: AppServices, new: NewOrder) -> Order:
-        """As blueprints/orders.py: 202 or 200 when it returns. A claim that nothing was sent is held against the bus."""
+        """As blueprints/orders.py: 202 or 200 when it returns. What it claims is held against the bus."""
         self._placing[new.order_id] += 1
         self._attempts[new.order_id] += 1
         alone, attempt = self._placing[new.order_id] == 1, self._attempts[new.order_id]
@@ -100,11 +100,12 @@ class Shop:
             order = await app.order_desk.place(new)
             if order.status is OrderStatus.QUEUED and self.bus.arrived[new.order_id] == 0:
                 self.world.violate(f"order {new.order_id} was answered 202 and never reached the queue")
-            return order
         except MessageNotSent as error:
             if alone:
                 self.world.later(0.4, self._check_not_sent, new.order_id, attempt, arrived, str(error))
             raise
+        else:
+            return order
         finally:
             self._placing[new.order_id] -= 1
 
@@ -166,7 +167,7 @@ class Shop:
         if self.redis.commands == self._audited:
             return
         self._audited = self.redis.commands
-        for key in self.redis.keys():
+        for key in self.redis.names():
             if key.endswith(b":meta"):
                 self._audit_drop(key[:-5])
 

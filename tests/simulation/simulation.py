@@ -230,9 +230,11 @@ class Simulation:
 
     def _bury(self) -> None:
         self.world.ended = True
-        processes = [loop for each in self.instances for loop in (*each.graves, each.loop)]
-        for loop in (self.shop.loop, *self.callers.bare, *processes):
+        for loop in (self.shop.loop, *self.callers.bare):
             loop.bury()
+        for loop, app in [life for each in self.instances for life in each.lived]:
+            loop.bury()
+            loop.bury(app.redis_service.aclose())
 
 
 def simulate(seed: int | str, keep: set[int] | None = None, keep_trace: bool = False) -> Result:

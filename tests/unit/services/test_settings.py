@@ -163,7 +163,7 @@ def test_the_portals_redis_connection_string_is_told_what_to_write_instead(
     assert SECRET not in problem
 
 
-@pytest.mark.parametrize("name", SETTING_NAMES)
+@pytest.mark.parametrize("name", [*SETTING_NAMES, "PARTNER_KEY"])
 def test_a_key_vault_reference_that_is_not_resolved_is_told_so_in_any_setting(name: str) -> None:
     problems = problems_with(**{name: f"@Microsoft.KeyVault(SecretUri=https://{SECRET}.vault.azure.net/secrets/x)"})
     assert any(one.startswith(f"{name}: is a Key Vault reference that is not resolved") for one in problems)
@@ -203,7 +203,6 @@ def test_a_connection_string_that_the_sdk_takes_is_taken(text: str) -> None:
         (f"Endpoint=sb://bus.example:port/;{BUS_KEY}", "a port that is no number"),
         (f"Endpoint=sb://bus.example:99999/;{BUS_KEY}", "a port that is no number"),
         (f"Endpoint=sb://;{BUS_KEY}", "must name a host"),
-        (f"Endpoint=sb:///;{BUS_KEY}", "must name a host"),
         (f"Endpoint=sb://bus.example/;{BUS_KEY};SharedAccessSignature=x", "or SharedAccessSignature"),
         (f"Endpoint=sb://bus.example/;{BUS_KEY};rubbish", "must be a Service Bus connection string"),
     ],

@@ -10,10 +10,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
+from services.errors import Conflict
 from services.redis_session import NotSent
 from services.telemetry import Headers, Spans, message_properties
 from services.telemetry.otel_spans import OtelSpans
-from services.tickets.errors import SoldOut
 
 SECRET = "hunter2"
 TRACE, OTHER = "0af7651916cd43dd8448eb211c80319c", "1bf7651916cd43dd8448eb211c80319c"
@@ -130,7 +130,7 @@ def test_a_script_is_a_call_of_redis_by_its_name(recorded: Recorded) -> None:
     ("error", "status", "text"),
     [
         pytest.param(NotSent("not written"), StatusCode.ERROR, "not written", id="ours"),
-        pytest.param(SoldOut("sold out"), StatusCode.UNSET, None, id="a refusal is an answer"),
+        pytest.param(Conflict("sold out"), StatusCode.UNSET, None, id="a refusal is an answer"),
         pytest.param(ValueError(SECRET), StatusCode.ERROR, None, id="anybody's"),
         pytest.param(KeyboardInterrupt(SECRET), StatusCode.ERROR, None, id="not even an Exception"),
     ],
