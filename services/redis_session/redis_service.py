@@ -204,8 +204,9 @@ class RedisService:
     async def _repeat(
         self, operation: Callable[[Redis], Awaitable[T]], idempotent: bool, ends_at: float, patient: bool
     ) -> T:
-        backoff, maybe_ran = Backoff(randomness=self._randomness), False
+        backoff: Backoff | None = None  # made at the first failure: seeding its generator costs more than a call
         last: RedisUnavailable | None = None
+        maybe_ran = False
         while True:
             client: MultiplexedRedis | None = None
             try:
@@ -227,6 +228,7 @@ class RedisService:
                 failure = NotSent(f"not sent within the deadline: {last}", last.reason)  # says more than that
             safe = not deadline.written and not isinstance(failure, OutcomeUnknown)
             maybe_ran, last = maybe_ran or not safe, failure
+            backoff = backoff or Backoff(randomness=self._randomness)
             wait_s = backoff.next_wait_s()
             passes = patient or (isinstance(failure, NotSent | OutcomeUnknown) and not isinstance(failure, Overloaded))
             known = not patient and self._outage_known()
