@@ -76,7 +76,7 @@ class Callers:
             callers = [self._bursts(ends_at)]
         else:
             callers = [self._steady(ends_at, self._load.think_s) for _ in range(self._load.callers)]
-        await asyncio.gather(*callers, *messages)
+        await asyncio.gather(*callers, *messages, *([self._slow(ends_at)] if self._load.slow_every_s else []))
 
     async def _steady(self, ends_at: float, think_s: float) -> None:
         while time.monotonic() < ends_at:
@@ -92,9 +92,13 @@ class Callers:
 
     async def _call(self) -> None:
         number = next(self._numbers)
-        operation, idempotent = _KINDS[0 if self._load.changes else number % len(_KINDS)]
-        if self._load.slow_every and number % self._load.slow_every == self._load.slow_every // 2:
-            operation, idempotent = slow, True
+        await self._record(*_KINDS[0 if self._load.changes else number % len(_KINDS)], number)
+
+    async def _slow(self, ends_at: float) -> None:
+        while time.monotonic() < ends_at:
+            await asyncio.gather(self._record(slow, True, next(self._numbers)), asyncio.sleep(self._load.slow_every_s))
+
+    async def _record(self, operation: Operation, idempotent: bool, number: int) -> None:
         began = time.monotonic()
         kind = await self._outcome(operation, number, idempotent)
         self.calls.append((began, time.monotonic(), kind))
