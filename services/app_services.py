@@ -68,7 +68,7 @@ def build(
         redis_service,
         queue_service,
         order_store,
-        OrderDesk(order_store, queue_service, settings.patience_s, randomness),
+        OrderDesk(order_store, queue_service, settings.patience_s),
         Readiness(redis_service, settings.problems, sends),
         list(settings.problems),
     )
@@ -94,6 +94,7 @@ def _redis(settings: Settings, randomness: random.Random | None) -> RedisService
     client_id = settings.redis_entra_client_id
     return RedisService(
         _reveal(settings.redis_url),
+        name="-".join(filter(None, map(os.environ.get, ("WEBSITE_SITE_NAME", "WEBSITE_INSTANCE_ID")))),
         connections=settings.redis_connections_per_worker,
         clocks=Clocks(idle_check_s=settings.redis_idle_check_s),
         credential=RedisCredential(redis_credential_fetch(client_id), randomness=randomness) if client_id else None,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict
 
-from services.redis_session import RedisService, RedisUnavailable
+from services.redis_session import SILENT, RedisService, RedisUnavailable
 
 PROBE_S = 1.0  # deadline of the PING
 CACHE_S = 1.0  # anybody may ask, as often as they like
@@ -76,8 +76,9 @@ class Readiness:
     async def _ask(self) -> str | None:
         try:
             await self._redis.ping(PROBE_S)
-        except RedisUnavailable:
-            return "Redis does not answer"
+        except RedisUnavailable as error:
+            reason = error.reason or SILENT
+            return reason if "Redis" in reason else f"Redis: {reason}"
         finally:
             self._fresh_until = asyncio.get_running_loop().time() + CACHE_S
         return None

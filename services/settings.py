@@ -1,7 +1,7 @@
 """The app settings, read once from the environment. A bad one never raises at import: it is reported and left out.
 
 An exception while function_app.py is imported takes the whole app away, and publishing still succeeds. So each bad
-setting becomes one line in `Settings.problems`: readiness answers 503 with it, the rest of the app keeps serving.
+setting becomes one line in `Settings.problems`: readiness answers 503 with its name, the rest of the app keeps serving.
 """
 
 from collections.abc import Mapping
@@ -127,9 +127,12 @@ SETTING_NAMES = tuple(field.alias for field in Settings.model_fields.values() if
 
 def load_settings(environment: Mapping[str, str]) -> Settings:
     """Read the settings. Never raises: what is bad is named in `problems` and counts as left out."""
-    given: dict[str, Any] = {name: text for name in SETTING_NAMES if (text := environment.get(name, "")).strip()}
-    problems = [f"{name}: {reason}" for name, text in given.items() if (reason := _as_written(name, text))]
-    given = {name: text.strip() for name, text in given.items() if not _as_written(name, text)}
+    problems = [f"{name}: {reason}" for name, text in environment.items() if (reason := _as_written(name, text))]
+    given: dict[str, Any] = {
+        name: text.strip()
+        for name in SETTING_NAMES
+        if (text := environment.get(name, "")).strip() and not _as_written(name, text)
+    }
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:
@@ -145,10 +148,10 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
 
 
 def _as_written(name: str, text: str) -> str | None:
-    """What is wrong with a setting whatever it should hold."""
+    """What is wrong with a setting, the app's own or another, whatever it should hold."""
     if text.strip().lower().startswith("@microsoft.keyvault("):
         return "is a Key Vault reference that is not resolved: check its spelling, and the identity's right to read it"
-    if name in READ_BY_THE_TRIGGER and text != text.strip():
+    if name in READ_BY_THE_TRIGGER and text.strip() not in ("", text):
         return "has a space or a line break around it, which the trigger takes for a part of it"
     return None
 

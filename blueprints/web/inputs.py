@@ -2,6 +2,7 @@
 
 import re
 from typing import Any, TypeVar
+from urllib.parse import parse_qs
 
 import azure.functions as func
 from pydantic import BaseModel, ValidationError
@@ -36,8 +37,13 @@ def mount(req: func.HttpRequest, route: str) -> str:
 
 
 def query(req: func.HttpRequest, model: type[Model]) -> Model:
-    """The query; an unknown name is refused, as a filter that is misspelt would be none. Raises InvalidInput."""
-    return _validated(model, {name: value for name, value in req.params.items() if name not in HOST_S})
+    """The query. An unknown name is refused, and so is an empty value: a filter that is misspelt would be none.
+
+    Raises InvalidInput.
+    """
+    sent = parse_qs(req.url.partition("?")[2], keep_blank_values=True)  # the host leaves out what has no value
+    values = dict.fromkeys(sent, "") | dict(req.params)
+    return _validated(model, {name: value for name, value in values.items() if name not in HOST_S})
 
 
 def body(req: func.HttpRequest, model: type[Model]) -> Model:

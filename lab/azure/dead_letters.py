@@ -180,7 +180,7 @@ def work_off(target: QueueTarget, letters: Sequence[Letter], *, replay: bool) ->
     finally:
         names = {letter.number: letter.message_id for letter in letters}
         for number, why in outcome.left.items():
-            print(f"left: {names[number]}: {why}", file=sys.stderr)
+            print(printable(f"left: {names[number]}: {why}"), file=sys.stderr)
         count = f"{len(outcome.done)} of {len(letters)}"
         where = f"back to queue '{target.queue}' with fresh MessageIds" if replay else f"from queue '{target.queue}'"
         print(f"{'Sent' if replay else 'Removed'} {count} {where}.")

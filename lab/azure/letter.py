@@ -9,25 +9,14 @@ import datetime as dt
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
+from lab.azure.service_bus import message as wire
 from lab.azure.service_bus.amqp_types import Timestamp
 from lab.azure.service_bus.codec import CodecError, decode
-from lab.azure.service_bus.message import (
-    ANNOTATIONS,
-    APPLICATION,
-    DATA,
-    DELIVERY,
-    HEADER,
-    PROPERTIES,
-    SEQUENCE,
-    VALUE,
-    section,
-    sections,
-)
 
 REASONS = ("DeadLetterReason", "DeadLetterErrorDescription")
 STAMPS = "sequence-number enqueue-sequence-number enqueued-time locked-until lock-token message-state deadletter-source"
 BROKER_S = {f"x-opt-{name}" for name in (*STAMPS.split(), "scheduled-enqueue-time")}  # each delivery gets its own
-READ: dict[int, type[Any]] = {HEADER: list, ANNOTATIONS: dict, PROPERTIES: list, APPLICATION: dict}
+READ: dict[int, type[Any]] = {wire.HEADER: list, wire.ANNOTATIONS: dict, wire.PROPERTIES: list, wire.APPLICATION: dict}
 TTL, DELIVERY_COUNT = 2, 4  # places in the header
 EXPIRES_AT, CREATED_AT, SESSION = 8, 9, 10  # places in the properties; the MessageId is the first
 
@@ -47,7 +36,7 @@ class Letter:
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
         try:
-            self._sections = sections(raw)
+            self._sections = wire.sections(raw)
             self._read = {code: _content(self._sections, code) for code in READ}
             self.kind, self.content = _body(self._sections)
         except CodecError:
@@ -87,13 +76,13 @@ class Letter:
         if (ttl := _at(header, TTL)) and _at(properties, EXPIRES_AT) and len(properties) > CREATED_AT:
             properties[CREATED_AT], properties[EXPIRES_AT] = Timestamp(now_ms), Timestamp(now_ms + ttl)
         kept = {
-            HEADER: header[: TTL + 1],
-            ANNOTATIONS: _without(notes, BROKER_S),
-            PROPERTIES: properties,
-            APPLICATION: _without(application, REASONS),
+            wire.HEADER: header[: TTL + 1],
+            wire.ANNOTATIONS: _without(notes, BROKER_S),
+            wire.PROPERTIES: properties,
+            wire.APPLICATION: _without(application, REASONS),
         }
-        written = [section(code, content) for code, content in kept.items() if content]
-        rest = [raw for code, raw in sorted(self._sections.items()) if code not in (*kept, DELIVERY)]
+        written = [wire.section(code, content) for code, content in kept.items() if content]
+        rest = [raw for code, raw in sorted(self._sections.items()) if code not in (*kept, wire.DELIVERY)]
         return b"".join(written + rest)
 
 
@@ -115,11 +104,11 @@ def _without(content: Mapping[Any, Any], names: Container[str]) -> dict[Any, Any
 
 
 def _body(found: Mapping[int, bytes]) -> tuple[str, Any]:
-    if VALUE in found:
-        return "value", decode(found[VALUE])[0].value
-    if SEQUENCE in found:
-        return "sequence", list(_each(found[SEQUENCE]))
-    return "data", b"".join(_each(found.get(DATA, b"")))
+    if wire.VALUE in found:
+        return "value", decode(found[wire.VALUE])[0].value
+    if wire.SEQUENCE in found:
+        return "sequence", list(_each(found[wire.SEQUENCE]))
+    return "data", b"".join(_each(found.get(wire.DATA, b"")))
 
 
 def _each(raw: bytes) -> Iterator[Any]:

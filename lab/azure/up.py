@@ -29,7 +29,7 @@ from lab.azure.app_needs import AppNeeds, find_needs, write_config
 from lab.azure.functions_host.function_index import WITHOUT_TOPICS
 from lab.azure.functions_host.server import PortTaken, listen
 from lab.azure.invocation_log import InvocationLog
-from lab.azure.local_http import trusts_proxies
+from lab.azure.outage import RESTART
 from lab.azure.processes import Child
 from lab.azure.queue_target import endpoint
 from lab.azure.redis_server import RedisServer, RedisServerError
@@ -128,11 +128,13 @@ def run(options: argparse.Namespace) -> int:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
+    restart = threading.Event()
+    signal.signal(RESTART, lambda *_: restart.set())
     try:
         with Lab(options, InvocationLog(console), stopping) as lab:
             lab.start()
             introduce(console, lab, options)
-            code = watch(console, lab, stopping)
+            code = watch(console, lab, stopping, restart)
             console.print(
                 f"\nStopping ... (at most {STOP_S:.0f} s; Ctrl-C again ends it at once)", style="dim", soft_wrap=True
             )
@@ -162,6 +164,7 @@ class Lab:
         self.served: dict[str, Any] = {}
         self.state_path: Path = options.state
         self.not_ready: str | None = None
+        self._redis: RedisServer | None = None
 
     def __enter__(self) -> Lab:
         return self
@@ -201,11 +204,19 @@ class Lab:
             serve_redis(self.settings, self._options.redis)
             return
         port = REDIS_PORT if self._options.without_app else 0
-        server = RedisServer(port=port, maxclients=self._options.client_limit)
-        self._cleanup.callback(server.stop)
-        server.start()
-        self.children["redis"] = server.child
-        serve_redis(self.settings, server.url)
+        self._redis = RedisServer(port=port, maxclients=self._options.client_limit)
+        self._cleanup.callback(self._redis.stop)
+        self._redis.start()
+        self.children["redis"] = self._redis.child
+        serve_redis(self.settings, self._redis.url)
+
+    def restart_redis(self) -> None:
+        """Start its own Redis again if it is gone, on the same port and with its data. Raises RedisServerError."""
+        if self._redis is None:
+            return
+        self._redis.start()
+        self.children["redis"] = self._redis.child
+        self._write_state()
 
     def _start_service_bus(self) -> None:
         if self._options.service_bus:
@@ -253,8 +264,9 @@ class Lab:
     def _answers(self) -> bool:
         """True if the host answers at all, whatever the status; what its readiness says is kept for the greeting."""
         try:
-            url = f"{self.served['url']}/api/health/ready"
-            answer = httpx.get(url, timeout=START_S, trust_env=trusts_proxies(url))
+            answer = httpx.get(
+                f"{self.served['url']}/api/health/ready", timeout=START_S, trust_env=False
+            )  # on loopback
         except httpx.TransportError:
             return False
         self.not_ready = why_not_ready(answer)
@@ -282,6 +294,10 @@ class Lab:
         if read_state(path) is not None:  # another lab runs: it stays the one that is found
             path = path.with_name(f"{path.stem}-{os.getpid()}.json")
         self.state_path = path
+        self._write_state()
+        self._cleanup.callback(remove_state, path, os.getpid())
+
+    def _write_state(self) -> None:
         state = LabState(
             pid=os.getpid(),
             url=self.served.get("url", ""),
@@ -290,8 +306,7 @@ class Lab:
             service_bus=self.settings[CONNECTION],
             pids={name: child.pid for name, child in self.children.items()},
         )
-        write_state(state, path)
-        self._cleanup.callback(remove_state, path, state.pid)
+        write_state(state, self.state_path)
 
 
 def did_not_start(child: Child) -> str:
@@ -309,10 +324,15 @@ def why_not_ready(answer: httpx.Response) -> str | None:
         return None
 
 
-def watch(console: Console, lab: Lab, stopping: threading.Event) -> int:
+def watch(console: Console, lab: Lab, stopping: threading.Event, restart: threading.Event) -> int:
     """Wait for a signal; say loudly when something dies. Returns 1 if the app itself died, else 0."""
     missing: set[str] = set()
     while not stopping.wait(WATCH_S):
+        if restart.is_set():
+            restart.clear()
+            lab.restart_redis()
+            missing.discard("redis")
+            console.print("redis is back, with its data.", style="bold green")
         for name, child in lab.children.items():
             if child.alive or name in missing:
                 continue

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import os
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
-from lab.azure.local_http import trusts_proxies
 from lab.azure.state_file import read_state
 
 KEY = "FUNCTIONS_KEY"
@@ -36,6 +37,15 @@ def find_app(options: argparse.Namespace) -> httpx.Client:
     return httpx.Client(
         base_url=f"{url.rstrip('/')}/api", headers=headers, timeout=ASK_S, trust_env=trusts_proxies(url)
     )
+
+
+def trusts_proxies(url: str) -> bool:
+    """False for loopback, which no proxy can reach: HTTP_PROXY and SSL_CERT_FILE are none of its business."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"
 
 
 def get(app: httpx.Client, path: str, **parameters: str | int) -> Any:

@@ -18,7 +18,7 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 def order_of(letter: Letter) -> tuple[str, str]:
     """The drop's id and the order's, each empty if the body does not say it."""
     try:
-        order = json.loads(letter.text)
+        order = json.loads(letter.content if isinstance(letter.content, str) else letter.text)
     except (ValueError, RecursionError):
         return "", ""
     named = [order.get(name) if isinstance(order, dict) else None for name in ("drop_id", "order_id")]

@@ -17,7 +17,11 @@ class RedisSessionError(Exception):
 
 
 class RedisUnavailable(RedisSessionError):
-    """Redis cannot be used now."""
+    """Redis cannot be used now. `reason`: why, in plain words that anybody may see, where that is known."""
+
+    def __init__(self, text: str = "", reason: str | None = None) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class RedisNotConfigured(RedisUnavailable):

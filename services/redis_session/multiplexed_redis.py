@@ -211,6 +211,16 @@ class MultiplexedRedis(Redis):
             self.check_side_connection("pipeline(transaction=True)")
         return MultiplexedPipeline(self, transaction, shard_hint)
 
+    def json(self, *args: Any, **options: Any) -> Any:
+        """As redis-py's, but for its pipeline, which is a synchronous one there."""
+
+        def pipeline(*_: Any, **__: Any) -> None:
+            raise NeedsOwnConnection("redis-py's json().pipeline() cannot be awaited: use client.pipeline().json()")
+
+        module: Any = super().json(*args, **options)
+        module.pipeline = pipeline
+        return module
+
     def pubsub(self, **options: Any) -> PubSub:
         """Needs a side connection."""
         self.check_side_connection("pubsub()")

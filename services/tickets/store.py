@@ -6,21 +6,23 @@ queue, and keeps nothing in memory.
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from services import telemetry
 from services.errors import InvalidInput, KeyReused, NotFound, Refused, Undecidable
-from services.redis_session import RedisService
+from services.redis_session import RedisService, RedisUnavailable, server_state
 from services.tickets.errors import BelowConfirmed, CustomerLimit, DropClosed, SoldOut
 from services.tickets.models import Drop, ListOrders, NewOrder, Order, OrderMessage, OrderPage, OrderStatus, PutDrop
 
 REQUEST_S = 2.5  # Redis and the send together: an HTTP caller has an answer within 3 s
+
+ANSWER_SHOWN = 200  # characters of an error reply in the log
 
 _LUA = Path(__file__).parent / "lua"
 _DROP_FIELDS = ("stock", "per_customer", "closes_at", "confirmed", "refused")
@@ -73,9 +75,7 @@ class OrderStore:
     async def read_drop(self, drop_id: str, within_s: float = REQUEST_S) -> Drop:
         """Raises NotFound."""
         meta = _keys(drop_id)[0]
-        amounts = await self._redis.run(
-            lambda redis: redis.hmget(meta, list(_DROP_FIELDS)), idempotent=True, within_s=within_s
-        )
+        amounts = await self._ask(lambda redis: redis.hmget(meta, list(_DROP_FIELDS)), within_s)
         if amounts[0] is None:
             raise NotFound("there is no such drop")
         return _drop(drop_id, amounts)
@@ -114,13 +114,15 @@ class OrderStore:
     async def read_order(self, drop_id: str, order_id: str, within_s: float = REQUEST_S) -> Order:
         """Raises NotFound."""
         orders = _keys(drop_id)[1]
-        record = await self._redis.run(lambda redis: redis.hget(orders, order_id), idempotent=True, within_s=within_s)
+        record = await self._ask(lambda redis: redis.hget(orders, order_id), within_s)
         if record is None:
             raise NotFound("there is no such order in this drop")
         return _order(order_id, drop_id, record)
 
     async def decide(self, message: OrderMessage, within_s: float) -> Order:
-        """Decide the order against the stock, once; a decided one comes back as it is. Raises Undecidable."""
+        """Decide the order against the stock, once; a decided one comes back as it is. Waits for Redis all the time.
+
+        Raises Undecidable."""
         outcome, *record = await self._change(
             _DECIDE_ORDER,
             message.drop_id,
@@ -128,6 +130,7 @@ class OrderStore:
             message.customer_id,
             message.quantity,
             within_s=within_s,
+            patient=True,
         )
         if outcome == b"no_drop":
             raise Undecidable(f"order {message.order_id}: there is no drop {message.drop_id}")
@@ -135,12 +138,26 @@ class OrderStore:
             raise Undecidable(f"order {message.order_id}: the message differs from its record in customer or quantity")
         return _order(message.order_id, message.drop_id, record[0])
 
-    async def _change(self, script: Script, drop_id: str, *arguments: str | float, within_s: float) -> list[Any]:
+    async def _change(
+        self, script: Script, drop_id: str, *arguments: str | float, within_s: float, patient: bool = False
+    ) -> list[Any]:
         keys = _keys(drop_id)
-        reply: list[Any] = await self._redis.run(
-            lambda redis: script(redis, keys, *arguments), idempotent=True, within_s=within_s
-        )
+        reply: list[Any] = await self._ask(lambda redis: script(redis, keys, *arguments), within_s, patient)
         return reply
+
+    async def _ask(self, question: Callable[[Redis], Awaitable[Any]], within_s: float, patient: bool = False) -> Any:
+        """Everything here may be repeated. Whatever Redis answers with an error is never the caller's fault."""
+
+        async def ask(redis: Redis) -> Any:
+            try:
+                return await question(redis)
+            except ResponseError as error:
+                if server_state(error) is not None:  # the session knows what to do
+                    raise
+                text = str(error)[:ANSWER_SHOWN]
+                raise RedisUnavailable(f"Redis answered: {text}", "Redis refuses the app's commands") from error
+
+        return await self._redis.run(ask, idempotent=True, within_s=within_s, patient=patient)
 
 
 def _keys(drop_id: str) -> tuple[str, str, str]:

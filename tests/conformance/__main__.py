@@ -35,8 +35,11 @@ NEEDS = (
 )
 VERSIONS = {"oldest": "7.0", "pinned": installed("redis"), "newest": ""}
 LEG_S = 1800  # the longest that one leg may take
-# About a cluster, Sentinel, TLS, modules of the server or parts of redis-py that use no client of ours.
-NOT_OURS = re.compile(r"cluster|sentinel|ssl|bloom|json|search|timeseries|policies|multidb|scenario|observability")
+# About a cluster, Sentinel, TLS, modules of the server, or redis-py's own connections and pools, which we have none of.
+NOT_OURS = re.compile(
+    r"cluster|sentinel|ssl|bloom|json|search|timeseries|policies|multidb|scenario|observability"
+    r"|test_(client|connection|connection_pool|credentials|retry|utils|command_parser)\.py"
+)
 
 
 class Run(NamedTuple):

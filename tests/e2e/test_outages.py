@@ -53,7 +53,10 @@ def test_redis_dies_and_returns(redis: RedisServer, tmp_path: Path) -> None:
         assert_unavailable(order(api, "drop", "ada"))
         assert_unavailable(api.get("/drops/drop"))
         assert api.get("/health").status_code == 200
-        assert api.get("/health/ready").json() == {"status": "unavailable", "reason": "Redis does not answer"}
+        assert api.get("/health/ready").json() == {
+            "status": "unavailable",
+            "reason": "Redis: the connection is refused",
+        }
         lab.command("enqueue", '{"order_id": "meanwhile", "drop_id": "drop", "customer_id": "bob", "quantity": 1}')
         redis.restart()
         ready_again(api)

@@ -84,7 +84,8 @@ def list_triggers(folder: Path, settings: dict[str, str]) -> int:
     """Print the bindings of the app's triggers, as a JSON array in a line; 1 if the app cannot be imported."""
     functions, error = asyncio.run(list_functions(folder, settings))
     bindings = [binding for function in functions for binding in function.bindings]
-    print(f"functions: {json.dumps([each for each in bindings if each['type'].lower().endswith('trigger')])}")
+    told = json.dumps([each for each in bindings if each["type"].lower().endswith("trigger")])
+    print(f"\nfunctions: {told}\n", end="", flush=True)  # in one write: the worker writes to the same place
     print(error, end="", file=sys.stderr)
     return 1 if error else 0
 

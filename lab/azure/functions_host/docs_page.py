@@ -1,5 +1,6 @@
 """The page /docs: Swagger UI over an app's OpenAPI document, without the network. The real host has no such page.
 
+Sends `/` there, where the real host has a page of its own.
 Must leave every other path to the app, and load nothing from anywhere else.
 """
 
@@ -18,6 +19,7 @@ PACKAGE = "flask_swagger_ui"  # it carries Swagger UI's files; never imported, s
 POLICY = b"default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 CONTENT_TYPES = {".css": b"text/css", ".js": b"text/javascript", ".png": b"image/png", ".html": b"text/html"}
 ASSETS = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
+TO_PAGE = [(b"Location", PAGE.encode()), (b"Content-Length", b"0")]
 
 HTML = """\
 <!DOCTYPE html>
@@ -67,11 +69,17 @@ class DocsPage:
         if folder is None:
             raise LookupError(f"the package {PACKAGE} is not installed")
         self._app = app
+        self._has_prefix = description != f"/{ROUTE}"  # without one, `/` may be a function
         self._made = {PAGE: (HTML, ".html"), f"{PAGE}/start.js": (SCRIPT % description, ".js")}
         self._files = {f"{PAGE}/{name}": folder / name for name in ASSETS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = self._find(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
+        asked = scope["type"] == "http" and scope["method"] == "GET"
+        if asked and scope["path"] == "/" and self._has_prefix:
+            await send({"type": "http.response.start", "status": 302, "headers": TO_PAGE})
+            await send({"type": "http.response.body"})
+            return
+        found = self._find(scope["path"]) if asked else None
         if found is None:
             await self._app(scope, receive, send)
             return

@@ -40,7 +40,7 @@ MAX_BODY = 100 * 1024 * 1024  # bytes; measured: above it the real host answers 
 REASON = "This function was programmatically called via the host APIs."
 HOMEPAGE = b"<!DOCTYPE html>\n<title>Functions</title>\n<p>Your function app runs.\n"  # the real host has one too
 CLOSE = (b"Connection", b"close")
-NO_LENGTH = (204, 205, 304)
+NO_LENGTH = (204, 304)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,12 @@ from lab.azure.functions_host.function import ServiceBusFunction
 from lab.azure.functions_host.host_json import ServiceBusOptions
 from lab.azure.functions_host.invocation import Invoker
 from lab.azure.functions_host.sdk_types import keep_types
-from lab.azure.functions_host.service_bus_message import application_properties, body_datum, trigger_metadata
+from lab.azure.functions_host.service_bus_message import (
+    BodyNotText,
+    application_properties,
+    body_datum,
+    trigger_metadata,
+)
 from lab.azure.functions_host.worker.context import trace_context
 
 if TYPE_CHECKING:
@@ -175,7 +180,11 @@ class ServiceBusTrigger:
         trace = trace_context(properties.get("Diagnostic-Id") or properties.get("traceparent"))
         delivery = (message.delivery_count or 0) + 1
         reason = f"New message in '{self.function.entity}': MessageId {message.message_id}, delivery {delivery}"
-        body, metadata = body_datum(message), trigger_metadata(message)
+        try:
+            body, metadata = body_datum(message), trigger_metadata(message)
+        except BodyNotText as error:
+            log.error("Functions.%s cannot get it: %s", self.function.name, error)  # noqa: TRY400 - it says it all
+            raise
         await self._invoker.invoke(self.function, body, reason=reason, trace=trace, metadata=metadata)
 
     async def _wait_for_a_call(self) -> None:

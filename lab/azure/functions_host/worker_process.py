@@ -1,7 +1,7 @@
 """A worker as a child process: started, called over a socket, started again when it ends.
 
-While none runs, a call fails at once, as on the real host. Ended three times within a minute, it is not started again
-and the host ends too.
+While none runs, a call fails at once, as on the real host. Killed three times within a minute, or ended as often while
+it imports the app, it is not started again and the host ends too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from lab.azure.functions_host.worker.worker import Call, FunctionFailed, WorkerG
 
 log = logging.getLogger("host")
 
-ENDS, WITHIN_S = 3, 60.0  # measured: the third end within a minute is the last
+ENDS, WITHIN_S = 3, 60.0  # measured: the third kill within a minute is the last
+LAST_S = 1.0  # meanwhile the triggers go on and every call fails: what is waiting burns its deliveries
 MODULE = "lab.azure.functions_host.worker.process"
 
 
@@ -44,7 +45,7 @@ class WorkerProcess:
         self._writer: asyncio.StreamWriter | None = None
         self._pending: dict[str, asyncio.Future[Datum | None]] = {}
         self._ends: list[float] = []
-        self._closing = self._replacing = False
+        self._closing = self._replacing = self._indexed = False
         self._attending: asyncio.Task[None] | None = None
 
     @property
@@ -64,8 +65,10 @@ class WorkerProcess:
         reader, writer = await asyncio.open_connection(sock=ours)
         try:
             _, functions, error = await channel.read(reader)
+            self._indexed = True
         except (asyncio.IncompleteReadError, ConnectionError):
             functions, error = [], "the Python worker ended while it imported the app"
+            self._indexed = False
         self._writer = writer
         self._attending = asyncio.create_task(self._attend(reader))
         return [Declared(name, bindings) for name, bindings in functions], error
@@ -128,11 +131,13 @@ class WorkerProcess:
         code = None if self._process is None else await self._process.wait()
         if self._closing:
             return
-        if not self._replacing:
+        killed = code is not None and code < 0 and not self._replacing
+        if killed or not self._indexed:
             self._ends.append(time.monotonic())
         self._replacing = False
         if len([at for at in self._ends if at > time.monotonic() - WITHIN_S]) >= ENDS:
             log.error("The Python worker ended (code %s), too often: it is not started again, the host ends", code)
+            await asyncio.sleep(LAST_S)
             self.gave_up.set()
             return
         log.error("The Python worker ended (code %s): a new one is started, without the state of its modules", code)

@@ -35,6 +35,7 @@ NAMES = (
     "server-busy",
     "duplicates",
     "instance-kill",
+    "worker-crash-loop",
     "scale-in",
     "drain",
     "vanish",
@@ -77,7 +78,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command `faults`."""
     parser = commands.add_parser(
         "faults",
-        help="break Redis, Service Bus and instances in the middle of a spike, in 17 ways; or Redis alone, in 14",
+        help=f"break Redis, Service Bus and instances in the middle of a spike, in {len(NAMES)} ways; or Redis alone",
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -28,9 +28,9 @@ STRATEGIES: dict[str, Callable[[str], Session]] = {
 # Without redis-py's API the app does not run on them; the scenarios of the session alone do.
 SIDES: dict[str, Callable[[str], Session]] = {"valkey-glide": GlideClient, "coredis": CoredisClient, **STRATEGIES}
 TITLES = {
-    "never-closed": "1 client per call, never closed",
-    "per-call": "2 connect + quit per call",
-    "strategy3": "3 shared redis-py client + PING each",
+    "never-closed": "(1) client per call, never closed",
+    "per-call": "(2) connect + quit per call",
+    "strategy3": "(3) shared redis-py client + PING each",
     "redis-py": "redis-py shared client, defaults",
     "blocking-pool-1": "BlockingConnectionPool(1)",
     "blocking-pool-2": "BlockingConnectionPool(2)",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from azure.functions.servicebus import ServiceBusMessage
 from redis.asyncio import Redis
 
@@ -20,7 +21,7 @@ from services import telemetry
 from services.errors import Undecidable
 from services.queue_session.connection import ServiceBusConnection
 from services.queue_session.queue_service import QueueService
-from services.redis_session import RedisNotConfigured, RedisUnavailable
+from services.redis_session import MultiplexedRedis, RedisNotConfigured, RedisUnavailable
 from services.redis_session.redis_service import RedisService
 from services.telemetry.otel_spans import OtelSpans
 from tests import ROOT
@@ -169,11 +170,55 @@ async def test_without_redis_a_message_raises_after_the_patience_so_that_it_is_d
 
 
 async def test_without_a_redis_setting_a_message_waits_its_patience_and_raises(monkeypatch: pytest.MonkeyPatch) -> None:
-    session = RedisService(None)
-    install(monkeypatch, session, NO_QUEUE, patience_s=0.3)
+    attempts = 0
+
+    class Counting(RedisService):
+        async def healthy_client(self, *, patient: bool = True) -> MultiplexedRedis:
+            nonlocal attempts
+            attempts += 1
+            return await super().healthy_client(patient=patient)
+
+    install(monkeypatch, Counting(None), NO_QUEUE, patience_s=0.3)
     with pytest.raises(RedisNotConfigured):
         await Worker.fulfil(MESSAGE)
-    assert session.counters.commands > 1
+    assert attempts > 1
+
+
+async def test_a_message_waits_while_redis_refuses_the_app_s_scripts(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = RedisService(own_redis.url.replace("//", "//app:secret@"))
+    install(monkeypatch, session, NO_QUEUE, patience_s=40)
+    with redis.Redis.from_url(own_redis.url) as admin, Broker() as broker:
+        admin.execute_command("ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all")
+        async with Redis.from_url(own_redis.url) as client:
+            worker = Worker(client, broker)
+            await worker.put_drop()
+            admin.execute_command("ACL", "SETUSER", "app", "-evalsha", "-eval")
+            answer = await worker.put_drop()
+            assert (answer.status, "Retry-After" in answer.headers) == (503, True)
+            ready = await worker.ready()
+            assert (ready.status, ready.document["reason"]) == (503, "Redis does not permit a command")
+            message = asyncio.create_task(worker.fulfil(MESSAGE))
+            await asyncio.sleep(0.3)
+            assert not message.done()
+            admin.execute_command("ACL", "SETUSER", "app", "+evalsha", "+eval")
+            await message
+            assert (await worker.get_order("o")).document["status"] == "confirmed"
+    assert [record.getMessage() for record in caplog.records if "put_drop answers 503" in record.getMessage()]
+    await session.aclose()
+
+
+async def test_a_script_s_error_that_only_the_app_could_explain_is_a_503_and_the_message_waits(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = RedisService(own_redis.url)
+    install(monkeypatch, session, NO_QUEUE, patience_s=0.3)
+    with redis.Redis.from_url(own_redis.url) as admin:
+        admin.set(f"{{drop:{DROP}}}:meta", "of another kind")  # WRONGTYPE
+        with pytest.raises(RedisUnavailable, match="WRONGTYPE"):
+            await Worker.fulfil(MESSAGE)
+    await session.aclose()
 
 
 @pytest.fixture

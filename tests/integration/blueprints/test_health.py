@@ -40,7 +40,10 @@ async def test_ready_is_503_with_the_reason_alone_when_redis_does_not(
     session = RedisService(f"redis://:{SECRET}@127.0.0.1:{free_port()}/0")
     install(monkeypatch, session, NO_QUEUE)
     answer = await worker.ready()
-    assert (answer.status, answer.document) == (503, {"status": "unavailable", "reason": "Redis does not answer"})
+    assert (answer.status, answer.document) == (
+        503,
+        {"status": "unavailable", "reason": "Redis: the connection is refused"},
+    )
     await session.aclose()
 
 

@@ -135,7 +135,6 @@ async def test_the_trace_context_travels_in_the_application_properties(worker: W
     (message,) = await worker.messages(1)
     assert message.application_properties == {
         "Diagnostic-Id": TRACE.trace_parent,
-        "traceparent": TRACE.trace_parent,
         "tracestate": TRACE.trace_state,
     }
 
@@ -191,15 +190,13 @@ async def test_a_request_repeated_for_an_order_whose_message_is_lost_is_not_swal
     await worker.messages(1)  # completed, and nothing decided
     await worker.place_order()
     assert worker.waiting() == 0
-    ids = set()
     for minutes in (1.1, 1.9, 2.1, 4.5, 70):
         await age(worker, order["order_id"], 60 * minutes)
         assert (await worker.place_order()).status == 202
     for message in await worker.messages(worker.waiting()):
-        ids.add(message.message_id)
+        assert str(message.message_id).startswith(f"{order['order_id']}.")
         await fulfil(message)
     assert (await worker.get_order(order["order_id"])).document["status"] == "confirmed"
-    assert all(name.startswith(f"{order['order_id']}.") for name in ids)
 
 
 @pytest.mark.parametrize(("age_s", "retry_after"), [(0, 1), (15, 1), (100, 10), (86_400, 60)])
@@ -234,12 +231,12 @@ async def test_list_orders_answers_200_with_those_that_the_query_names(worker: W
         ("customer_id", "a,b"),
         ("queued_for_s", "-1"),
         ("queued_for_s", "1.5"),
-        ("limit", "0"),
         ("limit", "501"),
         ("limit", "1,2"),
         ("cursor", "x"),
         ("cursor", str(2**64)),
         ("queued_for", "60"),
+        ("customer_id", ""),
     ],
 )
 async def test_a_query_that_is_not_as_documented_is_400_and_named(worker: Worker, name: str, text: str) -> None:

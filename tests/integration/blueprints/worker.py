@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import azure.functions as func
 import pytest
@@ -178,9 +179,9 @@ def _request(
 ) -> func.HttpRequest:
     return func.HttpRequest(
         method,
-        f"http://{host}{mount}/{path}?code=function-key",
+        f"http://{host}{mount}/{path}?{urlencode({'code': 'function-key', **(query or {})})}",
         headers={"content-type": "application/json"} if headers is None else headers,
-        params={"code": "function-key", **(query or {})},
+        params={"code": "function-key"} | {name: text for name, text in (query or {}).items() if text},
         route_params=route,
         body=body,
     )

@@ -163,7 +163,7 @@ def test_the_portals_redis_connection_string_is_told_what_to_write_instead(
     assert SECRET not in problem
 
 
-@pytest.mark.parametrize("name", SETTING_NAMES)
+@pytest.mark.parametrize("name", [*SETTING_NAMES, "PARTNER_KEY"])
 def test_a_key_vault_reference_that_is_not_resolved_is_told_so_in_any_setting(name: str) -> None:
     problems = problems_with(**{name: f"@Microsoft.KeyVault(SecretUri=https://{SECRET}.vault.azure.net/secrets/x)"})
     assert any(one.startswith(f"{name}: is a Key Vault reference that is not resolved") for one in problems)
@@ -203,7 +203,6 @@ def test_a_connection_string_that_the_sdk_takes_is_taken(text: str) -> None:
         (f"Endpoint=sb://bus.example:port/;{BUS_KEY}", "a port that is no number"),
         (f"Endpoint=sb://bus.example:99999/;{BUS_KEY}", "a port that is no number"),
         (f"Endpoint=sb://;{BUS_KEY}", "must name a host"),
-        (f"Endpoint=sb:///;{BUS_KEY}", "must name a host"),
         (f"Endpoint=sb://bus.example/;{BUS_KEY};SharedAccessSignature=x", "or SharedAccessSignature"),
         (f"Endpoint=sb://bus.example/;{BUS_KEY};rubbish", "must be a Service Bus connection string"),
     ],
@@ -211,14 +210,6 @@ def test_a_connection_string_that_the_sdk_takes_is_taken(text: str) -> None:
 def test_a_connection_string_that_would_fail_at_each_send_is_told_why(text: str, reason: str) -> None:
     (problem,) = problems_with(ServiceBusConnection=text)
     assert (problem.startswith("ServiceBusConnection: "), reason in problem, SECRET in problem) == (True, True, False)
-
-
-def test_all_that_is_wrong_is_said_at_once() -> None:
-    bad = problems_with(
-        REDIS_URL="@Microsoft.KeyVault(x)", ORDERS_QUEUE="orders ", HOLD_S="x", ServiceBusConnection="x"
-    )
-    assert {problem.split(":")[0] for problem in bad} == {"REDIS_URL", "ORDERS_QUEUE", "HOLD_S", "ServiceBusConnection"}
-    assert len(bad) == 4
 
 
 @pytest.mark.parametrize("name", ["REDIS_CONNECTIONS_PER_WORKER", "REDIS_IDLE_CHECK_S", "HOLD_S", "PATIENCE_S"])
@@ -247,13 +238,11 @@ def test_a_namespace_stands_in_for_the_connection_string() -> None:
 
 
 def test_every_bad_setting_has_its_own_line() -> None:
-    bad = problems_with(REDIS_URL=SECRET, HOLD_S="x", PATIENCE_S="x", ServiceBusConnection="x")
-    assert sorted(problem.split(":")[0] for problem in bad) == [
-        "HOLD_S",
-        "PATIENCE_S",
-        "REDIS_URL",
-        "ServiceBusConnection",
-    ]
+    bad = problems_with(
+        REDIS_URL="@Microsoft.KeyVault()", ORDERS_QUEUE="a ", HOLD_S="x", PATIENCE_S="x", ServiceBusConnection="x"
+    )
+    names = ["HOLD_S", "ORDERS_QUEUE", "PATIENCE_S", "REDIS_URL", "ServiceBusConnection"]
+    assert sorted(problem.split(":")[0] for problem in bad) == names
 
 
 WORKER, HOST = "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY", "AzureFunctionsJobHost__telemetryMode"

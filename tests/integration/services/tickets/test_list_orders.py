@@ -34,11 +34,3 @@ async def test_a_queued_order_is_as_old_as_redis_says_and_a_decided_one_is_not_q
     assert await listed(shop, queued_for_s=0) == (["queued"], 1)
     assert await listed(shop, queued_for_s=3600) == ([], 1)
     assert await listed(shop, status=OrderStatus.CONFIRMED) == (["decided"], 1)
-
-
-async def test_listing_changes_nothing(shop: Shop) -> None:
-    await shop.put()
-    await shop.place("o")
-    before = await shop.snapshot()
-    await listed(shop)
-    assert await shop.snapshot() == before

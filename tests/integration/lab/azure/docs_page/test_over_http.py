@@ -66,3 +66,14 @@ async def test_without_a_document_for_everybody_there_is_no_page(level: func.Aut
 async def test_an_instance_of_a_fleet_has_no_page() -> None:
     async with serving(described()) as served:
         assert (await served.http.get("/docs")).status_code == 404
+
+
+async def test_the_root_leads_to_the_page(served: Served) -> None:
+    answer = await served.http.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (302, "/docs")
+    assert (await served.http.post("/")).status_code == 200  # as on the real host
+
+
+async def test_without_a_prefix_the_root_does_not_lead_there() -> None:
+    async with serving(described(), config=HostConfig(http=HttpOptions("")), docs=True) as own:
+        assert (await own.http.get("/")).status_code == 200

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from tests.integration.lab.azure.real_host.recorded_cases import RECORDED, judge
 
 APPS = {case["name"]: case for case in lines("apps.jsonl")}
 INDEXED = [case for case in APPS.values() if case["worker_indexer"]]
-SERVED = [case for case in APPS.values() if case["real_host"]]
+SERVED = {name: case for name, case in APPS.items() if case["real_host"]}
 ANSWER = re.compile(r"(\S+)=(\d{3})\[(.*?)\](?= /|$)", re.DOTALL)
 AT_ONCE = re.compile(r"(\d{3}):[\d.]+")  # statuses of eight calls of a function that takes a second
 SETTINGS = {
@@ -31,7 +30,6 @@ SETTINGS = {
     "Q9NAME": "q9",
     "AzureWebJobs.x.Disabled": "true",  # of the app `disabled` alone
 }
-HOSTS_AT_ONCE = 2
 
 
 def write(case: dict[str, Any], folder: Path) -> None:
@@ -101,11 +99,10 @@ def verdict(told: str) -> list[str]:
     return told.split()[:2] if told.startswith("OK") else ["FAIL"]
 
 
-def test_an_app_is_served_as_the_real_host_does(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(HOSTS_AT_ONCE) as threads:
-        found = threads.map(lambda case: (case["name"], served(case, tmp_path / case["name"])), SERVED)
-        differences = {name: difference for name, difference in found if difference}
-    judge("apps", differences, {case["name"] for case in SERVED})
+@pytest.mark.parametrize("name", SERVED)
+def test_an_app_is_served_as_the_real_host_does(name: str, tmp_path: Path) -> None:
+    difference = served(SERVED[name], tmp_path / name)
+    judge("apps", {name: difference} if difference else {}, {name})
 
 
 def served(case: dict[str, Any], folder: Path) -> str:

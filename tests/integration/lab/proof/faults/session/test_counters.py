@@ -26,7 +26,9 @@ PACE = replace(QUICK, observe_s=0.5)
 class Forgetful(RedisService):
     """Says yes and does nothing."""
 
-    async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
+    async def run(
+        self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float, patient: bool = False
+    ) -> T:
         await asyncio.sleep(0)
         return cast("T", True)
 
@@ -34,15 +36,19 @@ class Forgetful(RedisService):
 class Eager(RedisService):
     """Does everything twice."""
 
-    async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
-        await super().run(operation, idempotent=idempotent, within_s=within_s)
-        return await super().run(operation, idempotent=idempotent, within_s=within_s)
+    async def run(
+        self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float, patient: bool = False
+    ) -> T:
+        await super().run(operation, idempotent=idempotent, within_s=within_s, patient=patient)
+        return await super().run(operation, idempotent=idempotent, within_s=within_s, patient=patient)
 
 
 class Deaf(RedisService):
     """Knows no deadline and hears no answer."""
 
-    async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
+    async def run(
+        self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float, patient: bool = False
+    ) -> T:
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -50,17 +56,21 @@ class Deaf(RedisService):
 class Hoarder(RedisService):
     """Never closes the connection that it replaces, and replaces it often."""
 
-    async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
+    async def run(
+        self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float, patient: bool = False
+    ) -> T:
         if self.counters.commands % 50 == 0:
             self._client = None
-        return await super().run(operation, idempotent=idempotent, within_s=within_s)
+        return await super().run(operation, idempotent=idempotent, within_s=within_s, patient=patient)
 
 
 class Confused(RedisService):
     """Hands out the answers of others."""
 
-    async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
-        await super().run(operation, idempotent=idempotent, within_s=within_s)
+    async def run(
+        self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float, patient: bool = False
+    ) -> T:
+        await super().run(operation, idempotent=idempotent, within_s=within_s, patient=patient)
         return cast("T", False)
 
 
