@@ -33,21 +33,22 @@ def alone(side: str) -> str:
 
 
 ENOUGH = (
-    "`BlockingConnectionPool(max_connections=1)` is, and far less code, where a worker has a few calls at once, Redis is in "
-    "its zone, and a change may run twice: it has one connection too, and when Redis stops for a second nobody fails "
+    "`BlockingConnectionPool(max_connections=1)` is, and far less code, where a worker has a few calls at once, Redis is "
+    "in its zone, and a change may run twice: it has one connection too, and when Redis stops for a second nobody fails "
     f"(p99 {both('stop')} ms)."
 )
 NOT_ENOUGH = (
-    f"It is not where a hundred calls come at once (p99 {both('burst')} ms), where Redis is 5 ms away ({both('far')} ms), in "
-    f"a failover ({both('failover', 'failed')} failed calls), or where a change must not run twice when connections are cut "
-    f"({both('cut', 'twice')} did)."
+    f"It is not where a hundred calls come at once (p99 {both('burst')} ms), where Redis is 5 ms away ({both('far')} ms), "
+    f"in a failover ({both('failover', 'failed')} failed calls), or where a change must not run twice when connections "
+    f"are cut ({both('cut', 'twice')} did)."
 )
 LOSSES = (
-    f"Where it loses: in a burst valkey-glide is faster (p99 {of('burst', GLIDE)} against {of('burst', OURS)} ms), and after "
-    f"a cut ({of('cut', GLIDE)} against {of('cut', OURS)} ms); it packs and parses in Rust. With more instances than places "
-    f"those that got no place starve ({of('limit', OURS, 'failed')} of {of('limit', OURS, 'calls')} calls failed): a client "
-    f"per call shares the places ({of('limit', 'per-call', 'failed')} failed), at {of('limit', 'per-call', 'per_s')} calls "
-    f"a second against {of('limit', OURS, 'per_s')}. That is what the connection budget is there to prevent."
+    f"Where it loses: in a burst valkey-glide is faster (p99 {of('burst', GLIDE)} against {of('burst', OURS)} ms), and "
+    f"after a cut ({of('cut', GLIDE)} against {of('cut', OURS)} ms); it packs and parses in Rust. With more instances than "
+    f"places those that got no place starve ({of('limit', OURS, 'failed')} of {of('limit', OURS, 'calls')} calls failed): "
+    f"a client per call shares the places ({of('limit', 'per-call', 'failed')} failed), at "
+    f"{of('limit', 'per-call', 'per_s')} calls a second against {of('limit', OURS, 'per_s')}. That is what the connection "
+    "budget is there to prevent."
 )
 
 
@@ -63,7 +64,8 @@ def decisions() -> list[list[str]]:
         [
             "a hundred calls at once, few places",
             "ours, or valkey-glide",
-            f"p99 {of('burst', OURS)} and {of('burst', GLIDE)} ms with one connection; pool of one {of('burst', POOL)} ms",
+            f"p99 {of('burst', OURS)} and {of('burst', GLIDE)} ms with one connection; "
+            f"pool of one {of('burst', POOL)} ms",
         ],
         [
             "a hundred calls at once, room for eight connections",
@@ -73,8 +75,8 @@ def decisions() -> list[list[str]]:
         [
             "Redis 5 ms away, 64 calls at once",
             "ours",
-            f"p99 {of('far', OURS)} ms; pool of one {of('far', POOL)}, of eight {of('far', 'blocking-pool-8')}, valkey-glide "
-            f"{of('far', GLIDE)}, redis-py's default {of('far', 'redis-py')} with 64 connections",
+            f"p99 {of('far', OURS)} ms; pool of one {of('far', POOL)}, of eight {of('far', 'blocking-pool-8')}, "
+            f"valkey-glide {of('far', GLIDE)}, redis-py's default {of('far', 'redis-py')} with 64 connections",
         ],
         [
             "failovers",
@@ -86,8 +88,8 @@ def decisions() -> list[list[str]]:
         [
             "a change that must not run twice",
             "ours, or valkey-glide",
-            f"twice {of('cut', OURS, 'twice')} and {of('cut', GLIDE, 'twice')}; pool of one {of('cut', POOL, 'twice')}, "
-            f"redis-py's default {of('cut', 'redis-py', 'twice')}, coredis {of('cut', 'coredis', 'twice')}",
+            f"twice {of('cut', OURS, 'twice')} and {of('cut', GLIDE, 'twice')}; "
+            f"pool of one {of('cut', POOL, 'twice')}, redis-py's default {of('cut', 'redis-py', 'twice')}, coredis {of('cut', 'coredis', 'twice')}",
         ],
         [
             "more instances than places",
