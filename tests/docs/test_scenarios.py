@@ -33,21 +33,27 @@ def alone(side: str) -> str:
 
 
 ENOUGH = (
-    "`BlockingConnectionPool(max_connections=1)` is, and far less code, where a worker has a few calls at once, Redis is "
-    "in its zone, and a change may run twice: it has one connection too, and when Redis stops for a second nobody fails "
+    "`BlockingConnectionPool(max_connections=1)` is, and far less code, where a worker has a few calls "
+    "at once, Redis is "
+    "in its zone, and a change may run twice: it has one connection too, and when Redis stops for a "
+    "second nobody fails "
     f"(p99 {both('stop')} ms)."
 )
 NOT_ENOUGH = (
-    f"It is not where a hundred calls come at once (p99 {both('burst')} ms), where Redis is 5 ms away ({both('far')} ms), "
+    f"It is not where a hundred calls come at once (p99 {both('burst')} ms), where Redis is 5 ms away "
+    f"({both('far')} ms), "
     f"in a failover ({both('failover', 'failed')} failed calls), or where a change must not run twice when connections "
     f"are cut ({both('cut', 'twice')} did)."
 )
 LOSSES = (
     f"Where it loses: in a burst valkey-glide is faster (p99 {of('burst', GLIDE)} against {of('burst', OURS)} ms), and "
-    f"after a cut ({of('cut', GLIDE)} against {of('cut', OURS)} ms); it packs and parses in Rust. With more instances than "
-    f"places those that got no place starve ({of('limit', OURS, 'failed')} of {of('limit', OURS, 'calls')} calls failed): "
+    f"after a cut ({of('cut', GLIDE)} against {of('cut', OURS)} ms); it packs and parses in Rust. With "
+    f"more instances than "
+    f"places those that got no place starve ({of('limit', OURS, 'failed')} of "
+    f"{of('limit', OURS, 'calls')} calls failed): "
     f"a client per call shares the places ({of('limit', 'per-call', 'failed')} failed), at "
-    f"{of('limit', 'per-call', 'per_s')} calls a second against {of('limit', OURS, 'per_s')}. That is what the connection "
+    f"{of('limit', 'per-call', 'per_s')} calls a second against {of('limit', OURS, 'per_s')}. That is "
+    f"what the connection "
     "budget is there to prevent."
 )
 
@@ -89,7 +95,8 @@ def decisions() -> list[list[str]]:
             "a change that must not run twice",
             "ours, or valkey-glide",
             f"twice {of('cut', OURS, 'twice')} and {of('cut', GLIDE, 'twice')}; "
-            f"pool of one {of('cut', POOL, 'twice')}, redis-py's default {of('cut', 'redis-py', 'twice')}, coredis {of('cut', 'coredis', 'twice')}",
+            f"pool of one {of('cut', POOL, 'twice')}, redis-py's default "
+            f"{of('cut', 'redis-py', 'twice')}, coredis {of('cut', 'coredis', 'twice')}",
         ],
         [
             "more instances than places",
