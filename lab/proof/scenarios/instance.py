@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import itertools
 import logging
 import time
@@ -18,12 +17,11 @@ from redis.asyncio import Redis
 from lab.proof.faults.session.load import charge, decide, read
 from lab.proof.fleet.forks import leashed
 from lab.proof.scenarios.scenario import DEADLINE_S, Load
-from lab.proof.strategies import SIDES, Session
+from lab.proof.strategies import SIDES, Session, preload
 from services.redis_session import OutcomeUnknown
 
 EACH = 10_000_000  # numbers of an instance
 SLOW_SCRIPT = "local started = os.clock() while os.clock() - started < 0.05 do end return ARGV[1]"
-LIBRARIES = {"valkey-glide": "glide", "coredis": "coredis"}  # imported before the load begins
 SPREAD_S = 0.02  # instances never begin in the very same instant
 
 
@@ -138,7 +136,6 @@ def become(task: Task, index: int, channel: Connection) -> None:
     leashed()
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
-    if task.side in LIBRARIES:
-        importlib.import_module(LIBRARIES[task.side])
+    preload(task.side)
     channel.send("ready")
     channel.send(asyncio.run(_live(task, index, channel.recv())))
