@@ -47,14 +47,11 @@ NOT_ENOUGH = (
 )
 LOSSES = (
     f"Where it loses: in a burst valkey-glide is faster (p99 {of('burst', GLIDE)} against {of('burst', OURS)} ms), and "
-    f"after a cut ({of('cut', GLIDE)} against {of('cut', OURS)} ms); it packs and parses in Rust. With "
-    f"more instances than "
-    f"places those that got no place starve ({of('limit', OURS, 'failed')} of "
-    f"{of('limit', OURS, 'calls')} calls failed): "
-    f"a client per call shares the places ({of('limit', 'per-call', 'failed')} failed), at "
-    f"{of('limit', 'per-call', 'per_s')} calls a second against {of('limit', OURS, 'per_s')}. That is "
-    f"what the connection "
-    "budget is there to prevent."
+    f"after a cut ({of('cut', GLIDE)} against {of('cut', OURS)} ms). Where scripts keep Redis busy, a pool of one was "
+    f"({both('slow-script')} ms). With more instances than places those that got none starve "
+    f"({of('limit', OURS, 'failed')} of {of('limit', OURS, 'calls')} calls failed): a client per call shares the places "
+    f"({of('limit', 'per-call', 'failed')} failed), at {of('limit', 'per-call', 'per_s')} calls a second against "
+    f"{of('limit', OURS, 'per_s')}; the connection budget is there to prevent that."
 )
 
 
