@@ -49,7 +49,8 @@ LOSSES = (
     f"Where it loses: in a burst valkey-glide is faster (p99 {of('burst', GLIDE)} against {of('burst', OURS)} ms), and "
     f"after a cut ({of('cut', GLIDE)} against {of('cut', OURS)} ms). Where scripts keep Redis busy, a pool of one was "
     f"({both('slow-script')} ms). With more instances than places those that got none starve "
-    f"({of('limit', OURS, 'failed')} of {of('limit', OURS, 'calls')} calls failed): a client per call shares the places "
+    f"({of('limit', OURS, 'failed')} of {of('limit', OURS, 'calls')} calls failed): a client per call "
+    f"shares the places "
     f"({of('limit', 'per-call', 'failed')} failed), at {of('limit', 'per-call', 'per_s')} calls a second against "
     f"{of('limit', OURS, 'per_s')}; the connection budget is there to prevent that."
 )
