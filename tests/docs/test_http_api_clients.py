@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests import ROOT
-from tests.e2e.conftest import Lab, running_lab
 from tests.pages import blocks, page
+from tests.running_lab import Lab, running_lab
 
 PAGE = page("http-api.md")
 CALLS = {
