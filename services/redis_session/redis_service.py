@@ -204,8 +204,9 @@ class RedisService:
     async def _repeat(
         self, operation: Callable[[Redis], Awaitable[T]], idempotent: bool, ends_at: float, patient: bool
     ) -> T:
-        backoff, maybe_ran = Backoff(randomness=self._randomness), False
+        backoff: Backoff | None = None  # made at the first failure: seeding its generator costs more than a call
         last: RedisUnavailable | None = None
+        maybe_ran = False
         while True:
             client: MultiplexedRedis | None = None
             try:
@@ -220,13 +221,14 @@ class RedisService:
                     )
                 deadline.withdrawn = isinstance(failure, NotSent)  # what still waits must not run after all
             else:
-                if operation is not answer_to_ping:
+                if self.outage.reason is not None and operation is not answer_to_ping:
                     self.outage.good(self._now())
                 return result
             if last is not None and isinstance(failure, NotSent) and isinstance(failure.__cause__, TimeoutError):
                 failure = NotSent(f"not sent within the deadline: {last}", last.reason)  # says more than that
             safe = not deadline.written and not isinstance(failure, OutcomeUnknown)
             maybe_ran, last = maybe_ran or not safe, failure
+            backoff = backoff or Backoff(randomness=self._randomness)
             wait_s = backoff.next_wait_s()
             passes = patient or (isinstance(failure, NotSent | OutcomeUnknown) and not isinstance(failure, Overloaded))
             known = not patient and self._outage_known()
@@ -448,9 +450,8 @@ class RedisService:
             raise RedisNotConfigured("the address of Redis is missing or unusable") from None
 
     # -- the event loop ----------------------------------------------------------------------------------------------
-    @staticmethod
-    def _now() -> float:
-        return asyncio.get_running_loop().time()
+    def _now(self) -> float:
+        return (self._loop or asyncio.get_running_loop()).time()
 
     def _guard_loop(self) -> None:
         """On another event loop than before, drop what belongs to the old one without touching it.
