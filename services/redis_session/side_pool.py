@@ -33,9 +33,17 @@ class SideConnection(AbstractConnection):
         if self.pool.closed:
             raise NotSent("the client of this connection was closed")
         self.greeting = True
+        opening = asyncio.ensure_future(super().connect_check_health(*args, **options))
+        self.pool.opening.add(opening)
         try:
-            await super().connect_check_health(*args, **options)
+            await opening
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self.pool.closed and (task is None or not task.cancelling()):
+                raise NotSent("the client of this connection was closed") from None
+            raise
         finally:
+            self.pool.opening.discard(opening)
             self.greeting = False
 
     async def send_command(self, *args: Any, **options: Any) -> None:
@@ -97,6 +105,7 @@ class SidePool(ConnectionPool):
         self.size, self.wait_s, self.closed = size, wait_s, False
         self._free = asyncio.Semaphore(size)
         self._lent: set[AbstractConnection] = set()
+        self.opening: set[asyncio.Future[Any]] = set()  # ended by aclose: a closed client opens none
 
     async def get_connection(self, command_name: Any = None, *keys: Any, **options: Any) -> AbstractConnection:
         """A connection for the caller alone. Raises NeedsOwnConnection at size 0, Overloaded if all stay in use."""
@@ -120,7 +129,7 @@ class SidePool(ConnectionPool):
         try:
             if isinstance(connection, SideConnection) and connection.stale:
                 connection.stale = False
-                await connection.disconnect()
+                await connection.disconnect(nowait=True)
             await super().release(connection)
         finally:
             if connection in self._lent:
@@ -128,6 +137,10 @@ class SidePool(ConnectionPool):
                 self._free.release()
 
     async def aclose(self) -> None:
-        """Close them all, those that are lent too; none opens again."""
+        """Close them all, those that are lent or being opened too; none opens again."""
         self.closed = True
+        for opening in tuple(self.opening):
+            opening.cancel()
+        if self.opening:
+            await asyncio.wait(self.opening)
         await super().aclose()

@@ -107,7 +107,7 @@ def test_the_longest_answers_while_redis_fails_stand_where_people_ask() -> None:
         max(fault["longest_answer_s"] for fault in proof(name)["faults"] if fault["name"] in OF_REDIS)
         for name in ("faults", "faults-full")
     )
-    told = " ".join(page("when-redis-dies.md").split())
+    told = " ".join(page("guarantees.md").split())
     assert f"no answer took longer than {here:.1f} s; at full size, 200 instances on two cores, {full:.1f} s" in told
 
 
