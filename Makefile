@@ -69,7 +69,7 @@ smoke: $(READY) ## the README's walk-through against a deployed app: URL=https:/
 	@$(BIN)/python -m tests.e2e.smoke $(URL) $(if $(NAMESPACE),--namespace $(NAMESPACE))
 
 load: export FUNCTIONS_KEY = $(KEY)
-load: $(LOCUST) ## the spike with Locust, against an app that runs: URL=http://localhost:7071 KEY=... (see docs/testing-elsewhere.md)
+load: $(LOCUST) ## the spike with Locust, against an app that runs: URL=http://localhost:7071 KEY=... (see docs/testing-without-azure.md#func-start-microsofts-emulator-a-deployed-app)
 	@PYTHONPATH=lab/tickets $(LOCUST) -f lab/proof/spike/locustfile.py --headless --users 200 --spawn-rate 200 --host $(or $(URL),http://localhost:7071) $(ARGS)
 
 install: $(READY) ## only the environment, in .venv (run and test do it too)

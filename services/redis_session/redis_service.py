@@ -221,7 +221,7 @@ class RedisService:
                     )
                 deadline.withdrawn = isinstance(failure, NotSent)  # what still waits must not run after all
             else:
-                if operation is not answer_to_ping:
+                if self.outage.reason is not None and operation is not answer_to_ping:
                     self.outage.good(self._now())
                 return result
             if last is not None and isinstance(failure, NotSent) and isinstance(failure.__cause__, TimeoutError):
@@ -450,9 +450,8 @@ class RedisService:
             raise RedisNotConfigured("the address of Redis is missing or unusable") from None
 
     # -- the event loop ----------------------------------------------------------------------------------------------
-    @staticmethod
-    def _now() -> float:
-        return asyncio.get_running_loop().time()
+    def _now(self) -> float:
+        return (self._loop or asyncio.get_running_loop()).time()
 
     def _guard_loop(self) -> None:
         """On another event loop than before, drop what belongs to the old one without touching it.

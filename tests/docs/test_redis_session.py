@@ -16,8 +16,8 @@ import redis
 from lab.proof.faults.session.faults import FAULTS
 from lab.proof.strategies import OURS, TITLES
 from tests import ROOT
-from tests.e2e.conftest import running_lab
 from tests.pages import blocks, page, proof, row
+from tests.running_lab import running_lab
 from tests.waiting import wait_until
 
 PAGE = page("redis-session.md")

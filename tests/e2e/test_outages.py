@@ -9,8 +9,8 @@ import pytest
 
 from lab.azure.redis_server import RedisServer
 from lab.azure.service_bus import Broker
-from tests.e2e.conftest import Lab, running_lab
 from tests.e2e.shop import decided, order, put_drop
+from tests.running_lab import Lab, running_lab
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.own_lab("it stops the servers that the app needs")

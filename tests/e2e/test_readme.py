@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from tests import ROOT
-from tests.e2e.conftest import Lab, running_lab
 from tests.e2e.walk_through import EXPECTED, README_DROP, WalkThrough, steps
+from tests.running_lab import Lab, running_lab
 from tests.waiting import wait_until
 
 README = (ROOT / "README.md").read_text()
