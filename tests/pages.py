@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from tests import ROOT
@@ -20,6 +21,18 @@ def proof(name: str) -> Any:
 def row(*cells: object, bold: bool = False) -> str:
     """A row of a table as it is written, all of it in bold or nothing."""
     return "| " + " | ".join(f"**{cell}**" if bold else str(cell) for cell in cells) + " |"
+
+
+def with_rows(text: str, heading: str, rows: Sequence[str], nth: int = 0) -> str:
+    """The text with these rows in the nth table whose heading begins so. Raises ValueError if there is none."""
+    lines = text.splitlines(keepends=True)
+    starts = [at for at, line in enumerate(lines) if line.startswith(heading)]
+    if len(starts) <= nth:
+        raise ValueError(f"no table {nth} begins with {heading}")
+    first = end = starts[nth] + 2
+    while end < len(lines) and lines[end].startswith("|"):
+        end += 1
+    return "".join([*lines[:first], *(f"{row}\n" for row in rows), *lines[end:]])
 
 
 def tables(text: str) -> list[list[dict[str, str]]]:

@@ -8,7 +8,7 @@ from lab.proof.faults.command import NAMES
 from lab.proof.fleet.budget import LAB_CLIENTS
 from lab.proof.strategies import OURS, STRATEGIES, TITLES
 from tests import ROOT
-from tests.pages import page, proof, row
+from tests.pages import page, proof, row, with_rows
 
 PROOF = ROOT / "docs/proof"
 README = (ROOT / "README.md").read_text()
@@ -122,3 +122,11 @@ def test_what_is_committed_stays_small() -> None:
     assert sum(path.stat().st_size for path in PROOF.rglob("*.svg")) < 1_000_000
     texts = [*PROOF.rglob("*.json"), *PROOF.rglob("*.md")]
     assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in texts) < 2_000
+
+
+def test_the_command_that_rewrites_the_tables_touches_one_table_alone() -> None:
+    """`python -m tests.docs.rewrite` after `make prove`."""
+    text = "| a | b |\n|---|---|\n| old | 1 |\n\nwords\n| a | b |\n|---|---|\n| kept | 2 |\n"
+    assert with_rows(text, "| a |", ["| new | 3 |", "| more | 4 |"]) == text.replace(
+        "| old | 1 |\n", "| new | 3 |\n| more | 4 |\n"
+    )
