@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 PROOF := docs/proof
 
 .DEFAULT_GOAL := help
-.PHONY: help run compose lint test conformance prove fuzz smoke load install lock clean
+.PHONY: help run compose lint test conformance prove fuzz clients smoke load install lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ prove: lint ## everything at full length, with what it counted in docs/proof (mo
 fuzz: export FUZZ_REQUESTS ?= 100000
 fuzz: $(READY) ## 100,000 hostile requests over HTTP, 20,000 hostile messages, Schemathesis (FUZZ_REQUESTS=5000 for fewer)
 	@$(BIN)/python -m pytest -v --timeout 3600 tests/fuzz tests/integration/blueprints/test_hostile_messages.py $(ARGS)
+
+clients: $(READY) ## every queue operation of the local Service Bus, on azure-servicebus 7.11 to 7.15 and @azure/service-bus
+	@$(BIN)/python -m tests.clients
 
 smoke: export FUNCTIONS_KEY = $(KEY)
 smoke: $(READY) ## the README's walk-through against a deployed app: URL=https://... KEY=... (see docs/deploy.md)

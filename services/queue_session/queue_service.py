@@ -7,6 +7,7 @@ never repeat a message under another MessageId, nor send one whose caller has be
 
 import asyncio
 import contextvars
+import enum
 import logging
 import random
 from collections import deque
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from .backoff import Backoff
-from .connection import TRY_S, QueueSender, end, within
+from .connection import SDK_ERRORS, TRY_S, QueueSender, end, raise_if_asked_to_end, within
 from .errors import MessageNotSent, MessageOutcomeUnknown, QueueNotConfigured, QueueUnavailable
 
 if TYPE_CHECKING:
@@ -30,6 +31,23 @@ BATCH_MOST = 500  # messages: a smaller loss of time when a batch has to be repe
 SPARE_S = 0.5  # the SDK's own deadline is not kept while it renews a token: ours comes this much later
 
 
+class _State(enum.Enum):
+    """What is known of a message that has no answer yet."""
+
+    UNSENT = enum.auto()  # never sent, or refused each time
+    FIRST_SEND = enum.auto()  # in a batch on its way, UNSENT before
+    MAYBE_STORED = enum.auto()  # a confirmation did not come
+    REPEATED = enum.auto()  # in a batch on its way, MAYBE_STORED before
+
+    def sent(self) -> "_State":
+        """After it has left in a batch."""
+        return _State.FIRST_SEND if self is _State.UNSENT else _State.REPEATED
+
+    def refused(self) -> "_State":
+        """After Service Bus has said that it did not store that batch."""
+        return _State.UNSENT if self is _State.FIRST_SEND else _State.MAYBE_STORED
+
+
 @dataclass(eq=False)
 class _Waiting:
     """A message on its way, and the caller who waits for its confirmation."""
@@ -38,16 +56,19 @@ class _Waiting:
     body: bytes
     properties: Mapping[str, str]
     confirmed: asyncio.Future[None]
+    state: _State = _State.UNSENT
     attempts: int = 0
-    sending: bool = False
-    maybe_stored: bool = False
-    alone: bool = False  # a batch with it was refused for its size: it goes in one of its own
+    batch_most: int = BATCH_MOST  # messages in a batch with it: half of the last one that was refused for its size
     context: contextvars.Context = field(default_factory=contextvars.copy_context)  # its caller's
 
     def failure(self, reason: str) -> MessageNotSent | MessageOutcomeUnknown:
-        if self.sending or self.maybe_stored:
+        if self.state is not _State.UNSENT:
             return MessageOutcomeUnknown(f"no confirmation from Service Bus: {reason}")
         return MessageNotSent(f"not sent to Service Bus: {reason}")
+
+    def halve(self, batch: int) -> None:
+        """A batch of so many was refused for its size: of this message nothing is said yet."""
+        self.batch_most, self.attempts = batch // 2, self.attempts - 1
 
     def fail(self, error: QueueUnavailable) -> None:
         if not self.confirmed.done():
@@ -166,27 +187,46 @@ class QueueService:
         """This event loop's owner. One that belongs to another loop is dropped without being touched."""
         if self.queue_name is None:
             raise QueueNotConfigured("the queue name is missing or unusable")
-        if self._owner is None or self._owner.loop is not asyncio.get_running_loop():
-            self._owner = _Owner(self.connection, self.queue_name, self.counters, Backoff(randomness=self._randomness))
-        return self._owner
+        owner = self._owner
+        if owner is not None and owner.loop is not asyncio.get_running_loop():
+            owner = None
+        if owner is None or owner.dead:
+            left_open = owner.take_sender() if owner is not None else None
+            backoff = Backoff(randomness=self._randomness)
+            self._owner = owner = _Owner(self.connection, self.queue_name, self.counters, backoff, left_open)
+        return owner
 
 
 class _Owner:
     """What belongs to one event loop: the messages that wait, and the one task that touches the SDK."""
 
-    def __init__(self, connection: SenderSource, queue_name: str, counters: QueueCounters, backoff: Backoff) -> None:
+    def __init__(
+        self,
+        connection: SenderSource,
+        queue_name: str,
+        counters: QueueCounters,
+        backoff: Backoff,
+        left_open: QueueSender | None,
+    ) -> None:
         self._connection, self._queue_name, self._counters = connection, queue_name, counters
         self.loop = asyncio.get_running_loop()
         self.last_error = "no answer yet"
         self._waiting: deque[_Waiting] = deque()
         self._taken: list[_Waiting] = []
-        self._sender: QueueSender | None = None
+        self._sender = left_open  # by an owner that is dead: closed first
         self._arrived, self._backoff = asyncio.Event(), backoff
         self._task = self.loop.create_task(
             self._run(),
             name="queue sender",
             context=contextvars.Context(),  # its first caller's trace is not everybody's
         )
+
+        self._task.add_done_callback(self._ended)
+
+    @property
+    def dead(self) -> bool:
+        """Somebody has cancelled the task, or it failed: nothing added here would ever be sent."""
+        return self._task.done()
 
     @property
     def waiting(self) -> int:
@@ -202,12 +242,11 @@ class _Owner:
 
     async def aclose(self) -> None:
         await end(self._task)
-        for waiting in self._taken:
-            waiting.fail(waiting.failure("the session was closed"))
-        self._fail_waiting(lambda waiting: waiting.failure("the session was closed"))
+        self._fail_all("the session was closed")
         await self._close()
 
     async def _run(self) -> None:
+        await self._close()
         while True:
             await self._arrived.wait()
             self._arrived.clear()
@@ -226,7 +265,8 @@ class _Owner:
         try:
             sender = (await self._open()).sdk
             batch = await sender.create_message_batch()
-        except Exception as error:  # noqa: BLE001 - the SDK raises AMQP, socket, TLS and credential errors of many roots
+        except SDK_ERRORS as error:
+            raise_if_asked_to_end(error)
             await self._open_failed(error)
             return False
         self._fill(batch)
@@ -234,9 +274,9 @@ class _Owner:
             return True
         try:
             await within(TRY_S + SPARE_S, sender.send_messages(batch, timeout=TRY_S))
-        except Exception as error:  # noqa: BLE001 - as above
-            await self._send_failed(error)
-            return False
+        except SDK_ERRORS as error:
+            raise_if_asked_to_end(error)
+            return await self._send_failed(error)
         self._confirm()
         return True
 
@@ -249,7 +289,7 @@ class _Owner:
             self._counters.opened += 1
         return self._sender
 
-    async def _open_failed(self, error: Exception) -> None:
+    async def _open_failed(self, error: BaseException) -> None:
         """Nothing was sent. Permanent errors fail immediately; others are retried while callers wait."""
         self._note(error, "opening")
         await self._close()
@@ -262,9 +302,11 @@ class _Owner:
         """Take what fits from those who still wait, in their order. A message that cannot be sent fails alone."""
         from azure.servicebus.exceptions import MessageSizeExceededError
 
-        while self._any_live() and len(self._taken) < BATCH_MOST:
+        most = BATCH_MOST
+        while self._any_live():
             waiting = self._waiting[0]
-            if self._taken and (waiting.alone or self._taken[0].alone):
+            most = min(most, waiting.batch_most)
+            if len(self._taken) >= most:
                 return
             try:
                 waiting.context.run(batch.add_message, waiting.to_sdk())  # the SDK may stamp its caller's trace on it
@@ -275,7 +317,7 @@ class _Owner:
             except Exception as error:  # noqa: BLE001 - whatever the SDK finds wrong with it, its neighbours are sent
                 waiting.fail(waiting.failure(f"the message cannot be encoded: {type(error).__name__}"))
             else:
-                waiting.sending, waiting.attempts = True, waiting.attempts + 1
+                waiting.state, waiting.attempts = waiting.state.sent(), waiting.attempts + 1
                 self._taken.append(waiting)
             self._waiting.popleft()
 
@@ -288,39 +330,58 @@ class _Owner:
                 waiting.confirmed.set_result(None)
         self._taken = []
 
-    async def _send_failed(self, error: Exception) -> None:
-        """Keep what may be repeated in its old order, fail the rest, and drop a link that is of no more use."""
+    async def _send_failed(self, error: BaseException) -> bool:
+        """Keep what may be repeated in its old order, fail the rest, and drop a link that is of no more use.
+
+        True if it was refused for its size alone: the halves need not wait.
+        """
         from azure.servicebus.exceptions import MessageSizeExceededError
 
         self._note(error, "sending")
         taken, self._taken = self._taken, []
         refused, too_large = _is_refusal(error), isinstance(error, MessageSizeExceededError)
         for waiting in reversed(taken):
-            waiting.sending, waiting.alone = False, waiting.alone or too_large
-            waiting.maybe_stored |= not refused
+            if too_large and len(taken) > 1:
+                waiting.halve(len(taken))
+            waiting.state = waiting.state.refused() if refused else _State.MAYBE_STORED
             if waiting.attempts >= MAX_ATTEMPTS or (too_large and len(taken) == 1):
                 waiting.fail(waiting.failure(self.last_error))
             elif not waiting.confirmed.done():
                 self._waiting.appendleft(waiting)
         if not refused:
             await self._close()
+        return too_large
 
-    def _note(self, error: Exception, doing: str) -> None:
+    def _note(self, error: BaseException, doing: str) -> None:
         self.last_error = type(error).__name__  # not its text, which may quote what was sent
         log.warning("Service Bus session: %s while %s", self.last_error, doing)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("Service Bus session: %s ended the task that sends", type(error).__name__)
+        self._fail_all("the task that sends has ended")
+
+    def _fail_all(self, reason: str) -> None:
+        self._waiting.extendleft(reversed(self._taken))
+        self._taken = []
+        self._fail_waiting(lambda waiting: waiting.failure(reason))
 
     def _fail_waiting(self, reason: Callable[[_Waiting], QueueUnavailable]) -> None:
         while self._waiting:
             waiting = self._waiting.popleft()
             waiting.fail(reason(waiting))
 
-    async def _close(self) -> None:
+    def take_sender(self) -> QueueSender | None:
+        """What is open now belongs to whoever asks."""
         sender, self._sender = self._sender, None
-        if sender is not None:
+        return sender
+
+    async def _close(self) -> None:
+        if (sender := self.take_sender()) is not None:
             await sender.close()
 
 
-def _is_refusal(error: Exception) -> bool:
+def _is_refusal(error: BaseException) -> bool:
     """Service Bus answered that it did not store the batch; the link is as good as before."""
     from azure.servicebus import exceptions as sdk
 
@@ -329,7 +390,7 @@ def _is_refusal(error: Exception) -> bool:
     )
 
 
-def _is_final(error: Exception) -> bool:
+def _is_final(error: BaseException) -> bool:
     """Service Bus knows us and this queue, and will not have it: no such queue, switched off, no right to send."""
     from azure.servicebus import exceptions as sdk
 

@@ -30,6 +30,11 @@ class CommandPlan(NamedTuple):
     key: str | bytes
     need: Callable[[Sequence[Any]], Need | None] | None
 
+    @property
+    def name(self) -> str:
+        """The command's first word, in upper case."""
+        return _upper(self.key).split(maxsplit=1)[0].decode(errors="replace")
+
     def split(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """A command's arguments with its name as the words it is sent as."""
         return args if self.words is None else self.words + args[1:]
@@ -59,7 +64,7 @@ def _subcommand_need(args: Sequence[Any]) -> Need | None:
 
 def _stream_need(args: Sequence[Any]) -> Need | None:
     for option in args[_OPTIONS_START[_upper(args[0])] :]:
-        if not isinstance(option, (str, bytes)):
+        if not isinstance(option, (str, bytes, bytearray, memoryview)):
             continue
         if (word := _upper(option)) == b"STREAMS":
             break

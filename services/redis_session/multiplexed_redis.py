@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import socket
+from contextlib import suppress
 from typing import Any
 
 from redis.asyncio import Redis
@@ -16,7 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from .command_plan import Need, command_plan
-from .errors import NeedsOwnConnection
+from .errors import NeedsOwnConnection, OutcomeUnknown
 from .pipeline import MultiplexedPipeline
 from .reply_stream import StreamCounters, StreamLimits
 from .side_pool import SidePool
@@ -41,6 +42,8 @@ def _connection_options(pool: ConnectionPool, limits: StreamLimits, connect_s: f
 
     No retries (redis-py's repeat a write that was in flight) and no health checks (they cost a round trip each).
     """
+    if pool.connection_kwargs.get("redis_connect_func") is not None:
+        raise ValueError("redis_connect_func cannot be used: the session opens its connection itself")
     options = {
         **pool.connection_kwargs,
         **_WITHOUT_MAINTENANCE,
@@ -184,6 +187,11 @@ class MultiplexedRedis(Redis):
         """AUTH in the stream. An error reply (AuthenticationError, ResponseError) closes nothing."""
         args = ("AUTH", password) if username is None else ("AUTH", username, password)
         await self.wire.call(args, command_plan("AUTH"), {})
+
+    async def shutdown(self, *args: Any, **options: Any) -> None:  # type: ignore[override] # redis-py types its own as sync
+        """SHUTDOWN. Returns when the server has gone; raises RedisError if it has not."""
+        with suppress(OutcomeUnknown):  # the connection ends instead of a reply
+            await super().shutdown(*args, **options)
 
     # --- what needs a connection of its own -------------------------------------------------------
 

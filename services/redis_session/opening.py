@@ -26,10 +26,11 @@ async def open_stream(how: AbstractConnection, limits: StreamLimits) -> ReplyStr
 
     Raises redis-py's errors: ConnectionError (out of reach, full, too old), AuthenticationError, ResponseError.
     """
-    greeting = await _greeting(how)
-    stream = await _connected(how, partial(ReplyStream, _reader(how.encoder), limits))
+    greeting, encoder = await _greeting(how), how.encoder
+    strictly = encoder.encoding if encoder.decode_responses and encoder.encoding_errors == "strict" else None
+    stream = await _connected(how, partial(ReplyStream, _reader(encoder, strictly), limits, strictly))
     try:
-        await _greet(stream, greeting, Packer(how.encoder))
+        await _greet(stream, greeting, Packer(encoder))
     except BaseException as error:
         stream.close("the greeting failed")
         if isinstance(error, RedisUnavailable):
@@ -43,11 +44,10 @@ def place(how: AbstractConnection) -> str:
     return how.path if isinstance(how, UnixConnection) else f"{how.host}:{how.port}"  # type: ignore[attr-defined] # TCP's
 
 
-def _reader(encoder: Any) -> Reader:
-    decoding = {"encoding": encoder.encoding, "errors": encoder.encoding_errors} if encoder.decode_responses else {}
-    return Reader(
-        protocolError=InvalidResponse, replyError=_reply_error, notEnoughData=NOT_ENOUGH_DATA, **decoding
-    )  # fmt: skip
+def _reader(encoder: Any, strictly: str | None) -> Reader:
+    errors = "surrogateescape" if strictly else encoder.encoding_errors
+    decoding = {"encoding": encoder.encoding, "errors": errors} if encoder.decode_responses else {}
+    return Reader(protocolError=InvalidResponse, replyError=_reply_error, notEnoughData=NOT_ENOUGH_DATA, **decoding)
 
 
 def _reply_error(text: str) -> Exception:

@@ -178,8 +178,9 @@ class RedisService:
                     return await operation(client)
             except (RedisUnavailable, RedisError) as error:
                 failure = self._judge(error, client)
-                if isinstance(failure, NotSent) and deadline.written > isinstance(error, RedisError):
-                    failure = OutcomeUnknown(f"an earlier command of the operation may have run; then: {failure}")
+                if isinstance(failure, NotSent) and deadline.written:
+                    failure = OutcomeUnknown(f"a command of the operation may have run; then: {failure}")
+                deadline.withdrawn = isinstance(failure, NotSent)  # what still waits must not run after all
             if last is not None and isinstance(failure, NotSent) and isinstance(failure.__cause__, TimeoutError):
                 failure = NotSent(f"not sent within the deadline: {last}")  # says more than that time was up
             maybe_ran, last = maybe_ran or isinstance(failure, OutcomeUnknown), failure
@@ -297,7 +298,7 @@ class RedisService:
             async with deadline:
                 await hear(client)
         except RedisUnavailable:  # behind a slow reply, or a large value that is still being written,
-            return client.in_flight > int(deadline.written)  # it waits its turn: then the client's clocks decide
+            return client.in_flight > deadline.written  # it waits its turn: then the client's clocks decide
         except RedisError:
             return False
         return True

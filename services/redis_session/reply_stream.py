@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import os
 import sys
 from collections import deque
 from collections.abc import Iterable
@@ -19,7 +20,7 @@ from typing import Any, TypeAlias, cast
 from hiredis import PushNotification, Reader
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from .call_deadline import current_deadline
+from .call_deadline import CallDeadline, current_deadline
 from .errors import NotSent, OutcomeUnknown, Overloaded
 from .stream_clocks import StreamClocks
 
@@ -33,6 +34,7 @@ NOT_ENOUGH_DATA = object()  # what the reader says when no reply is complete
 WRITE_BYTES = 65_536  # at most in one write: asyncio's default write buffer
 READ_BYTES = 65_536  # at most in one read
 _SCALARS = frozenset([bytes, str, int, float, bool, type(None)])  # replies that can't carry an error
+_GIVEN_UP = "not written: the operation that it belongs to has been given up"
 _is_done = asyncio.Future.done
 
 
@@ -59,27 +61,43 @@ class StreamCounters:
     pushes: int = 0
 
 
+def _check_decoded(reply: Any, encoding: str) -> None:
+    """Raise the UnicodeDecodeError that strict decoding would have raised."""
+    if isinstance(reply, str) and not reply.isascii():
+        reply.encode(encoding, "surrogateescape").decode(encoding)
+    elif isinstance(reply, list | set | dict):
+        for item in reply:
+            _check_decoded(item, encoding)
+        for item in reply.values() if isinstance(reply, dict) else ():
+            _check_decoded(item, encoding)
+
+
 class ReplyStream(asyncio.BufferedProtocol):
     """The protocol of one connection. `reader` says NOT_ENOUGH_DATA when no reply is complete.
+
+    `strictly`: the encoding by which it decodes with `surrogateescape`, where a reply that can't be decoded has to fail
+    its call: an error while reading would not say whether it was a reply or a push.
 
     A call is *waiting* until it is written and *owed* from then until its reply. Errors say which: `NotSent` for
     waiting calls, `OutcomeUnknown` for owed ones. Not for use by two event loops: `send` raises `NotSent` on another.
     """
 
-    def __init__(self, reader: Reader, limits: StreamLimits) -> None:
+    def __init__(self, reader: Reader, limits: StreamLimits, strictly: str | None = None) -> None:
         self.limits = limits
         self.counters = StreamCounters()
         self.closed_because: str | None = None
         self._loop = asyncio.get_running_loop()
+        self._pid = os.getpid()
         self._lost = self._loop.create_future()
-        self._reader = reader
+        self._reader, self._strictly = reader, strictly
+        self._plain = _SCALARS - {str} if strictly else _SCALARS
         self._buffer = memoryview(bytearray(READ_BYTES))
         self._owed: deque[Call] = deque()
         self._waiting: dict[Call, bytes] = {}
         self._waiting_bytes = 0
         self._rest: deque[memoryview] = deque()  # what is unwritten of calls that are partly written
         self._room = limits.backlog_calls  # how many calls may wait; the owed ones are taken off already
-        self._withdrawn: set[Call] = set()  # cancelled before they were written, and their callers don't know yet
+        self._scopes: dict[Call, CallDeadline] = {}  # of waiting calls: told when they are written
         self._undecoded: set[Call] = set()  # want their replies as bytes whatever the client decodes
         self._paused = self._flush_due = False
         self._handed = 0  # bytes given to the transport so far
@@ -114,12 +132,16 @@ class ReplyStream(asyncio.BufferedProtocol):
         Raises `NotSent` (closed, or another event loop) and `Overloaded`.
         """
         loop = asyncio.get_running_loop()
-        waiting = self._waiting
+        waiting, scope = self._waiting, current_deadline()
         size = self._waiting_bytes + len(packed)
         if len(waiting) >= self._room or size > self.limits.backlog_bytes or loop is not self._loop:
             raise self._refusal(loop, 1)
-        self._waiting_bytes = size
+        if scope is not None and scope.given_up:
+            raise NotSent(_GIVEN_UP)
         call = loop.create_future()
+        if scope is not None:
+            self._scopes[call] = scope
+        self._waiting_bytes = size
         waiting[call] = packed
         if undecoded:
             self._undecoded.add(call)
@@ -140,31 +162,18 @@ class ReplyStream(asyncio.BufferedProtocol):
             raise self._refusal(loop, len(commands))
         return [self.send(packed, undecoded) for packed, undecoded in commands]
 
-    def ended(self, calls: list[Call], error: BaseException) -> None:
-        """Calls have failed, or their caller has left: let them go, and tell its CallDeadline how many were written."""
-        if isinstance(error, asyncio.CancelledError):
-            written = sum([self._abandon(call) for call in calls])
-        else:
-            written = 0 if isinstance(error, NotSent) else len(calls)
-        if written and (deadline := current_deadline()) is not None:
-            deadline.written += written
-
-    def _abandon(self, call: Call) -> bool:
-        """True if the call had been written: it keeps its slot and its reply will be dropped."""
-        if not call.cancel() and not call.cancelled():  # it had ended in the same turn
-            return not isinstance(call.exception(), NotSent)
-        self._withdraw(call)
-        if call in self._withdrawn:
-            self._withdrawn.remove(call)
-            return False
-        return True
+    def leave(self, calls: Iterable[Call]) -> None:
+        """Their caller has left: what is not written is withdrawn, the rest keeps its slot and its reply is dropped."""
+        for call in calls:
+            call.cancel()
+            self._withdraw(call)
 
     def _withdraw(self, call: Call) -> None:
         packed = self._waiting.pop(call, None)
         if packed is not None:
             self._waiting_bytes -= len(packed)
             self._undecoded.discard(call)
-            self._withdrawn.add(call)
+            self._scopes.pop(call, None)
 
     def _refusal(self, loop: asyncio.AbstractEventLoop, calls: int) -> NotSent:
         if loop is not self._loop:
@@ -188,6 +197,7 @@ class ReplyStream(asyncio.BufferedProtocol):
         if self._paused or self._transport.is_closing():
             return
         waiting = self._waiting
+        self._fail([call for call, scope in self._scopes.items() if scope.given_up], NotSent, _GIVEN_UP)
         if any(map(_is_done, waiting)):
             for call in [call for call in waiting if call.done()]:
                 self._withdraw(call)
@@ -207,6 +217,10 @@ class ReplyStream(asyncio.BufferedProtocol):
         before = len(self._owed)
         self._owed.extend(calls)
         count = len(self._owed) - before
+        if scopes := self._scopes:
+            for call in calls:
+                if (scope := scopes.pop(call, None)) is not None:
+                    scope.count(1)
         counters = self.counters
         counters.commands += count
         counters.batches += 1
@@ -261,19 +275,12 @@ class ReplyStream(asyncio.BufferedProtocol):
         owed = len(self._owed)
         try:
             self._reader.feed(self._buffer, 0, nbytes)  # type: ignore[arg-type] # it takes any buffer
-            self._settle_all()
+            self._settle_complete()
         except Exception as error:  # noqa: BLE001 - whatever it is, the stream can't be trusted after it
             self.close(f"the reply stream is broken: {error!r}")
             return
         self.counters.replies += owed - len(self._owed)
         self._room = self.limits.backlog_calls - len(self._owed)
-
-    def _settle_all(self) -> None:
-        while True:
-            try:
-                return self._settle_complete()
-            except UnicodeError as error:  # only this reply; hiredis has consumed it
-                self._settle(self._owed.popleft(), error)
 
     def _settle_complete(self) -> None:
         owed, gets, undecoded = self._owed, self._reader.gets, self._undecoded
@@ -289,7 +296,7 @@ class ReplyStream(asyncio.BufferedProtocol):
                 self.close(f"the server spoke without being asked: {reply}")
                 return
             call = owed.popleft()
-            if kind in _SCALARS and not call.done() and not undecoded:
+            if kind in self._plain and not call.done() and not undecoded:
                 call.set_result(reply)
             else:
                 self._settle(call, reply)
@@ -298,6 +305,11 @@ class ReplyStream(asyncio.BufferedProtocol):
         self._undecoded.discard(call)
         if isinstance(reply, list) and reply and isinstance(reply[0], RedisConnectionError):
             reply = reply[0]  # as redis-py does
+        if self._strictly is not None:
+            try:
+                _check_decoded(reply, self._strictly)
+            except UnicodeDecodeError as error:
+                reply = error
         if isinstance(reply, Exception):
             self.counters.errors += 1
         if call.done():
@@ -309,13 +321,19 @@ class ReplyStream(asyncio.BufferedProtocol):
 
     # --- the connection's own clocks --------------------------------------------------------------
     def _watch(self) -> None:
-        now, clocks = self._loop.time(), self._clocks
-        clocks.note_drain(now, self.counters.commands - len(self._owed), self._handed, self._unsent)
-        reason = clocks.overdue(now, self.counters.commands, len(self._owed), len(self._waiting))
+        try:
+            reason = self._overdue()
+        except Exception as error:  # noqa: BLE001 - a connection that nobody watches would hang its callers
+            reason = f"its clocks failed: {error!r}"
         if reason is not None:
             self.close(reason)
         else:
-            self._watchdog = self._loop.call_later(clocks.tick_s, self._watch)
+            self._watchdog = self._loop.call_later(self._clocks.tick_s, self._watch)
+
+    def _overdue(self) -> str | None:
+        now, clocks = self._loop.time(), self._clocks
+        clocks.note_drain(now, self.counters.commands - len(self._owed), self._handed, self._unsent)
+        return clocks.overdue(now, self.counters.commands, len(self._owed), len(self._waiting))
 
     def _unsent(self) -> int:
         """Bytes handed to the transport that the peer has not acknowledged: its buffer's and the kernel's."""
@@ -350,6 +368,7 @@ class ReplyStream(asyncio.BufferedProtocol):
         self._fail(self._waiting, NotSent, f"not written: {reason}")
         self._owed.clear()
         self._waiting.clear()
+        self._scopes.clear()
         self._rest.clear()
         self._undecoded.clear()
         self._waiting_bytes = 0
@@ -366,8 +385,9 @@ class ReplyStream(asyncio.BufferedProtocol):
 
     def shut_down(self) -> None:
         """End the TCP connection without touching the stream's event loop; if that still runs, it sees the end."""
-        with suppress(OSError):
-            self._transport.get_extra_info("socket").shutdown(SHUT_RDWR)
+        if os.getpid() == self._pid:  # a forked child has the same socket
+            with suppress(OSError):
+                self._transport.get_extra_info("socket").shutdown(SHUT_RDWR)
 
     async def aclose(self, reason: str) -> None:
         """Close and wait until the socket is closed."""

@@ -1,54 +1,117 @@
-"""What an error reply says about the server rather than about the command: by its code, and by its text.
+"""What an error reply says about the server, the rights or the place rather than about the command.
 
-By text too, because Redis 6 wraps what a script's command was told into an error of the script: `Error running script
-(call to f_...): @user_script:1: -READONLY You can't write against a read only replica.` (redis-py issue 3443).
+By its code, as proxies reword the rest. A script may return any code, so what EVAL, EVALSHA and FCALL answer, and what
+an unknown command answered, is known by the server's own whole sentence, also where Redis 6 wraps it: `Error running
+script (call to f_...): @user_script:1: -READONLY You can't write against a read only replica.` (redis-py issue 3443).
 """
 
 import re
 from enum import Enum, auto
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterCrossSlotError,
+    ClusterDownError,
+    MasterDownError,
+    MovedError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    TryAgainError,
+)
 
 
 class ServerState(Enum):
-    """What is to be done about the server's reply. In every case the command did not run."""
+    """What is to be done about the server's reply. The command did not run; of a script REFUSED halfway, a part did."""
 
     RECREATE = auto()  # this connection is of no use any more: READONLY after a failover, NOAUTH, WRONGPASS
     WAIT = auto()  # keep the connection and try again a little later
     FULL = auto()  # no room for writes, in memory or on disk: repeating does not help now
+    REFUSED = auto()  # no rights, or not here: repeating does not help before somebody changes that
 
 
+_RECREATE, _WAIT, _FULL, _REFUSED = ServerState
 _STATES = {
-    "READONLY": ServerState.RECREATE,
-    "NOAUTH": ServerState.RECREATE,
-    "WRONGPASS": ServerState.RECREATE,
-    "LOADING": ServerState.WAIT,
-    "BUSY": ServerState.WAIT,
-    "MASTERDOWN": ServerState.WAIT,
-    "CLUSTERDOWN": ServerState.WAIT,
-    "TRYAGAIN": ServerState.WAIT,
-    "NOREPLICAS": ServerState.WAIT,
-    "OOM": ServerState.FULL,
-    "MISCONF": ServerState.FULL,
+    "READONLY": (_RECREATE, "You can't write against a read only"),
+    "NOAUTH": (_RECREATE, "Authentication required"),
+    "WRONGPASS": (_RECREATE, "invalid username-password pair"),
+    "LOADING": (_WAIT, r"\w+ is loading the dataset in memory"),
+    "BUSY": (_WAIT, r"\w+ is busy running a"),
+    "MASTERDOWN": (_WAIT, "Link with MASTER is down"),
+    "CLUSTERDOWN": (_WAIT, "(?:The cluster is down|Hash slot not served)"),
+    "TRYAGAIN": (_WAIT, "Multiple keys request during rehashing of slot"),
+    "NOREPLICAS": (_WAIT, "Not enough good replicas to write"),
+    "OOM": (_FULL, "command not allowed when used memory > 'maxmemory'"),
+    "MISCONF": (_FULL, r"(?:\w+ is configured to save RDB snapshots|Errors writing to the AOF file)"),
+    "NOPERM": (_REFUSED, ".*?(?:[Nn]o permissions|The user executing the script can't)"),
+    "MOVED": (_REFUSED, r"\d+ \S*:\d+$"),
+    "ASK": (_REFUSED, r"\d+ \S*:\d+$"),
+    "CROSSSLOT": (_REFUSED, "Keys in request don't hash to the same slot"),
+    "DENIED": (_REFUSED, r"\w+ is running in protected mode"),
 }
-_CODE = re.compile(rf"(?:^|: -)({'|'.join(_STATES)})\b(?!-)")
+_SENTENCE = re.compile(
+    "(?:^|: -)(?:" + "|".join(f"(?P<{code}>{code} {words})" for code, (_, words) in _STATES.items()) + ")"
+)
+_IN_PIPELINE = re.compile(r"^Command # \d+ \((?P<name>\w+).*\) of pipeline caused error: ", re.DOTALL)  # redis-py's
+_SCRIPTS = frozenset(["EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"])
+_CODES = {  # redis-py before 7.2 keeps no code
+    AskError: "ASK",
+    AuthenticationError: "NOAUTH",
+    BusyLoadingError: "LOADING",
+    ClusterCrossSlotError: "CROSSSLOT",
+    ClusterDownError: "CLUSTERDOWN",
+    MasterDownError: "MASTERDOWN",
+    MovedError: "MOVED",
+    NoPermissionError: "NOPERM",
+    OutOfMemoryError: "OOM",
+    ReadOnlyError: "READONLY",
+    TryAgainError: "TRYAGAIN",
+}
+
+
+def runs_script(name: str) -> bool:
+    """Whether a command's error reply may be a script's own."""
+    return name.upper() in _SCRIPTS
 
 
 def server_state(error: RedisError) -> tuple[str, ServerState] | None:
-    """The code found in an error reply and what it asks for; None if the reply is about the command itself."""
-    code = getattr(error, "status_code", None)
-    if code in _STATES:
-        return code, _STATES[code]
-    found = _CODE.search(str(error))
-    return (found[1], _STATES[found[1]]) if found else None
+    """The code found in an error reply and what it asks for; None if the reply is about the command itself.
+
+    The error's attribute `command`, where set, is the name of the command that got the reply.
+    """
+    text, command = str(error), getattr(error, "command", None)
+    if (inside := _IN_PIPELINE.match(text)) is not None:
+        text, command = text[inside.end() :], command or inside["name"]
+    code = getattr(error, "status_code", None) or _CODES.get(type(error)) or text.split(" ", 1)[0]
+    if code in _STATES and command is not None and not runs_script(command):
+        return code, _STATES[code][0]
+    found = _SENTENCE.search(text if text.startswith(f"{code} ") else f"{code} {text}") or _SENTENCE.search(text)
+    if found is None or (said := found.lastgroup) is None:
+        return None
+    return said, _STATES[said][0]
+
+
+def did_not_run(error: RedisError) -> bool:
+    """Whether an error reply proves that the command did nothing."""
+    found = server_state(error)
+    if found is None:
+        return isinstance(error, NoScriptError) and "No matching script" in str(error)
+    return found[1] is not ServerState.REFUSED or not runs_script(getattr(error, "command", "EVAL"))
 
 
 async def hear(client: Redis) -> None:
-    """PING; returns once the server has answered, be it that it is LOADING or BUSY: then it is there."""
+    """PING; returns once the server has answered, be it with an error: then it is there.
+
+    Raises the error if this connection is of no use any more.
+    """
     try:
         await client.ping()
     except RedisError as error:
         found = server_state(error)
-        if found is None or found[1] is not ServerState.WAIT:
+        if found is not None and found[1] is ServerState.RECREATE:
             raise

@@ -3,19 +3,90 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.exceptions import RedisError
 
-from .errors import NeedsOwnConnection, Overloaded
+from .call_deadline import current_deadline
+from .command_plan import Need, command_plan
+from .errors import NeedsOwnConnection, NotSent, Overloaded
+from .server_reply import ServerState, server_state
+
+# what redis-py undoes before it gives a connection back
+_OF_A_SESSION = frozenset(["MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH", "MONITOR"])
+_SUBSCRIBING = frozenset(how + verb for verb in ("SUBSCRIBE", "UNSUBSCRIBE") for how in ("", "P", "S"))
+
+
+class SideConnection(AbstractConnection):
+    """What a pool's connections have in common with the shared one: they tell deadlines what was written.
+
+    Each pool makes a class of its own from it and the kind of connection that redis-py would use.
+    """
+
+    pool: SidePool
+    greeting = stale = False  # stale: the server has to be greeted again
+
+    async def connect_check_health(self, *args: Any, **options: Any) -> None:
+        """As redis-py's. Raises NotSent once the client is closed, whoever still holds this connection."""
+        if self.pool.closed:
+            raise NotSent("the client of this connection was closed")
+        self.greeting = True
+        try:
+            await super().connect_check_health(*args, **options)
+        finally:
+            self.greeting = False
+
+    async def send_command(self, *args: Any, **options: Any) -> None:
+        """Raises NeedsOwnConnection for what would change the connection for its next borrower."""
+        if not self.greeting:
+            _check(args)
+        await super().send_command(*args, **options)
+
+    def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
+        """A transaction's commands. Raises as `send_command`."""
+        split = [tuple(command) for command in commands]
+        for command in split:
+            _check(command)
+        return super().pack_commands(split)
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        """Counts as written only what follows the greeting."""
+        if not self.is_connected:
+            await self.connect_check_health(check_health=False)
+        if not self.greeting and (scope := current_deadline()) is not None:
+            if scope.given_up:
+                raise NotSent("not written: the operation that it belongs to has been given up")
+            scope.count(1)
+        await super().send_packed_command(command, check_health)
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        """Marks an error as one of a side connection: it says nothing about the shared one."""
+        try:
+            return await super().read_response(*args, **options)
+        except RedisError as error:
+            error.aside = True  # type: ignore[attr-defined]
+            found = server_state(error)
+            self.stale |= found is not None and found[1] is ServerState.RECREATE
+            raise
+
+
+def _check(command: tuple[Any, ...]) -> None:
+    plan = command_plan(command[0])
+    if plan.need is None or plan.name in _OF_A_SESSION | _SUBSCRIBING:
+        return
+    if plan.need(plan.split(command)) is Need.CHANGES_STATE:
+        raise NeedsOwnConnection(f"{plan.name} would change this connection for its next borrower")
 
 
 class SidePool(ConnectionPool):
     """At most `size` connections, for what can't share one. Who has waited longest is next; the wait is bounded."""
 
-    def __init__(self, size: int, wait_s: float, **options: Any) -> None:
-        super().__init__(max_connections=max(size, 1), **options)
-        self.size, self.wait_s = size, wait_s
+    def __init__(self, size: int, wait_s: float, connection_class: type[AbstractConnection], **options: Any) -> None:
+        ours = type("SideConnection", (SideConnection, connection_class), {"pool": self})
+        super().__init__(connection_class=ours, max_connections=max(size, 1), **options)
+        self.size, self.wait_s, self.closed = size, wait_s, False
         self._free = asyncio.Semaphore(size)
         self._lent: set[AbstractConnection] = set()
 
@@ -39,8 +110,16 @@ class SidePool(ConnectionPool):
     async def release(self, connection: AbstractConnection) -> None:
         """Take a connection back, and let the next caller have it."""
         try:
+            if isinstance(connection, SideConnection) and connection.stale:
+                connection.stale = False
+                await connection.disconnect()
             await super().release(connection)
         finally:
             if connection in self._lent:
                 self._lent.discard(connection)
                 self._free.release()
+
+    async def aclose(self) -> None:
+        """Close them all, those that are lent too; none opens again."""
+        self.closed = True
+        await super().aclose()

@@ -8,7 +8,7 @@ from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
 from redis.client import EMPTY_RESPONSE, NEVER_DECODE
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from .call_deadline import current_deadline
@@ -17,6 +17,7 @@ from .errors import NotSent
 from .opening import open_stream, place
 from .packing import Packer
 from .reply_stream import Call, ReplyStream, StreamLimits
+from .server_reply import did_not_run
 
 _NOT_FOR_CALLBACKS = (NEVER_DECODE, EMPTY_RESPONSE, "keys")  # for redis-py itself and its cache
 
@@ -65,8 +66,8 @@ class Wire:
             return calls
         try:
             await asyncio.wait(calls[-1:])  # replies come in order
-        except asyncio.CancelledError as error:
-            self.stream.ended(calls, error)
+        except asyncio.CancelledError:
+            self.stream.leave(calls)
             raise
         for call in calls:
             call.exception()  # marks a failure as seen, whether or not its turn to be raised comes
@@ -76,13 +77,16 @@ class Wire:
         """The reply of a call through its response callback, as redis-py's parse_response does it."""
         try:
             reply = await call
-        except BaseException as error:
-            self.stream.ended([call], error)
+        except asyncio.CancelledError:
+            self.stream.leave([call])
+            raise
+        except RedisError as error:
+            error.command = plan.name  # type: ignore[attr-defined] # for server_state
+            if (scope := current_deadline()) is not None and did_not_run(error):
+                scope.count(-1)
             if EMPTY_RESPONSE in options and isinstance(error, ResponseError):
                 return options[EMPTY_RESPONSE]
             raise
-        if (deadline := current_deadline()) is not None:
-            deadline.written += 1
         callback = self._callbacks.get(plan.key)
         if callback is None:
             return reply

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from types import TracebackType
 from typing import TypeVar
@@ -19,7 +20,7 @@ from typing import TypeVar
 from .config import load
 from .connection import Connection
 from .faults import Faults
-from .node import IDLE_S
+from .limits import IDLE_S
 from .queue_config import QueueConfig
 from .service import Service
 from .tokens import PutToken
@@ -29,23 +30,27 @@ T = TypeVar("T")
 
 TICK_S = 0.02  # how late an expiry or a schedule may be noticed
 BEATS_EVERY = 25  # ticks
+# Bytes. azure-servicebus.aio before 7.14 reads its socket's segment size and sets it again, which Linux refuses above
+# 32,767; on loopback it is more unless the listener asks for less.
+MAX_SEGMENT = 32_000
 WAIT_S = 10.0  # for the broker's own thread
 
 
-class Broker:
+class LocalServiceBus:
     """A namespace of queues, served over AMQP 1.0 to the real azure-servicebus SDK.
 
-    Runs on the loop that is there (`async with Broker(...)`), or on a thread of its own (`with Broker(...)`, or `start`
-    and `stop`). Every method may be called from any thread.
+    Runs on the loop that is there (`async with LocalServiceBus(...)`), or on a thread of its own (`with ...`, or
+    `start` and `stop`). Every method may be called from any thread.
 
-    `queues` maps names to settings; left out, the shipped `Config.json` is read. Port 0 picks a free one, see `port`.
-    `require_tokens` makes queues demand a token put through `$cbs`. `ssl_context` serves TLS. `idle_s` is the announced
-    idle time-out. `clock` gives seconds since 1970.
+    `queues` are names, or maps names to settings; left out, the shipped `Config.json` is read. Port 0 picks a free one,
+    see `port`. `require_tokens` makes queues demand a token put through `$cbs`. `ssl_context` serves TLS. `idle_s` is
+    the announced idle time-out. `clock` gives seconds since 1970.
 
     How a client reaches it:
 
-    - with a connection string: `connection_string` has `UseDevelopmentEmulator=true`, on which the SDK (7.15) drops TLS
-      and keeps the port. It signs SAS tokens itself and never asks a credential.
+    - with a connection string: `connection_string` has `UseDevelopmentEmulator=true`, on which the SDK (from 7.14 on)
+      drops TLS and keeps the port. Older ones need TLS on port 5671, and `connection_verify=CA_FILE`. It
+      signs SAS tokens itself and never asks a credential.
     - with a credential: `ServiceBusClient(broker.address, credential, use_tls=False)`. `use_tls` is the undocumented
       keyword that the emulator flag sets; without it the SDK strips the port from the namespace and uses 5671 over TLS.
       The token is asked for the scope `https://servicebus.azure.net//.default`, once per link's connection.
@@ -59,7 +64,7 @@ class Broker:
 
     def __init__(
         self,
-        queues: Mapping[str, QueueConfig] | None = None,
+        queues: Mapping[str, QueueConfig] | Iterable[str] | None = None,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -71,16 +76,17 @@ class Broker:
     ) -> None:
         self.host, self.port = host, port
         self._ssl, self._idle_s = ssl_context, idle_s
-        self._service = Service(
-            load() if queues is None else queues, clock, require_tokens=require_tokens, max_connections=max_connections
-        )
+        settings = load() if queues is None else queues
+        if not isinstance(settings, Mapping):
+            settings = {name: QueueConfig() for name in settings}
+        self._service = Service(settings, clock, require_tokens=require_tokens, max_connections=max_connections)
         self.faults = Faults(self._service, self._call)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._loop_thread = 0
 
     # -- life ----------------------------------------------------------------------------------------------------
-    async def __aenter__(self) -> Broker:
+    async def __aenter__(self) -> LocalServiceBus:
         await self._open()
         return self
 
@@ -89,7 +95,7 @@ class Broker:
     ) -> None:
         await self._close()
 
-    def __enter__(self) -> Broker:
+    def __enter__(self) -> LocalServiceBus:
         return self.start()
 
     def __exit__(
@@ -97,7 +103,7 @@ class Broker:
     ) -> None:
         self.stop()
 
-    def start(self) -> Broker:
+    def start(self) -> LocalServiceBus:
         """Serve on a thread of its own; returns once it listens. Raises OSError if the port is taken."""
         if self._thread is not None or self._loop is not None:
             raise RuntimeError("This broker runs already: stop it first, or make another one.")
@@ -136,8 +142,12 @@ class Broker:
             raise RuntimeError("This broker runs already: stop it first, or make another one.")
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Connection(self._service, self._idle_s), self.host, self.port, ssl=self._ssl
+            lambda: Connection(self._service, self._idle_s), self.host, self.port, ssl=self._ssl, start_serving=False
         )
+        with contextlib.suppress(OSError, AttributeError):  # not every system can
+            for listening in self._server.sockets:
+                listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, MAX_SEGMENT)
+        await self._server.start_serving()
         self._loop, self._loop_thread = loop, threading.get_ident()
         self.port = self._server.sockets[0].getsockname()[1]
         self._ticker = asyncio.create_task(self._tick())
@@ -220,10 +230,10 @@ class Broker:
         """From now on `completed` knows which messages were completed; it grows with each."""
 
         def remember() -> None:
-            self._service.completed = set()
+            self._service.namespace.completed = set()
 
         self._call(remember)
 
     def completed(self) -> set[str]:
         """The MessageIds of the messages completed since `remember_completed`."""
-        return self._call(lambda: set(self._service.completed or ()))
+        return self._call(lambda: set(self._service.namespace.completed or ()))

@@ -1,12 +1,13 @@
-"""Reads the `Config.json` of Microsoft's Service Bus emulator, queues only.
+"""Reads the `Config.json` of Microsoft's Service Bus emulator, queues only, with that emulator's defaults and bounds.
 
-It must never guess: what it does not know or cannot serve is an error that names the place and says what to do.
+They are those of Config-schema.json in the repository Azure/azure-service-bus-emulator-installer; whoever needs other
+values makes a `QueueConfig`. It must never guess: what it does not know or cannot serve is an error that names the
+place and says what to do.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,8 +18,11 @@ T = TypeVar("T")
 
 SHIPPED = Path(__file__).with_name("Config.json")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,258}[A-Za-z0-9])?")
-_DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
-_DAY_S = 86_400.0
+_DURATION = re.compile(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
+_UNITS_S = (365 * 86_400.0, 30 * 86_400.0, 86_400.0, 3600.0, 60.0, 1.0)  # as .NET's XmlConvert counts years and months
+_COMMENT = re.compile(r'("(?:\\.|[^"\\\n])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+_LAST_COMMA = re.compile(r'("(?:\\.|[^"\\\n])*")|,(?=\s*[\]}])')
+MAX_QUEUES = 50
 _SPELLINGS = (
     "LockDuration",
     "MaxDeliveryCount",
@@ -41,7 +45,7 @@ class ConfigError(ValueError):
 def load(file: Path = SHIPPED) -> dict[str, QueueConfig]:
     """{queue name: its settings} of a Config.json. Raises ConfigError."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(_plain(file.read_text(encoding="utf-8-sig")))
     except OSError as failure:
         raise ConfigError(f"{file} cannot be read ({failure.strerror}): give the path of a Config.json.") from failure
     except ValueError as failure:
@@ -49,9 +53,15 @@ def load(file: Path = SHIPPED) -> dict[str, QueueConfig]:
     return queues(content)
 
 
+def _plain(text: str) -> str:
+    """The JSON in what .NET reads as JSON: no comments, no comma before a closing bracket. Lines keep their numbers."""
+    text = _COMMENT.sub(lambda found: found[1] or "\n" * found[0].count("\n"), text)
+    return _LAST_COMMA.sub(lambda found: found[1] or "", text)
+
+
 def queues(content: Any) -> dict[str, QueueConfig]:
     """{queue name: its settings} of a parsed Config.json. Raises ConfigError."""
-    user = _get(_object(content, "the file", ("UserConfig",)), "UserConfig", dict, "the file")
+    user = _get(_object(content, "the file", ("UserConfig", "$schema")), "UserConfig", dict, "the file")
     _object(user, "UserConfig", ("Namespaces", "Logging"))
     found: dict[str, QueueConfig] = {}
     for namespace in _get(user, "Namespaces", list, "UserConfig"):
@@ -64,8 +74,10 @@ def queues(content: Any) -> dict[str, QueueConfig]:
             if name.lower() in (known.lower() for known in found):
                 raise ConfigError(f"queue {name!r} is there twice: names have no case. Rename or remove one.")
             found[name] = config
-    if not found:
-        raise ConfigError("There is no queue: add one under UserConfig.Namespaces[0].Queues.")
+    if not 1 <= len(found) <= MAX_QUEUES:
+        raise ConfigError(
+            f"There are {len(found)} queues: have 1 to {MAX_QUEUES} under UserConfig.Namespaces[0].Queues."
+        )
     return found
 
 
@@ -83,11 +95,11 @@ def _queue(queue: Any, place: str) -> tuple[str, QueueConfig]:
         if key in properties and properties[key] not in allowed:
             raise ConfigError(f"{place}: {key} is not supported here. Remove it or set it to {allowed[0]!r}.")
     detect = _boolean(properties, "RequiresDuplicateDetection", place)
-    window = _duration(properties, "DuplicateDetectionHistoryTimeWindow", place, 600.0, 20.0, 7 * _DAY_S)
+    window = _duration(properties, "DuplicateDetectionHistoryTimeWindow", place, 20.0, 5.0, 300.0)
     return name, QueueConfig(
-        lock_duration_s=_duration(properties, "LockDuration", place, 60.0, 0.001, 300.0),
+        lock_duration_s=_duration(properties, "LockDuration", place, 60.0, 5.0, 300.0),
         max_delivery_count=_count(properties, "MaxDeliveryCount", place),
-        default_ttl_s=_duration(properties, "DefaultMessageTimeToLive", place, math.inf, 0.001, math.inf),
+        default_ttl_s=_duration(properties, "DefaultMessageTimeToLive", place, 3600.0, 300.0, 3600.0),
         dead_letter_on_expiration=_boolean(properties, "DeadLetteringOnMessageExpiration", place),
         duplicate_window_s=window if detect else 0.0,
     )
@@ -117,9 +129,9 @@ def _boolean(properties: dict[str, Any], key: str, place: str) -> bool:
 
 
 def _count(properties: dict[str, Any], key: str, place: str) -> int:
-    value = properties.get(key, 10)
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 2000:
-        raise ConfigError(f"{place}: {key} is {value!r}. Set it to a whole number from 1 to 2000.")
+    value = properties.get(key, 3)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 10:
+        raise ConfigError(f"{place}: {key} is {value!r}. Set it to a whole number from 1 to 10.")
     return value
 
 
@@ -130,8 +142,7 @@ def _duration(properties: dict[str, Any], key: str, place: str, default: float, 
     found = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if found is None or not any(found.groups()):
         raise ConfigError(f"{place}: {key} is {value!r}. Write an ISO 8601 duration such as 'PT1M' or 'P1D'.")
-    days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
-    total = days * _DAY_S + hours * 3600 + minutes * 60 + seconds
+    total = sum(float(part or 0) * unit_s for part, unit_s in zip(found.groups(), _UNITS_S, strict=True))
     if not least <= total <= most:
         raise ConfigError(f"{place}: {key} is {value!r}. It must be from {least:g} to {most:g} seconds.")
     return total

@@ -13,8 +13,9 @@ from typing import cast
 from . import performatives as amqp
 from .amqp_types import Array, Described, Symbol, UByte, UInt, UShort
 from .codec import CodecError, decode
+from .limits import HANDSHAKE_S, IDLE_S, MAX_FRAME, MAX_SESSIONS, WRITE_BUFFER
 from .link import Link
-from .node import HANDSHAKE_S, IDLE_S, MAX_FRAME, MAX_SESSIONS, WRITE_BUFFER, Node
+from .node import Node
 from .performatives import Begin, Close, End, Open, Performative, SaslInit
 from .session import Session
 
@@ -22,7 +23,8 @@ log = logging.getLogger(__name__)
 
 AMQP_HEADER, SASL_HEADER = b"AMQP\x00\x01\x00\x00", b"AMQP\x03\x01\x00\x00"
 AMQP_FRAME, SASL_FRAME = 0, 1
-MECHANISMS = ("MSSBCBS", "ANONYMOUS")  # with both, who somebody is comes later, as a token over $cbs
+LATER = ("MSSBCBS", "ANONYMOUS")  # with both, who somebody is comes later, as a token over $cbs
+PLAIN = "PLAIN"  # a shared access key's name and the key (RFC 4616)
 MIN_FRAME = 512  # bytes every peer must accept (part 2.4.1)
 EMPTY_FRAME = b"\x00\x00\x00\x08\x02\x00\x00\x00"
 FLUSH_BYTES = 64 * 1024  # frames are written at once beyond this
@@ -171,14 +173,13 @@ class Connection(asyncio.Protocol):
         self._greeted = True
         self._write(header)
         if header == SASL_HEADER:
-            mechanisms = Array([Symbol(name) for name in MECHANISMS])
+            mechanisms = Array([Symbol(name) for name in (*LATER, PLAIN)])
             self.send(0, amqp.pack(amqp.SASL_MECHANISMS, mechanisms), SASL_FRAME)
 
     def _handle(self, kind: int, channel: int, frame: Performative, payload: bytes) -> None:
         if kind == SASL_FRAME:
             if isinstance(frame, SaslInit):
-                known = frame.mechanism in MECHANISMS
-                self.send(0, amqp.pack(amqp.SASL_OUTCOME, UByte(0 if known else 1)), SASL_FRAME)
+                self._sign_in(frame)
         elif isinstance(frame, Open):
             self._open(frame)
         elif not self.opened:
@@ -195,6 +196,14 @@ class Connection(asyncio.Protocol):
             self.send(channel, amqp.pack(amqp.END))
         else:
             session.handle(frame, payload)
+
+    def _sign_in(self, frame: SaslInit) -> None:
+        known = frame.mechanism in LATER
+        if frame.mechanism == PLAIN:
+            known = len([part for part in (frame.initial_response or b"").split(b"\0")[1:] if part]) == 2
+            if known:
+                self.node.signed_in(self)
+        self.send(0, amqp.pack(amqp.SASL_OUTCOME, UByte(0 if known else 1)), SASL_FRAME)
 
     def _open(self, frame: Open) -> None:
         if self.opened:

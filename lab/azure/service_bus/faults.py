@@ -6,44 +6,14 @@ It must never do anything unasked: without a call here the broker behaves.
 from __future__ import annotations
 
 import random
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from . import performatives as amqp
 from .errors import Refusal
-
-if TYPE_CHECKING:
-    from .service import Service
+from .service import Service
 
 SERVER_BUSY = "com.microsoft:server-busy"
-
-
-@dataclass
-class FaultPlan:
-    """What the service looks at while it works."""
-
-    refusals: deque[Refusal] = field(default_factory=deque)
-    cuts: int = 0
-    copies: int = 0
-    latency_s: float = 0.0
-    mute: bool = False
-
-    def check_send(self) -> None:
-        """Raises Refusal if this send is to be refused."""
-        if self.refusals:
-            raise self.refusals.popleft()
-
-    def take_cut(self) -> bool:
-        """Whether to cut the connection now."""
-        self.cuts, cut = max(self.cuts - 1, 0), self.cuts > 0
-        return cut
-
-    def take_copies(self) -> int:
-        """How many copies to store besides the message itself."""
-        self.copies, copy = max(self.copies - 1, 0), self.copies > 0
-        return int(copy)
 
 
 class Call(Protocol):
@@ -65,6 +35,12 @@ class Faults:
     def cut_after_storing(self, count: int) -> None:
         """Store the next `count` sends, then cut their connections instead of confirming: an unknown outcome."""
         self._plan.cuts = count
+
+    def lose_completions(self, count: int) -> int:
+        """Confirm the next `count` completions of received messages without keeping them: each message comes again once
+        its lock has run out. Returns how many of those asked for before have not happened."""
+        self._plan.losses, left = count, self._plan.losses
+        return left
 
     def delay_confirmations(self, seconds: float) -> None:
         """Confirm every send so much later, as over a network; 0 ends it."""

@@ -5,16 +5,41 @@ It must never hold more of an unfinished message than a message may have.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from . import performatives as amqp
 from .amqp_types import Described, UInt
 from .codec import CodecError
-from .node import LINK_CREDIT, MAX_MESSAGE, MAX_PARTIALS
+from .limits import LINK_CREDIT, MAX_MESSAGE, MAX_PARTIALS
+from .peer import Peer
 from .performatives import Attach, Flow, Transfer
 
-if TYPE_CHECKING:
-    from .session import Session
+FILTER = 7  # its place in a source (part 3.5.3)
+
+
+class Channel(Protocol):
+    """What a link asks of its session. `partials` are the links of its connection in the middle of a message."""
+
+    partials: set[Link]
+    replies: dict[str, Link]  # request-response nodes: the link their answers leave on, by address
+
+    @property
+    def peer(self) -> Peer: ...
+
+    @property
+    def can_send(self) -> bool: ...
+
+    def next_delivery(self) -> int: ...
+
+    def send(self, code: int, *fields: Any) -> None: ...
+
+    def send_message(self, delivery: Delivery, raw: bytes) -> None: ...
+
+    def send_flow(self, link: Link, *, drain: bool = False) -> None: ...
+
+    def writable(self, link: Link) -> None: ...
+
+    def drop(self, link: Link) -> None: ...
 
 
 class Delivery:
@@ -47,11 +72,14 @@ class Link:
     `role` and `queue_name` are the broker's to set.
     """
 
-    def __init__(self, session: Session, attach: Attach) -> None:
+    def __init__(self, session: Channel, attach: Attach) -> None:
         self.session, self.name, self.handle = session, attach.name, attach.handle
         self.sending = attach.role is amqp.RECEIVER
         self.presettled = attach.snd_settle_mode == amqp.PRESETTLED
-        self.address = _address(attach.source if self.sending else attach.target)
+        terminus = _fields(attach.source if self.sending else attach.target)
+        self.address = terminus[0] if terminus and isinstance(terminus[0], str) else ""
+        filters = terminus[FILTER] if self.sending and len(terminus) > FILTER else None
+        self.filters: dict[Any, Any] = filters if isinstance(filters, dict) else {}
         self.role = self.queue_name = ""
         self.credit = 0
         self.unconfirmed = 0  # messages received and not confirmed yet
@@ -73,7 +101,7 @@ class Link:
     def granted(self, flow: Flow) -> None:
         """The receiver says how much more it takes."""
         self.credit = max((flow.delivery_count or 0) + (flow.link_credit or 0) - self.count, 0)
-        self.session.connection.node.writable(self)
+        self.session.writable(self)
         if flow.drain and self.attached:
             self.count, self.credit = self.count + self.credit, 0
             self.session.send_flow(self, drain=True)
@@ -91,7 +119,7 @@ class Link:
             self.partial = Delivery(self, transfer.delivery_id, transfer.delivery_tag, format_, settled=settled)
         elif transfer.delivery_id not in (None, self.partial.number):
             raise CodecError("two deliveries mixed on one link")
-        partials = self.session.connection.partials
+        partials = self.session.partials
         if transfer.aborted:
             self.partial = None
             partials.discard(self)
@@ -133,6 +161,6 @@ class Link:
             self.session.drop(self)
 
 
-def _address(terminus: Described | None) -> str:
+def _fields(terminus: Described | None) -> list[Any]:
     fields = terminus.value if terminus is not None else None
-    return fields[0] if isinstance(fields, list) and fields and isinstance(fields[0], str) else ""
+    return fields if isinstance(fields, list) else []

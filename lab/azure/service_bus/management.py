@@ -6,20 +6,20 @@ It must never fail for what a peer wrote: a request that makes no sense is answe
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections import deque
+from typing import Any, TypeVar
 
 from . import performatives as amqp
 from .amqp_types import Array, Int, Symbol, Timestamp
 from .codec import CodecError
 from .errors import Refusal, lock_lost
+from .limits import MAX_MESSAGE, MAX_WAITING
+from .link import Delivery, Link
 from .message import APPLICATION, PROPERTIES, VALUE, Message, section
-from .node import MAX_MESSAGE
+from .namespace import Namespace, Verdict
+from .peer import Peer
 from .queue import Entry, LockLost, Queue, Settlement
-from .tokens import PutToken, expires_at
-
-if TYPE_CHECKING:
-    from .link import Delivery, Link
-    from .service import Service
+from .tokens import PutToken, Tokens, expires_at
 
 T = TypeVar("T")
 Body = dict[Any, Any]
@@ -31,15 +31,17 @@ DISPOSITIONS = {
     "defered": Settlement.DEFER,  # the protocol's own spelling
     "suspended": Settlement.DEAD_LETTER,
 }
+PROPERTIES_TO_MODIFY, OMIT_BODY = "properties-to-modify", "omit-message-body"
 MAX_AT_ONCE = 1000  # items in one request
 RECEIVE_AND_DELETE = 0  # a request's receiver-settle-mode
 
 
 class Management:
-    """Answers requests."""
+    """Answers requests, each as soon as its reply link has credit: older clients ask first and give credit later."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, namespace: Namespace, tokens: Tokens) -> None:
+        self._namespace, self._tokens = namespace, tokens
+        self._waiting: dict[Peer, deque[tuple[Link, Message]]] = {}
         self._operations = {
             "renew-lock": self._renew,
             "update-disposition": self._settle,
@@ -52,9 +54,9 @@ class Management:
     def request(self, delivery: Delivery) -> None:
         """Take a request and send its answer on the link that goes with it."""
         link = delivery.link
-        reply = link.session.replies.get(link.address)
-        if reply is None or not reply.can_send:
-            link.detach(amqp.error("amqp:precondition-failed", "Open a link for the answers, with credit, first."))
+        waiting = self._waiting.setdefault(link.session.peer, deque())
+        if len(waiting) >= MAX_WAITING:
+            link.detach(amqp.error("amqp:resource-limit-exceeded", "Give the link for the answers credit first."))
             return
         try:
             message = Message(bytes(delivery.raw))  # empty if it was too large
@@ -62,7 +64,23 @@ class Management:
             delivery.confirm(amqp.state(amqp.REJECTED, amqp.error("amqp:decode-error", str(bad))))
             return
         delivery.confirm(amqp.state(amqp.ACCEPTED))
-        reply.send(self._answer(link, message), uuid.uuid4().bytes, settled=True)
+        waiting.append((link, message))
+        self.answer(link.session.peer)
+
+    def answer(self, peer: Peer) -> None:
+        """Answer what of a peer's requests can be answered now, in their order."""
+        waiting = self._waiting.get(peer, deque())
+        for _ in range(len(waiting)):
+            link, message = waiting.popleft()
+            reply = link.session.replies.get(link.address)
+            if reply is not None and reply.can_send:
+                reply.send(self._answer(link, message), uuid.uuid4().bytes, settled=True)
+            elif link.attached:
+                waiting.append((link, message))
+
+    def forget(self, peer: Peer) -> None:
+        """The connection is gone."""
+        self._waiting.pop(peer, None)
 
     def _answer(self, link: Link, message: Message) -> bytes:
         status, text, body, extra = 200, "OK", None, {}
@@ -71,7 +89,7 @@ class Management:
                 self._put_token(link, message)
                 status, text = 202, "Accepted"
             else:
-                body = self._operate(self._service.queues[link.queue_name], message)
+                body = self._operate(self._namespace.queues[link.queue_name], message)
                 status, text = (204, "No Content") if body is None else (200, "OK")
         except Refusal as refusal:
             status, text, extra = refusal.status, str(refusal), {"errorCondition": Symbol(refusal.condition)}
@@ -87,7 +105,7 @@ class Management:
             raise Refusal("amqp:not-implemented", "$cbs knows put-token only.", 501)
         audience, kind = _get(given, "name", str), _get(given, "type", str)
         until = expires_at(given.get("expiration"), message.value())
-        self._service.tokens.put(link.session.connection, PutToken(audience, kind, until))
+        self._tokens.put(link.session.peer, PutToken(audience, kind, until))
 
     # -- $management ---------------------------------------------------------------------------------------------
     def _operate(self, queue: Queue[Message], message: Message) -> Body | None:
@@ -113,8 +131,10 @@ class Management:
             raise _wrong("disposition-status")
         texts = [body.get(f"deadletter-{name}") for name in ("reason", "description")]
         reason, description = (text if isinstance(text, str) else None for text in texts)
+        properties = {str(name): value for name, value in (_get(body, PROPERTIES_TO_MODIFY, dict, {})).items()}
+        verdict = Verdict(DISPOSITIONS[status], reason, description, properties)
         for token in _items(body, "lock-tokens", uuid.UUID):
-            self._service.settle(queue, token, DISPOSITIONS[status], reason, description)
+            self._namespace.settle(queue, token, verdict)
         return {}
 
     def _schedule(self, queue: Queue[Message], body: Body) -> Body:
@@ -125,8 +145,8 @@ class Management:
             messages = [(Message(raw), len(raw)) for raw in raws]
         except CodecError as bad:
             raise Refusal("amqp:decode-error", f"The message is not AMQP 1.0: {bad}") from bad
-        numbers = self._service.enqueue(queue, messages)
-        self._service.dispatch(queue)
+        numbers = self._namespace.enqueue(queue, messages)
+        self._namespace.dispatch(queue)
         return {"sequence-numbers": Array(numbers)}
 
     def _cancel(self, queue: Queue[Message], body: Body) -> Body:
@@ -140,7 +160,7 @@ class Management:
         messages: list[Body] = []
         room = MAX_MESSAGE
         for entry in queue.peek(_get(body, "from-sequence-number", int), max(count, 0)):
-            raw = entry.content.encode(entry)
+            raw = entry.content.encode(entry, with_body=not body.get(OMIT_BODY))
             room -= len(raw)
             if room < 0 and messages:
                 break
@@ -157,12 +177,13 @@ class Management:
 
 
 def _received(entry: Entry[Message]) -> Body:
-    return {"message": entry.content.encode(entry), "lock-token": entry.lock_token or uuid.UUID(int=0)}
+    token = entry.lock_token or uuid.UUID(int=0)
+    return {"message": entry.content.encode(entry, lock_token=token), "lock-token": token}
 
 
-def _get(body: Body, name: str, kind: type[T]) -> T:
-    """A field of a request. Raises Refusal if it is missing or of another type."""
-    value = body.get(name)
+def _get(body: Body, name: str, kind: type[T], default: T | None = None) -> T:
+    """A field of a request. Raises Refusal if it is missing and has no default, or is of another type."""
+    value = default if body.get(name) is None else body[name]
     if not isinstance(value, kind):
         raise _wrong(name)
     return value

@@ -16,6 +16,8 @@ from .queue import Entry
 BATCH_FORMAT = 0x80013700  # message-format of Service Bus's batch envelope: each data section holds one message
 HEADER, DELIVERY, ANNOTATIONS, PROPERTIES, APPLICATION, DATA, SEQUENCE, VALUE, FOOTER = range(0x70, 0x79)
 MAX_MESSAGE_ID = 128  # characters (page "Service Bus quotas")
+MAX_UINT = 2**32 - 1
+MAX_APPLICATION = 64 * 1024  # bytes that settling may make of them (same page: message properties)
 
 
 class Message:
@@ -59,35 +61,59 @@ class Message:
         """The application properties."""
         return _map(self._application)
 
+    def modify(self, properties: dict[str, Any]) -> int:
+        """Merge properties into the application properties; returns by how many bytes that grew. Raises CodecError."""
+        before, self._application = self._application, self._with(properties)
+        return len(self._application) - len(before)
+
+    def _with(self, properties: dict[str, Any]) -> bytes:
+        application = section(APPLICATION, self.application() | properties)
+        if len(application) > MAX_APPLICATION:
+            raise CodecError(f"application properties of more than {MAX_APPLICATION} bytes")
+        return application
+
     def value(self) -> Any:
         """The value of an amqp-value body; None if the body is something else."""
         section = sections(self._body).get(VALUE)
         return decode(section)[0].value if section else None
 
-    def encode(self, entry: Entry[Message]) -> bytes:
-        """The message as a receiver gets it: with an entry's delivery count, annotations and dead-letter reason."""
-        header = [*self.header[:4], *[None] * (4 - len(self.header)), UInt(entry.delivery_count)]
-        notes = self.annotations | {
-            Symbol("x-opt-sequence-number"): entry.sequence,
-            Symbol("x-opt-enqueued-time"): Timestamp(entry.enqueued_at * 1000),
-            Symbol("x-opt-message-state"): Int(entry.state),
-        }
-        if entry.lock_token is not None:
-            notes[Symbol("x-opt-locked-until")] = Timestamp(entry.locked_until * 1000)
+    def encode(self, entry: Entry[Message], *, lock_token: uuid.UUID | None = None, with_body: bool = True) -> bytes:
+        """The message as a receiver gets it: with an entry's delivery count, annotations and dead-letter reason.
+
+        `lock_token` is for what a request receives; on a link the delivery's tag holds it.
+        """
         application = self._application
         if any(entry.dead_letter_reason):
             named = zip(("DeadLetterReason", "DeadLetterErrorDescription"), entry.dead_letter_reason, strict=True)
-            reasons = {name: text for name, text in named if text is not None}
-            application = section(APPLICATION, self.application() | reasons)
+            application = self._with({name: text for name, text in named if text is not None})
         return b"".join(
             (
-                section(HEADER, header),
-                section(ANNOTATIONS, notes),
+                section(HEADER, self._stamped_header(entry)),
+                section(DELIVERY, {Symbol("x-opt-lock-token"): lock_token}) if lock_token else b"",
+                section(ANNOTATIONS, self.annotations | _stamps(entry)),
                 self._properties,
                 application,
-                self._body,
+                self._body if with_body else section(DATA, b""),
             )
         )
+
+    def _stamped_header(self, entry: Entry[Message]) -> list[Any]:
+        header = [*self.header[:4], *[None] * (4 - len(self.header)), UInt(entry.delivery_count)]
+        if entry.ttl_s * 1000 < MAX_UINT:
+            header[2] = UInt(round(entry.ttl_s * 1000))
+        return header
+
+
+def _stamps(entry: Entry[Message]) -> dict[Symbol, Any]:
+    stamps: dict[str, Any] = {
+        "x-opt-sequence-number": entry.sequence,
+        "x-opt-enqueue-sequence-number": entry.enqueued_sequence,
+        "x-opt-enqueued-time": Timestamp(entry.enqueued_at * 1000),
+        "x-opt-message-state": Int(entry.state),
+    }
+    if entry.lock_token is not None:
+        stamps["x-opt-locked-until"] = Timestamp(entry.locked_until * 1000)
+    return {Symbol(name): value for name, value in stamps.items()}
 
 
 def batch(raw: bytes) -> list[bytes]:

@@ -1,40 +1,30 @@
-"""What the protocol asks of whoever gives links a meaning, and how much one peer may take.
+"""What the protocol asks of whoever gives links a meaning: a contract between `connection` below and `service` above.
 
-A contract between `connection`, `session` and `link` below and `service` above: the lower floor must never know more.
+The lower floor must never know more.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from .amqp_types import Described
-    from .connection import Connection
-    from .link import Delivery, Link
-
-MAX_FRAME = 65536  # bytes we accept in one frame
-MAX_MESSAGE = 256 * 1024  # bytes; Standard tier (page "Service Bus quotas")
-MAX_SESSIONS = 64  # per connection
-MAX_LINKS = 255  # per session
-MAX_PARTIALS = 16  # messages under way in pieces, per connection
-LINK_CREDIT = 500  # messages a sender may have unconfirmed
-WINDOW = 2048  # transfer frames a session may have unacknowledged
-MAX_UNSETTLED = 5000  # deliveries a session remembers; the oldest is forgotten, its lock runs out by itself
-WRITE_BUFFER = 1024 * 1024  # bytes a peer may leave unread before we stop serving and reading it
-HANDSHAKE_S = 30.0  # from connect to open
-IDLE_S = 120.0  # announced idle-time-out: a peer silent for twice as long is dropped
+from .amqp_types import Described
+from .link import Delivery, Link
+from .peer import Peer
 
 
 class Node(Protocol):
     """Gives links a meaning. Every method runs on the event loop and must not block."""
 
-    def connected(self, connection: Connection) -> bool:
+    def connected(self, peer: Peer) -> bool:
         """Whether a new connection may stay."""
 
-    def disconnected(self, connection: Connection) -> None:
+    def disconnected(self, peer: Peer) -> None:
         """A connection is gone, its links with it."""
 
-    def mute(self, connection: Connection) -> bool:
+    def signed_in(self, peer: Peer) -> None:
+        """A peer has shown a key, with SASL PLAIN."""
+
+    def mute(self, peer: Peer) -> bool:
         """Whether to say nothing and hear nothing (a fault for tests)."""
 
     def attached(self, link: Link) -> Described | None:

@@ -99,6 +99,7 @@ class Close(NamedTuple):
 
 class SaslInit(NamedTuple):
     mechanism: Symbol
+    initial_response: bytes | None = None
 
 
 Performative: TypeAlias = Open | Begin | Attach | Flow | Transfer | Disposition | Detach | End | Close | SaslInit
@@ -125,8 +126,10 @@ _SPECS: dict[int, tuple[type[Any], _Spec]] = {
     DETACH: (Detach, (_MUST_UINT, _BOOL, _DESCRIBED)),
     END: (End, (_DESCRIBED,)),
     CLOSE: (Close, (_DESCRIBED,)),
-    SASL_INIT: (SaslInit, (_SYMBOL,)),
+    SASL_INIT: (SaslInit, (_SYMBOL, _BYTES)),
 }
+# Fields of each performative in the standard.
+_WIDTHS = {OPEN: 10, BEGIN: 8, ATTACH: 14, FLOW: 11, TRANSFER: 11, DISPOSITION: 6, DETACH: 3, END: 1, CLOSE: 1}
 
 
 def parse(frame: Any) -> Performative:
@@ -148,8 +151,8 @@ def parse(frame: Any) -> Performative:
 
 
 def pack(code: int, *fields: Any) -> bytes:
-    """A performative, a section or an outcome as bytes."""
-    return encode(Described(ULong(code), list(fields)))
+    """A frame's performative as bytes, its unused fields as nulls: azure-servicebus before 7.15 reads by position."""
+    return encode(Described(ULong(code), [*fields, *[None] * (_WIDTHS.get(code, 0) - len(fields))]))
 
 
 def error(condition: str, text: str) -> Described:

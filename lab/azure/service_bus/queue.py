@@ -63,6 +63,8 @@ class Entry(Generic[Content]):
     enqueued_at: float
     expires_at: float
     state: State = State.ACTIVE
+    ttl_s: float = math.inf  # as it was stored: dead letters show it, though they do not expire
+    enqueued_sequence: int = 0  # its number before it was moved here
     delivery_count: int = 0
     lock_token: uuid.UUID | None = None
     locked_until: float = 0.0
@@ -132,9 +134,10 @@ class Queue(Generic[Content]):
         if detect_duplicates and message_id is not None and self.config.duplicate_window_s:
             self._remember(message_id, now)
         enqueued_at = max(now, due_at)
-        expires_at = enqueued_at + min(ttl_s, self.config.default_ttl_s)
+        ttl_s = min(ttl_s, self.config.default_ttl_s)
         state = State.SCHEDULED if due_at > now else State.ACTIVE
-        return self._store(Entry(content, size, next(self._sequences), enqueued_at, expires_at, state)).sequence
+        entry = Entry(content, size, next(self._sequences), enqueued_at, enqueued_at + ttl_s, state, ttl_s)
+        return self._store(entry).sequence
 
     def check_room(self, messages: int, size: int) -> None:
         """Raise QueueFull if so many more messages with so many bytes in all would be too much."""
@@ -202,15 +205,26 @@ class Queue(Generic[Content]):
         return entry.locked_until
 
     def settle(
-        self, token: uuid.UUID, settlement: Settlement, reason: str | None = None, description: str | None = None
+        self,
+        token: uuid.UUID,
+        settlement: Settlement,
+        reason: str | None = None,
+        description: str | None = None,
+        *,
+        change: Callable[[Content], int] | None = None,
     ) -> Content:
-        """End a lock; returns what was locked. `reason` and `description` are for DEAD_LETTER.
+        """End a lock; returns what was locked. `reason` and `description` are for DEAD_LETTER. `change` alters the
+        content first and returns by how many bytes it grew.
 
-        Raises LockLost, AlreadyDead.
+        Raises LockLost, AlreadyDead, and what `change` raises; then the lock is still held.
         """
         entry = self._held(token)
         if settlement is Settlement.DEAD_LETTER and self.dead is None:
             raise AlreadyDead(self.name)
+        if change is not None:
+            grown = change(entry.content)
+            entry.size += grown
+            self.bytes += grown
         self._unlock(entry)
         if settlement is Settlement.COMPLETE:
             self.completed += 1
@@ -346,7 +360,8 @@ class Queue(Generic[Content]):
     def _bury(self, entry: Entry[Content], reason: str | None, description: str | None) -> None:
         self._remove(entry)
         if self.dead is not None:
-            entry.sequence, entry.state, entry.expires_at = next(self.dead._sequences), State.ACTIVE, math.inf
+            entry.enqueued_sequence, entry.sequence = entry.sequence, next(self.dead._sequences)
+            entry.state, entry.expires_at = State.ACTIVE, math.inf
             entry.dead_letter_reason = (reason, description)
             self.dead._store(entry)
 

@@ -1,6 +1,6 @@
 """What Service Bus means by AMQP links: `$cbs`, `<queue>`, `<queue>/$DeadLetterQueue` and the `$management` of each.
 
-It must never let one peer's failure reach another. Not here: topics, sessions, transactions, partitions, persistence.
+It must never let one peer's failure reach another.
 """
 
 from __future__ import annotations
@@ -8,21 +8,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import performatives as amqp
 from .amqp_types import Described
 from .codec import CodecError
-from .connection import Connection
 from .errors import Refusal, lock_lost
-from .faults import FaultPlan
+from .fault_plan import FaultPlan
+from .limits import MAX_MESSAGE
 from .link import Delivery, Link
 from .management import Management
-from .message import BATCH_FORMAT, MAX_MESSAGE_ID, Message, batch
-from .node import MAX_MESSAGE
-from .queue import AlreadyDead, LockLost, Queue, QueueFull, Settlement
+from .message import BATCH_FORMAT, Message, batch
+from .namespace import Namespace, Verdict
+from .peer import Peer
+from .queue import Queue, Settlement
 from .queue_config import QueueConfig
 from .tokens import Tokens, path
 
@@ -35,10 +35,11 @@ OUTCOMES = {
     amqp.RELEASED: Settlement.RELEASE,
     amqp.MODIFIED: Settlement.ABANDON,
 }
+SESSION_FILTER = "com.microsoft:session-filter"
 
 
 class Service:
-    """The namespace: its queues, and the `Node` behind every connection."""
+    """The `Node` behind every connection."""
 
     def __init__(
         self,
@@ -48,30 +49,32 @@ class Service:
         require_tokens: bool = False,
         max_connections: int = 5000,
     ) -> None:
-        made: Iterable[Queue[Message]] = (Queue(name.lower(), config, clock) for name, config in queues.items())
-        self.queues = {queue.name: queue for root in made for queue in root.with_dead()}
+        self.namespace = Namespace(queues, clock)
+        self.queues = self.namespace.queues
         self.plan = FaultPlan()
         self.tokens = Tokens(required=require_tokens, clock=clock)
-        self.connections: set[Connection] = set()
+        self.connections: set[Peer] = set()
         self.links: set[Link] = set()
-        self.completed: set[str] | None = None  # MessageIds, once somebody wants to know
         self._max_connections = max_connections
-        self._consumers: dict[str, deque[Link]] = {name: deque() for name in self.queues}
-        self._management = Management(self)
+        self._management = Management(self.namespace, self.tokens)
 
     # -- Node ----------------------------------------------------------------------------------------------------
-    def connected(self, connection: Connection) -> bool:
+    def connected(self, peer: Peer) -> bool:
         if len(self.connections) >= self._max_connections:
             log.warning("connection refused: there are %d already", self._max_connections)
             return False
-        self.connections.add(connection)
+        self.connections.add(peer)
         return True
 
-    def disconnected(self, connection: Connection) -> None:
-        self.connections.discard(connection)
-        self.tokens.forget(connection)
+    def disconnected(self, peer: Peer) -> None:
+        self.connections.discard(peer)
+        self.tokens.forget(peer)
+        self._management.forget(peer)
 
-    def mute(self, connection: Connection) -> bool:
+    def signed_in(self, peer: Peer) -> None:
+        self.tokens.sign_in(peer)
+
+    def mute(self, peer: Peer) -> bool:
         return self.plan.mute
 
     def attached(self, link: Link) -> Described | None:
@@ -85,24 +88,24 @@ class Service:
         if link.role != CBS:
             self.links.add(link)
         if link.role == ENTITY and link.sending:
-            self._consumers[entity].append(link)
+            self.namespace.consumers[entity].append(link)
         return None
 
     def _refusal(self, link: Link) -> Refusal | None:
         if link.role == CBS:
             return None
-        if not self.tokens.allows(link.session.connection, link.queue_name):
+        if not self.tokens.allows(link.session.peer, link.queue_name):
             return _unauthorized(link)
         if link.queue_name not in self.queues:
             return Refusal("amqp:not-found", f"The messaging entity '{link.queue_name[:260]}' could not be found.", 404)
         if link.role == ENTITY and not link.sending and self.queues[link.queue_name].dead is None:
             return Refusal("amqp:not-allowed", "Nothing can be sent to a dead-letter queue.")
-        return None
+        return _filtered(link)
 
     def detached(self, link: Link) -> None:
         self.links.discard(link)
         if link.role == ENTITY and link.sending:
-            self._consumers[link.queue_name].remove(link)
+            self.namespace.consumers[link.queue_name].remove(link)
 
     def received(self, delivery: Delivery) -> None:
         link = delivery.link
@@ -116,30 +119,30 @@ class Service:
         else:
             outcome = amqp.state(amqp.ACCEPTED)
             if self.plan.take_cut():
-                link.session.connection.cut()
+                link.session.peer.cut()
                 return
         delivery.raw.clear()
         if self.plan.latency_s:
             asyncio.get_running_loop().call_later(self.plan.latency_s, delivery.confirm, outcome)
         else:
             delivery.confirm(outcome)
-        self.dispatch(self.queues[link.queue_name])
+        self.namespace.dispatch(self.queues[link.queue_name])
 
     def writable(self, link: Link) -> None:
         if link.role == ENTITY:
-            self.dispatch(self.queues[link.queue_name])
+            self.namespace.dispatch(self.queues[link.queue_name])
+        else:
+            self._management.answer(link.session.peer)
 
     def settled(self, delivery: Delivery, outcome: Described) -> Described:
         link = delivery.link
         if link.role != ENTITY:
             return outcome
-        fields = outcome.value if isinstance(outcome.value, list) else []
-        settlement = OUTCOMES.get(outcome.code)
-        if settlement is Settlement.ABANDON and fields[1:2] == [True]:  # modified, undeliverable here
-            settlement = Settlement.DEFER
-        reasons = dead_letter_reasons(fields) if settlement is Settlement.DEAD_LETTER else (None, None)
+        if outcome.code == amqp.ACCEPTED and self.plan.take_loss():
+            return outcome
         try:
-            self.settle(self.queues[link.queue_name], uuid.UUID(bytes_le=delivery.tag), settlement, *reasons)
+            token = uuid.UUID(bytes_le=delivery.tag)
+            self.namespace.settle(self.queues[link.queue_name], token, verdict(outcome))
         except Refusal as refusal:
             return amqp.state(amqp.REJECTED, amqp.error(refusal.condition, str(refusal)))
         return amqp.state(amqp.REJECTED) if outcome.code == amqp.REJECTED else outcome
@@ -148,7 +151,6 @@ class Service:
         lost = lock_lost()
         return amqp.state(amqp.REJECTED, amqp.error(lost.condition, str(lost)))
 
-    # -- messages ------------------------------------------------------------------------------------------------
     def _accept(self, queue: Queue[Message], delivery: Delivery) -> None:
         """Store what a delivery holds, all or nothing. Raises Refusal."""
         self.plan.check_send()
@@ -164,92 +166,57 @@ class Service:
             messages = [(Message(part), len(part)) for part in parts]
         except CodecError as bad:
             raise Refusal("amqp:decode-error", f"The message is not AMQP 1.0: {bad}") from bad
-        self.enqueue(queue, messages, copies)
-
-    def enqueue(self, queue: Queue[Message], messages: list[tuple[Message, int]], copies: int = 0) -> list[int]:
-        """Store messages with their sizes, all or none; returns their numbers, 0 for a duplicate. Raises Refusal."""
-        for message, _ in messages:
-            if len(message.message_id) > MAX_MESSAGE_ID:
-                raise Refusal("com.microsoft:argument-error", f"A MessageId has at most {MAX_MESSAGE_ID} characters.")
-        try:
-            queue.check_room(len(messages) * (1 + copies), sum(size for _, size in messages) * (1 + copies))
-        except QueueFull as full:
-            raise Refusal("amqp:resource-limit-exceeded", str(full), 403) from full
-        numbers = []
-        for message, size in messages:
-            for copy in range(1 + copies):
-                number = queue.send(
-                    message,
-                    size=size,
-                    message_id=message.message_id,
-                    ttl_s=message.ttl_s,
-                    due_at=message.due_at,
-                    detect_duplicates=not copy,
-                )
-            numbers.append(number or 0)
-        return numbers
-
-    def settle(
-        self,
-        queue: Queue[Message],
-        token: uuid.UUID,
-        settlement: Settlement | None,
-        reason: str | None = None,
-        description: str | None = None,
-    ) -> None:
-        """End a lock and hand on what that makes ready. Raises Refusal."""
-        if settlement is None:
-            raise Refusal("amqp:not-implemented", "A delivery is accepted, rejected, released or modified.", 501)
-        try:
-            message = queue.settle(token, settlement, reason, description)
-        except LockLost:
-            raise lock_lost() from None
-        except AlreadyDead:
-            raise Refusal("amqp:not-allowed", "A dead-lettered message cannot be dead-lettered again.") from None
-        if self.completed is not None and settlement is Settlement.COMPLETE:
-            self.completed.add(message.message_id)
-        for changed in queue.with_dead():
-            self.dispatch(changed)
-
-    def dispatch(self, queue: Queue[Message]) -> None:
-        """Hand ready messages to the receivers that can take one, in turn."""
-        consumers = self._consumers[queue.name]
-        while queue.has_ready and (link := next((c for c in consumers if c.can_send), None)):
-            entry = queue.receive(delete=link.presettled)
-            if entry is None:
-                return
-            consumers.remove(link)
-            consumers.append(link)
-            tag = entry.lock_token or uuid.uuid4()
-            link.send(entry.content.encode(entry), tag.bytes_le, settled=link.presettled)
+        self.namespace.enqueue(queue, messages, copies)
 
     # -- time ----------------------------------------------------------------------------------------------------
     def tick(self) -> None:
-        """Apply what time has done: to the queues, to the tokens, to peers that fell silent."""
-        for queue in self.queues.values():
-            if queue.dead is not None:
-                queue.tick()
-        for queue in self.queues.values():
-            self.dispatch(queue)
+        """Apply what time has done: to the queues, to the tokens."""
+        self.namespace.tick()
         if self.tokens.required:
             for link in list(self.links):
-                if not self.tokens.allows(link.session.connection, link.queue_name):
+                if not self.tokens.allows(link.session.peer, link.queue_name):
                     refusal = _unauthorized(link)
                     link.detach(amqp.error(refusal.condition, str(refusal)))
 
     def beat(self) -> None:
         """Let every connection keep itself alive, or end."""
-        for connection in list(self.connections):
-            connection.beat()
+        for peer in list(self.connections):
+            peer.beat()
 
 
-def dead_letter_reasons(fields: list[Any]) -> tuple[str | None, str | None]:
-    """Reason and description out of a rejected outcome's fields: they travel in its error's info map."""
+def verdict(outcome: Described) -> Verdict:
+    """What a receiver's outcome asks for. A rejection's reasons and properties travel in its error's info map."""
+    fields = outcome.value if isinstance(outcome.value, list) else []
+    settlement = OUTCOMES.get(outcome.code)
+    if settlement is Settlement.ABANDON:
+        defers = fields[1:2] == [True]  # modified, undeliverable here
+        return Verdict(Settlement.DEFER if defers else settlement, properties=_texts(fields[2] if fields[2:] else None))
+    if settlement is not Settlement.DEAD_LETTER:
+        return Verdict(settlement)
     error = fields[0] if fields else None
     details = error.value if isinstance(error, Described) and isinstance(error.value, list) else []
-    info = details[2] if len(details) > 2 and isinstance(details[2], dict) else {}
-    reason, description = info.get("DeadLetterReason"), info.get("DeadLetterErrorDescription")
-    return (reason if isinstance(reason, str) else None), (description if isinstance(description, str) else None)
+    info = _texts(details[2] if len(details) > 2 else None)
+    reasons = [info.pop(name, None) for name in ("DeadLetterReason", "DeadLetterErrorDescription")]
+    reason, description = (text if isinstance(text, str) else None for text in reasons)
+    return Verdict(settlement, reason, description, info)
+
+
+def _texts(found: Any) -> dict[str, Any]:
+    """A map with its keys, symbols on the wire, as strings; empty if it is no map."""
+    return {str(name): value for name, value in found.items()} if isinstance(found, dict) else {}
+
+
+def _filtered(link: Link) -> Refusal | None:
+    """A queue here has no sessions and no filters: a link that asks for one would get messages it did not ask for."""
+    if not link.filters:
+        return None
+    if SESSION_FILTER in link.filters:
+        text = (
+            "A sessionful message receiver cannot be created on an entity that does not require sessions. Ensure "
+            "RequiresSession is set to true when creating a Queue or Subscription to enable sessionful behavior."
+        )
+        return Refusal("amqp:not-allowed", text)
+    return Refusal("amqp:not-implemented", f"The filter '{str(next(iter(link.filters)))[:80]}' is not supported.", 501)
 
 
 def _unauthorized(link: Link) -> Refusal:

@@ -6,28 +6,38 @@ It must never queue more for a peer that does not read than one message.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from . import performatives as amqp
 from .amqp_types import Described, UByte, UInt, ULong, UShort
 from .codec import CodecError
+from .limits import MAX_LINKS, MAX_MESSAGE, MAX_UNSETTLED, WINDOW
 from .link import Delivery, Link
-from .node import MAX_LINKS, MAX_MESSAGE, MAX_UNSETTLED, WINDOW
+from .node import Node
+from .peer import Peer
 from .performatives import Attach, Begin, Detach, Disposition, Flow, Performative, Transfer
 
-if TYPE_CHECKING:
-    from .connection import Connection
-
 FRAME_OVERHEAD = 64  # bytes kept free in a frame for the transfer itself
+
+
+class Wire(Peer, Protocol):
+    """What a session asks of its connection."""
+
+    node: Node
+    max_frame: int
+    writable: bool
+    partials: set[Link]
+
+    def send(self, channel: int, body: bytes) -> None: ...
 
 
 class Session:
     """Answers a peer's begin, and handles every frame on its channel until the end."""
 
-    def __init__(self, connection: Connection, channel: int, begin: Begin) -> None:
-        self.connection, self.channel = connection, channel
+    def __init__(self, peer: Wire, channel: int, begin: Begin) -> None:
+        self.peer, self.channel, self.partials = peer, channel, peer.partials
         self.links: dict[int, Link] = {}  # by the peer's handle, which is also ours
-        self.replies: dict[str, Link] = {}  # request-response nodes: the link their answers leave on, by address
+        self.replies: dict[str, Link] = {}
         self._unsettled: dict[int, Delivery] = {}
         self._waiting: deque[bytes] = deque()  # transfer frames their window has no room for
         self._their_window = int(begin.incoming_window)
@@ -56,10 +66,10 @@ class Session:
     # -- out -----------------------------------------------------------------------------------------------------
     @property
     def can_send(self) -> bool:
-        return not self._waiting and self._their_window > 0 and self.connection.writable
+        return not self._waiting and self._their_window > 0 and self.peer.writable
 
     def send(self, code: int, *fields: Any) -> None:
-        self.connection.send(self.channel, amqp.pack(code, *fields))
+        self.peer.send(self.channel, amqp.pack(code, *fields))
 
     def next_delivery(self) -> int:
         self._delivery_out = (self._delivery_out + 1) % 2**32
@@ -71,7 +81,7 @@ class Session:
             self._unsettled[delivery.number] = delivery
             if len(self._unsettled) > MAX_UNSETTLED:
                 del self._unsettled[next(iter(self._unsettled))]
-        room = self.connection.max_frame - FRAME_OVERHEAD
+        room = self.peer.max_frame - FRAME_OVERHEAD
         handle, number = UInt(delivery.link.handle), UInt(delivery.number)
         for at in range(0, len(raw) or 1, room):
             more = at + room < len(raw)
@@ -89,7 +99,7 @@ class Session:
         while self._waiting and self._their_window > 0:
             self._their_window -= 1
             self._next_out = (self._next_out + 1) % 2**32
-            self.connection.send(self.channel, self._waiting.popleft())
+            self.peer.send(self.channel, self._waiting.popleft())
 
     # -- in ------------------------------------------------------------------------------------------------------
     def _transfer(self, transfer: Transfer, payload: bytes | memoryview) -> None:
@@ -100,7 +110,7 @@ class Session:
             self._in_order(link, transfer)
             delivery = link.assemble(transfer, payload)
             if delivery is not None:
-                self.connection.node.received(delivery)
+                self.peer.node.received(delivery)
         else:
             self._delivery_in = None  # on its way while we detached its link
         if self._window < WINDOW // 2:
@@ -124,7 +134,7 @@ class Session:
         numbers = [frame.first] if last == frame.first else [n for n in self._unsettled if frame.first <= n <= last]
         for number in numbers:
             delivery = self._unsettled.pop(number, None)
-            node = self.connection.node
+            node = self.peer.node
             answer = node.settled(delivery, frame.state) if delivery else node.unknown_delivery()
             if not frame.settled:
                 self.send(amqp.DISPOSITION, amqp.SENDER, UInt(number), UInt(number), True, answer)
@@ -144,13 +154,16 @@ class Session:
         """The peer reads again: every link may go on."""
         for link in list(self.links.values()):
             if link.sending:
-                self.connection.node.writable(link)
+                self.writable(link)
+
+    def writable(self, link: Link) -> None:
+        self.peer.node.writable(link)
 
     def _attach(self, attach: Attach) -> None:
         if attach.handle >= MAX_LINKS or attach.handle in self.links:
             raise CodecError(f"handle {attach.handle} is in use or above {MAX_LINKS - 1}")
         link = Link(self, attach)
-        refusal = self.connection.node.attached(link)
+        refusal = self.peer.node.attached(link)
         # A refused link is attached without source and target, then detached (part 2.6.3).
         ends = (None, None) if refusal else (attach.source, attach.target)
         modes = UByte(attach.snd_settle_mode or 0), UByte(attach.rcv_settle_mode or 0)
@@ -175,12 +188,12 @@ class Session:
         """Forget a link; what it held stays locked until the locks run out."""
         link.attached = False
         self.links.pop(link.handle, None)
-        self.connection.partials.discard(link)
+        self.partials.discard(link)
         if self.replies.get(link.address) is link:
             del self.replies[link.address]
         if link.sending:
             self._unsettled = {number: d for number, d in self._unsettled.items() if d.link is not link}
-        self.connection.node.detached(link)
+        self.peer.node.detached(link)
 
     def close(self) -> None:
         """Forget every link."""

@@ -14,11 +14,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs
 
-if TYPE_CHECKING:
-    from .connection import Connection
+from .peer import Peer
 
 MAX_AUDIENCES = 100  # per connection; the oldest is forgotten
 HISTORY = 10_000  # put-token calls remembered
@@ -40,29 +39,33 @@ class Tokens:
         self.required, self._clock = required, clock
         self.history: deque[PutToken] = deque(maxlen=HISTORY)
         self.count = 0
-        self._held: dict[Connection, dict[str, float]] = {}
+        self._held: dict[Peer, dict[str, float]] = {}
 
-    def put(self, connection: Connection, put: PutToken) -> None:
+    def put(self, peer: Peer, put: PutToken) -> None:
         """Note a token."""
         self.count += 1
         self.history.append(put)
-        held = self._held.setdefault(connection, {})
+        held = self._held.setdefault(peer, {})
         held.pop(path(put.audience), None)
         held[path(put.audience)] = put.expires_at
         if len(held) > MAX_AUDIENCES:
             del held[next(iter(held))]
 
-    def allows(self, connection: Connection, entity: str) -> bool:
+    def sign_in(self, peer: Peer) -> None:
+        """A key was shown with SASL PLAIN: it is good for the whole namespace, as long as the connection lasts."""
+        self._held.setdefault(peer, {})[""] = math.inf
+
+    def allows(self, peer: Peer, entity: str) -> bool:
         """Whether a connection holds a token in force for an entity, or for the whole namespace."""
         if not self.required:
             return True
         now = self._clock()
-        held = self._held.get(connection, {})
+        held = self._held.get(peer, {})
         return any(until > now and covers(audience, entity) for audience, until in held.items())
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, peer: Peer) -> None:
         """The connection is gone."""
-        self._held.pop(connection, None)
+        self._held.pop(peer, None)
 
 
 def path(address: str) -> str:

@@ -12,8 +12,7 @@ from multiprocessing.connection import Connection
 from operator import attrgetter
 from typing import Any
 
-from lab.azure.service_bus.broker import Broker
-from lab.azure.service_bus.queue_config import QueueConfig
+from lab.azure.service_bus import Broker, QueueConfig
 from lab.proof.fleet.forks import context, leashed
 from lab.proof.tasks import certain
 

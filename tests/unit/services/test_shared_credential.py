@@ -17,7 +17,8 @@ SCOPE = "https://servicebus.azure.net//.default"
 class Gated:
     """A credential that answers when it is let, with a new token each time, or fails as often as told."""
 
-    def __init__(self, failures: int = 0) -> None:
+    def __init__(self, failures: int = 0, expires_on: int = 4_000_000_000) -> None:
+        self.expires_on = expires_on
         self.calls, self.gate, self._failures = 0, threading.Event(), failures
         self.threads: set[threading.Thread] = set()
 
@@ -27,7 +28,7 @@ class Gated:
         self.gate.wait(10)
         if self.calls <= self._failures:
             raise ConnectionError("no identity endpoint")
-        return AccessToken(f"token-{self.calls}", 4_000_000_000)
+        return AccessToken(f"token-{self.calls}", self.expires_on)
 
 
 async def test_everybody_who_waits_shares_one_fetch_off_the_event_loop() -> None:
@@ -51,6 +52,19 @@ async def test_a_token_whose_waiters_gave_up_is_kept_for_the_next_attempt() -> N
     gated.gate.set()
     assert (await credential.get_token(SCOPE)).token == "token-1"
     assert gated.calls == 1
+
+
+async def test_a_token_whose_waiters_gave_up_is_not_handed_out_once_it_has_expired() -> None:
+    gated = Gated(expires_on=1)
+    credential = SharedCredential(gated)
+    waiting = asyncio.create_task(credential.get_token(SCOPE))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    gated.gate.set()
+    for thread in gated.threads:
+        thread.join(10)
+    assert (await credential.get_token(SCOPE)).token == "token-2"
 
 
 async def test_a_token_handed_over_is_not_given_again_so_that_a_renewal_gets_a_fresh_one() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from azure.servicebus.aio import ServiceBusSender
 
 from lab.azure.service_bus import Broker
 from services.queue_session import MessageNotSent, MessageOutcomeUnknown, QueueUnavailable
@@ -166,10 +167,72 @@ async def test_more_than_fits_one_batch_goes_in_several(broker: Broker, open_que
     assert queue.counters.batches == 3
 
 
-async def test_a_batch_refused_for_its_size_is_sent_message_by_message(broker: Broker, open_queue: OpenQueue) -> None:
+async def test_a_batch_refused_for_its_size_is_halved_in_its_order(broker: Broker, open_queue: OpenQueue) -> None:
     queue = open_queue(by_string(broker), "plain")
     await queue.send("first", b"{}", within_s=5)
     broker.faults.refuse_sends(1, "amqp:link:message-size-exceeded")
     await asyncio.gather(*(queue.send(f"{n}", b"{}", within_s=5) for n in range(5)))
     assert stored(broker, "plain") == ["first", *map(str, range(5))]
-    assert queue.counters.batches == 6
+    assert queue.counters.batches == 1 + 3
+
+
+async def test_batches_too_large_for_the_queue_are_halved_until_they_fit(
+    broker: Broker, open_queue: OpenQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The link says 256 KB, the queue takes less: 400 callers need a dozen batches, not 400."""
+    monkeypatch.setattr("lab.azure.service_bus.service.MAX_MESSAGE", 40_000)
+    queue = open_queue(by_string(broker), "plain")
+    await asyncio.gather(*(queue.send(f"{n}", b"x" * 400, within_s=20) for n in range(400)))
+    assert stored(broker, "plain") == [f"{n}" for n in range(400)]
+    assert queue.counters.batches <= 16
+
+
+async def test_one_message_that_is_too_large_for_the_queue_fails_alone(
+    broker: Broker, open_queue: OpenQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.azure.service_bus.service.MAX_MESSAGE", 20_000)
+    queue = open_queue(by_string(broker), "plain")
+    bodies = [b"x" * (30_000 if n == 11 else 10) for n in range(40)]
+    sends = (queue.send(f"{n}", body, within_s=20) for n, body in enumerate(bodies))
+    outcomes = await asyncio.gather(*sends, return_exceptions=True)
+    assert [n for n, outcome in enumerate(outcomes) if isinstance(outcome, MessageNotSent)] == [11]
+    assert stored(broker, "plain") == [f"{n}" for n in range(40) if n != 11]
+
+
+async def test_a_cancellation_out_of_the_sdk_costs_an_attempt_and_no_more(
+    broker: Broker, open_queue: OpenQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = open_queue(by_string(broker))
+    await queue.send("first", b"{}", within_s=5)
+    for name in ("send_messages", "create_message_batch"):
+        spoil_once(monkeypatch, name)
+        await queue.send(f"after {name}", b"{}", within_s=5)
+    assert stored(broker) == ["first", "after send_messages", "after create_message_batch"]
+
+
+def spoil_once(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The next call of the SDK's sender ends as if it had cancelled itself."""
+
+    async def cancelled(*_: object, **__: object) -> None:
+        monkeypatch.undo()
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(ServiceBusSender, name, cancelled)
+
+
+async def test_a_sending_task_that_somebody_cancelled_is_replaced(broker: Broker, open_queue: OpenQueue) -> None:
+    """Who waits is told at once; the connection that it left open is closed."""
+    queue = open_queue(by_string(broker))
+    await queue.send("first", b"{}", within_s=5)
+    broker.faults.delay_confirmations(30)
+    waiting = asyncio.create_task(queue.send("second", b"{}", within_s=60))
+    await until(lambda: count(broker) == 2)
+    (owner,) = (task for task in asyncio.all_tasks() if task.get_name() == "queue sender")
+    owner.cancel()
+    async with asyncio.timeout(10):
+        with pytest.raises(MessageOutcomeUnknown, match="the task that sends has ended"):
+            await waiting
+    broker.faults.delay_confirmations(0)
+    await queue.send("third", b"{}", within_s=5)
+    assert stored(broker) == ["first", "second", "third"]
+    await until(lambda: broker.connections == 1)

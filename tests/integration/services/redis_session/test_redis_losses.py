@@ -161,7 +161,7 @@ async def test_a_deadline_during_the_wait_between_attempts_says_not_sent_and_why
     session = open_session(redis_url)
 
     async def loading(client: Redis) -> object:
-        return await client.eval("return redis.error_reply('LOADING not yet')", 0)
+        return await client.eval("return redis.error_reply('LOADING Redis is loading the dataset in memory')", 0)
 
     with pytest.raises(NotSent, match="LOADING"):
         await session.run(loading, idempotent=False, within_s=0.3)

@@ -2,7 +2,7 @@
 
 import pytest
 from redis.asyncio.connection import DefaultParser
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from services.redis_session.server_reply import ServerState, server_state
 
@@ -32,6 +32,12 @@ def parsed(line: str) -> RedisError:
         ("NOREPLICAS Not enough good replicas to write.", "NOREPLICAS", ServerState.WAIT),
         ("OOM command not allowed when used memory > 'maxmemory'.", "OOM", ServerState.FULL),
         (f"{SCRIPT}-OOM command not allowed when used memory > 'maxmemory'.", "OOM", ServerState.FULL),
+        ("NOPERM this user has no permissions to run the 'get' command", "NOPERM", ServerState.REFUSED),
+        ("NOPERM User a has no permissions to run the 'evalsha' command", "NOPERM", ServerState.REFUSED),
+        ("NOPERM No permissions to access a key", "NOPERM", ServerState.REFUSED),
+        ("MOVED 3999 127.0.0.1:6381", "MOVED", ServerState.REFUSED),
+        ("ASK 3999 127.0.0.1:6381", "ASK", ServerState.REFUSED),
+        ("CROSSSLOT Keys in request don't hash to the same slot", "CROSSSLOT", ServerState.REFUSED),
         ("MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.", "MISCONF", ServerState.FULL),  # noqa: E501 - a recorded reply
     ],
 )  # fmt: skip
@@ -49,8 +55,30 @@ def test_a_reply_about_the_server_is_known_by_its_code_even_inside_a_script_erro
         "BUSYGROUP Consumer Group name already exists",
         "BUSYKEY Target key name already exists.",
         "ERR unknown command 'READONLYISH'",
-        "NOPERM this user has no permissions to run the 'get' command",
     ],
 )
 def test_a_reply_about_the_command_is_not_taken_for_one_about_the_server(line: str) -> None:
     assert server_state(parsed(line)) is None
+
+
+@pytest.mark.parametrize("line", ["BUSY slot taken", "LOADING the lorry", "READONLY for guests", "NOPERM for you"])
+def test_a_scripts_own_code_is_not_the_servers_state(line: str) -> None:
+    error = parsed(line)
+    error.command = "EVALSHA"  # type: ignore[attr-defined]
+    assert server_state(error) is None
+
+
+def test_a_proxys_own_words_behind_a_known_code_are_the_servers_state() -> None:
+    error = parsed("BUSY the upstream has no time")
+    error.command = "GET"  # type: ignore[attr-defined]
+    assert server_state(error) == ("BUSY", ServerState.WAIT)
+
+
+@pytest.mark.parametrize(
+    "said", ["BUSY Redis is busy running a script.", "NOREPLICAS Not enough good replicas to write"]
+)
+def test_a_state_is_heard_behind_the_words_that_redis_py_puts_before_errors_of_a_pipeline(said: str) -> None:
+    error = ResponseError(f"Command # 1 (SET a of pipeline b) of pipeline caused error: {said}")
+    found = server_state(error)
+    assert found is not None
+    assert found == (said.split()[0], ServerState.WAIT)

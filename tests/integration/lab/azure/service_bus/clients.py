@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from azure.core.credentials import AccessToken
-from azure.servicebus import AutoLockRenewer, ServiceBusClient
-from azure.servicebus.aio import AutoLockRenewer as AioAutoLockRenewer
+from azure.servicebus import ServiceBusClient
 from azure.servicebus.aio import ServiceBusClient as AioServiceBusClient
+
+from tests.clients.operations import Sync
 
 KINDS = ("aio", "sync")
 PROMPT: dict[str, Any] = {"retry_backoff_factor": 0.05}  # the default waits seconds between attempts
@@ -23,28 +24,6 @@ def leaks(test: Callable[..., Any]) -> Callable[..., Any]:
     """Marks a test after which the SDK (7.15) leaves sockets unclosed, see the fixture `leaky_sdk`."""
     ignored = pytest.mark.filterwarnings("ignore:(unclosed|loop is closed):ResourceWarning")
     return pytest.mark.usefixtures("leaky_sdk")(ignored(test))  # type: ignore[no-any-return]  # pytest's marks are untyped here
-
-
-class Threaded:
-    """A sync object with awaitable methods."""
-
-    def __init__(self, inner: Any) -> None:
-        self.inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self.inner, name)
-
-        async def call(*args: Any, **options: Any) -> Any:
-            return await asyncio.to_thread(method, *args, **options)
-
-        return call
-
-    async def __aenter__(self) -> Threaded:
-        await asyncio.to_thread(self.inner.__enter__)
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await asyncio.to_thread(self.inner.__exit__, *error)
 
 
 class Client:
@@ -59,10 +38,6 @@ class Client:
     def receiver(self, queue: str, **options: Any) -> Any:
         return self._face(self.inner.get_queue_receiver(queue, **options))
 
-    def renewer(self, seconds: float) -> Any:
-        kind = AioAutoLockRenewer if self.kind == "aio" else AutoLockRenewer
-        return kind(max_lock_renewal_duration=seconds)
-
     async def send(self, queue: str, *messages: Any) -> None:
         """Send messages one by one on a sender of their own."""
         async with self.sender(queue) as sender:
@@ -75,7 +50,7 @@ class Client:
             await result
 
     def _face(self, inner: Any) -> Any:
-        return inner if self.kind == "aio" else Threaded(inner)
+        return inner if self.kind == "aio" else Sync(inner)
 
 
 def connect(kind: str, connection_string: str, **options: Any) -> Client:

@@ -11,6 +11,8 @@ from azure.servicebus.exceptions import OperationTimeoutError, ServiceBusError, 
 from lab.azure.service_bus import Broker, QueueConfig
 
 from .clients import Client, connect, leaks, take, until
+from .clock import Clock
+from .conftest import QUEUES
 
 
 @leaks
@@ -93,6 +95,23 @@ async def test_shuffled_messages_come_in_the_order_of_the_seed(client: Client, b
                 await receiver.complete_message(message)
         orders.append([str(message) for message in got])
     assert orders[0] == orders[1] != [str(i) for i in range(20)]
+
+
+async def test_a_lost_completion_brings_the_message_again_once_its_lock_has_run_out(
+    client: Client, broker: Broker, clock: Clock
+) -> None:
+    await client.send("orders", ServiceBusMessage("x"))
+    broker.faults.lose_completions(2)
+    async with client.receiver("orders") as receiver:
+        (first,) = await take(receiver)
+        await receiver.complete_message(first)
+        assert broker.stats("orders")["completed"] == 0
+        assert broker.faults.lose_completions(0) == 1
+        clock.ahead_s = QUEUES["orders"].lock_duration_s
+        (again,) = await take(receiver)
+        assert again.delivery_count == 1
+        await receiver.complete_message(again)
+    await until(lambda: broker.stats("orders")["completed"] == 1)
 
 
 @leaks

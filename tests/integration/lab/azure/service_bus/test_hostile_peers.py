@@ -15,8 +15,8 @@ from lab.azure.service_bus import Broker, QueueConfig, connection
 from lab.azure.service_bus import performatives as amqp
 from lab.azure.service_bus.amqp_types import Described, Symbol, Timestamp, UInt, ULong
 from lab.azure.service_bus.connection import AMQP_HEADER, SASL_HEADER
+from lab.azure.service_bus.limits import LINK_CREDIT, MAX_LINKS, MAX_PARTIALS, MAX_SESSIONS, MAX_WAITING, WRITE_BUFFER
 from lab.azure.service_bus.message import APPLICATION, PROPERTIES, VALUE, section
-from lab.azure.service_bus.node import LINK_CREDIT, MAX_LINKS, MAX_PARTIALS, MAX_SESSIONS, WRITE_BUFFER
 
 from .clients import until
 from .peer import Peer, attaching, beginning, flowing, frame, message, opening, request, sending
@@ -50,6 +50,10 @@ async def bus(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Broker]:
     async with Broker({"orders": QueueConfig(max_messages=10_000)}) as broker:
         yield broker
         assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def connections(bus: Broker) -> list[connection.Connection]:
+    return [peer for peer in bus._service.connections if isinstance(peer, connection.Connection)]
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +212,7 @@ async def test_a_finished_aborted_or_detached_message_is_no_longer_under_way(bus
         await peer.hear(amqp.DETACH)
         await peer.say(attaching("orders"))
     assert bus.stats("orders")["active"] == MAX_PARTIALS
-    assert not any(peer.partials for peer in bus._service.connections)
+    assert not any(peer.partials for peer in connections(bus))
     await peer.close()
 
 
@@ -275,7 +279,7 @@ async def test_a_receiver_that_does_not_read_is_not_fed_without_bound(bus: Broke
     deaf = await Peer.begin(bus, attaching("orders", receiver=True, presettled=True), flowing(0, 2**31, window=2**31))
     await until(lambda: bus.stats("orders")["completed"] > 0)
     await asyncio.sleep(0.3)
-    held = [peer._transport.get_write_buffer_size() for peer in bus._service.connections]
+    held = [peer._transport.get_write_buffer_size() for peer in connections(bus)]
     assert max(held) < 2 * WRITE_BUFFER
     assert bus.stats("orders")["active"] > 0
     await deaf.close()
@@ -323,7 +327,7 @@ async def test_a_peer_that_asks_without_reading_is_not_read_either(bus: Broker) 
 
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(ask(), 2)
-    (connected,) = bus._service.connections
+    (connected,) = connections(bus)
     assert len(connected._buffer) < WRITE_BUFFER
     assert connected._transport.get_write_buffer_size() < 2 * WRITE_BUFFER
     await peer.close()
@@ -384,11 +388,24 @@ async def test_settling_a_huge_range_costs_nothing(bus: Broker) -> None:
     await peer.close()
 
 
-async def test_a_request_without_a_link_for_the_answer_is_refused(bus: Broker) -> None:
-    asked = request("com.microsoft:peek-message", {})
+async def test_a_request_waits_for_the_credit_of_its_reply_link(bus: Broker) -> None:
+    """Older clients ask first, and open the way for the answer later."""
+    asked = request("com.microsoft:peek-message", {"from-sequence-number": 0, "message-count": 1})
     peer = await Peer.begin(bus, attaching("orders/$management"), sending(asked))
-    assert await peer.condition(amqp.DETACH) == "amqp:precondition-failed"
+    assert (await peer.hear(amqp.DISPOSITION))[4].code == amqp.ACCEPTED
+    await peer.say(attaching("orders/$management", 1, receiver=True), flowing(1, 5))
+    assert (await peer.hear(amqp.TRANSFER))[0] == 1
+    assert not bus._service._management._waiting[next(iter(bus._service.connections))]
     await peer.close()
+
+
+async def test_requests_nobody_wants_an_answer_to_do_not_pile_up(bus: Broker) -> None:
+    asked = request("com.microsoft:peek-message", {})
+    peer = await Peer.begin(bus, attaching("orders/$management"))
+    await peer.say(*(sending(asked, number) for number in range(MAX_WAITING + 1)))
+    assert await peer.condition(amqp.DETACH) == "amqp:resource-limit-exceeded"
+    await peer.close()
+    await until(lambda: not bus._service._management._waiting)
 
 
 @pytest.mark.parametrize(

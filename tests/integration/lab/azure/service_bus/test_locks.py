@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.exceptions import MessageLockLostError
@@ -56,21 +54,6 @@ async def test_a_renewed_lock_outlives_the_lock_duration(client: Client, broker:
         clock.ahead_s = LOCK_S + 5  # past the first lock, within the second
         await receiver.complete_message(got)
     await until(lambda: broker.stats("orders")["completed"] == 1)
-
-
-async def test_the_sdks_auto_lock_renewer_keeps_a_lock(client: Client, broker: Broker) -> None:
-    await client.send("brief", ServiceBusMessage("x"))
-    renewer = client.renewer(30)
-    renewer._sleep_time = 0.2  # the aio one looks every second otherwise, too seldom for a lock of two
-    async with client.receiver("brief", auto_lock_renewer=renewer) as receiver:
-        (got,) = await take(receiver)
-        await asyncio.sleep(3)  # longer than the lock
-        await receiver.complete_message(got)
-    closed = renewer.close()
-    if client.kind == "aio":
-        await closed
-    await until(lambda: broker.stats("brief")["completed"] == 1)
-    assert broker.stats("brief")["dead"] == 0
 
 
 async def test_a_closed_receiver_gives_back_what_was_only_prefetched(client: Client, broker: Broker) -> None:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import signal
+import ssl
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from azure.servicebus import ServiceBusMessage
 
-from lab.azure.service_bus import Broker, QueueConfig
+from lab.azure.service_bus import Broker, LocalServiceBus, QueueConfig
+from lab.azure.service_bus.__main__ import serve
 from tests import ROOT
 
-from .clients import connect
+from .certificate import make_certificate
+from .clients import connect, until
 
 MODULE = [sys.executable, "-m", "lab.azure.service_bus"]
 
@@ -80,6 +86,45 @@ async def test_as_a_process_it_prints_a_usable_connection_string_and_ends_cleanl
     assert (process.returncode, complaints) == (0, b"")
 
 
+async def test_as_a_process_it_speaks_tls_and_answers_health(tmp_path: Path, unused_tcp_port: int) -> None:
+    certificate, key = make_certificate(tmp_path)
+    words = [*MODULE, "--port", "0", "--tls", str(certificate), str(key), "--health", str(unused_tcp_port)]
+    process = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+        port = int(line.split(";")[0].rpartition(":")[2])
+        context = ssl.create_default_context(cafile=certificate)
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+        writer.close()
+        answers = [await asyncio.to_thread(get, unused_tcp_port, path) for path in ("/health", "/other")]
+    finally:
+        process.terminate()
+        await asyncio.wait_for(process.communicate(), 20)
+    assert answers == [(200, b'{"status":"healthy"}'), (404, b"")]
+    assert "UseDevelopmentEmulator" not in line
+
+
+def get(port: int, path: str) -> tuple[int, bytes]:
+    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    asked.request("GET", path)
+    answer = asked.getresponse()
+    found = answer.status, answer.read()
+    asked.close()
+    return found
+
+
+async def test_it_ends_on_a_signal_where_the_loop_takes_no_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows."""
+    monkeypatch.setattr(asyncio.get_running_loop(), "add_signal_handler", Mock(side_effect=NotImplementedError))
+    handlers: dict[int, Callable[..., None]] = {}
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    serving = asyncio.create_task(serve(LocalServiceBus(["orders"]), 0))
+    await until(lambda: signal.SIGTERM in handlers)
+    handlers[signal.SIGTERM](signal.SIGTERM, None)
+    await asyncio.wait_for(serving, 10)
+
+
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*MODULE, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
 
@@ -98,6 +143,12 @@ def test_a_wrong_config_is_said_in_one_line(tmp_path: Path) -> None:
     done = run("--port", "0", "--config", str(file))
     assert done.returncode == 2
     assert done.stderr == "error: the file needs 'UserConfig' as an object.\n"
+
+
+def test_files_for_tls_that_are_none_are_said_in_one_line(tmp_path: Path) -> None:
+    done = run("--port", "0", "--tls", str(tmp_path / "cert.pem"), "key.pem")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "Give a PEM certificate and its key." in done.stderr
 
 
 def test_help_shows_examples() -> None:

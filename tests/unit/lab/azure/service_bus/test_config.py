@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,11 @@ def queue(**properties: Any) -> dict[str, Any]:
 def test_the_shipped_file_has_the_queue_orders() -> None:
     assert load() == {
         "orders": QueueConfig(
-            lock_duration_s=60, max_delivery_count=10, duplicate_window_s=300, dead_letter_on_expiration=True
+            lock_duration_s=60,
+            max_delivery_count=10,
+            default_ttl_s=3600,
+            duplicate_window_s=300,
+            dead_letter_on_expiration=True,
         )
     }
 
@@ -35,7 +38,7 @@ def test_every_property_is_read() -> None:
         MaxDeliveryCount=3,
         RequiresDuplicateDetection=True,
         DuplicateDetectionHistoryTimeWindow="PT1M",
-        DefaultMessageTimeToLive="P1DT2H",
+        DefaultMessageTimeToLive="PT10M0.5S",
         DeadLetteringOnMessageExpiration=True,
         RequiresSession=False,
         ForwardTo="",
@@ -45,16 +48,33 @@ def test_every_property_is_read() -> None:
             lock_duration_s=30,
             max_delivery_count=3,
             duplicate_window_s=60,
-            default_ttl_s=26 * 3600,
+            default_ttl_s=600.5,
             dead_letter_on_expiration=True,
         )
     }
 
 
-def test_without_properties_the_services_defaults_hold() -> None:
+def test_without_properties_the_emulators_defaults_hold() -> None:
     (found,) = queues(config({"Name": "orders"})).values()
-    assert (found.lock_duration_s, found.max_delivery_count, found.default_ttl_s) == (60, 10, math.inf)
+    assert (found.lock_duration_s, found.max_delivery_count, found.default_ttl_s) == (60, 3, 3600)
     assert found.duplicate_window_s == 0
+    (found,) = queues(config(queue(RequiresDuplicateDetection=True))).values()
+    assert found.duplicate_window_s == 20
+
+
+def test_a_file_as_people_write_it_is_read(tmp_path: Path) -> None:
+    """The emulator reads its file as .NET does: a BOM, comments and a last comma are no mistakes."""
+    file = tmp_path / "Config.json"
+    file.write_text(
+        """\ufeff{ // the emulator's
+        "$schema": "https://example.com/schema.json", /* two
+        lines */ "UserConfig": { "Namespaces": [ { "Name": "sbemulatorns", "Queues": [
+            { "Name": "a//b", "Properties": { "LockDuration": "PT1M", } }, // last
+        ], "Topics": [], }, ], "Logging": { "Type": "File", } },
+        }""",
+        encoding="utf-8",
+    )
+    assert list(load(file)) == ["a//b"]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +84,8 @@ def test_without_properties_the_services_defaults_hold() -> None:
         ({}, "needs 'UserConfig' as an object"),
         ({"UserConfig": {}}, "needs 'Namespaces' as a list"),
         ({"UserConfig": {"Namespaces": ["x"]}}, "must be a JSON object"),
-        (config(), "There is no queue: add one"),
+        (config(), "There are 0 queues: have 1 to 50"),
+        (config(*({"Name": f"q{n}"} for n in range(51))), "There are 51 queues: have 1 to 50"),
         (config({}), "needs 'Name' as a string"),
         (config({"Name": "a b"}), "use 1 to 260 letters"),
         (config({"Name": "a"}, {"Name": "A"}), "twice"),
@@ -74,11 +95,12 @@ def test_without_properties_the_services_defaults_hold() -> None:
         (config(queue(LockDuration="1 minute")), "Write an ISO 8601 duration such as 'PT1M'"),
         (config(queue(LockDuration="P")), "Write an ISO 8601 duration"),
         (config(queue(LockDuration=60)), "Write an ISO 8601 duration"),
-        (config(queue(LockDuration="PT6M")), "must be from 0.001 to 300 seconds"),
-        (config(queue(LockDuration="PT0S")), "must be from 0.001 to 300 seconds"),
-        (config(queue(DuplicateDetectionHistoryTimeWindow="PT1S")), "must be from 20 to 604800 seconds"),
-        (config(queue(MaxDeliveryCount=0)), "whole number from 1 to 2000"),
-        (config(queue(MaxDeliveryCount=True)), "whole number from 1 to 2000"),
+        (config(queue(LockDuration="PT6M")), "must be from 5 to 300 seconds"),
+        (config(queue(LockDuration="PT4S")), "must be from 5 to 300 seconds"),
+        (config(queue(DefaultMessageTimeToLive="P1Y2M")), "must be from 300 to 3600 seconds"),
+        (config(queue(DuplicateDetectionHistoryTimeWindow="PT1S")), "must be from 5 to 300 seconds"),
+        (config(queue(MaxDeliveryCount=0)), "whole number from 1 to 10"),
+        (config(queue(MaxDeliveryCount=True)), "whole number from 1 to 10"),
         (config(queue(RequiresDuplicateDetection="yes")), "Set it to true or false"),
         (config(queue(RequiresSession=True)), "RequiresSession is not supported here"),
         (config(queue(ForwardTo="other")), "Remove it or set it to ''"),

@@ -70,13 +70,16 @@ def test_a_receiver_gets_what_was_sent_and_what_the_broker_knows() -> None:
         + section(FOOTER, {Symbol("f"): 1})
     )
     message = Message(sent)
-    raw = message.encode(entry(message, delivery_count=2, lock_token=token, locked_until=9.0))
+    held = entry(message, delivery_count=2, lock_token=token, locked_until=9.0, ttl_s=1.234)
+    raw = message.encode(held)
     got = parts(raw)
-    assert got[HEADER] == [True, None, None, None, UInt(2)]
+    assert got[HEADER] == [True, None, UInt(1234), None, UInt(2)]
+    assert parts(message.encode(held, lock_token=token))[DELIVERY] == {"x-opt-lock-token": token}
     assert DELIVERY not in got
     assert got[ANNOTATIONS] == {
         "x-opt-mine": 1,
         "x-opt-sequence-number": 7,
+        "x-opt-enqueue-sequence-number": 0,
         "x-opt-enqueued-time": 1500,
         "x-opt-message-state": 0,
         "x-opt-locked-until": 9000,

@@ -65,5 +65,11 @@ def test_a_packed_frame_is_parsed_again() -> None:
     assert parsed == amqp.Detach(UInt(1), True, amqp.error("amqp:not-found", "no"))
 
 
+@pytest.mark.parametrize(("code", "fields"), [(amqp.OPEN, 10), (amqp.BEGIN, 8), (amqp.ATTACH, 14), (amqp.FLOW, 11)])
+def test_a_packed_frame_has_every_field_of_the_standard(code: int, fields: int) -> None:
+    """azure-servicebus before 7.15 reads them by position and fails on a shorter list."""
+    assert len(decode(amqp.pack(code, "x"))[0].value) == fields
+
+
 def test_an_error_always_has_an_info_map() -> None:
     assert isinstance(amqp.error("a", "b").value[2], dict)
