@@ -39,16 +39,16 @@ test: lint ## lint, types and every test, in at most 8 minutes
 conformance: $(READY) ## redis-py's own tests on the session: oldest, pinned and newest version, two servers, two protocols (ARGS="--help" for fewer)
 	$(BIN)/python -m tests.conformance $(ARGS)
 
-prove: lint ## everything at full length, with what it counted in docs/proof (more than an hour)
+prove: lint ## everything at full length, numbers and pictures into docs/proof, raw series into build/proof (more than an hour)
 	HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest -q --timeout 3600 $(ARGS)
-	$(BIN)/python -m lab spike --json $(PROOF)/spike.json --report $(PROOF)/spike
-	$(BIN)/python -m lab spike --stock 5000 --json $(PROOF)/spike-stock-5000.json
-	$(BIN)/python -m lab compare --json $(PROOF)/compare.json --report $(PROOF)/compare
-	$(BIN)/python -m lab faults --json $(PROOF)/faults.json --report $(PROOF)/faults
-	$(BIN)/python -m lab faults --full --json $(PROOF)/faults-full.json
-	$(BIN)/python -m lab session-faults --json $(PROOF)/session-faults.json
-	$(BIN)/python -m lab session-fleet --json $(PROOF)/session-fleet.json
-	$(BIN)/python -m lab bench --json $(PROOF)/bench.json
+	mkdir -p build/proof
+	$(BIN)/python -m lab spike --json build/proof/spike.json --report $(PROOF)/spike
+	$(BIN)/python -m lab spike --stock 5000 --json build/proof/spike-stock-5000.json --report $(PROOF)/spike-stock-5000
+	$(BIN)/python -m lab compare --json build/proof/compare.json --report $(PROOF)/compare
+	$(BIN)/python -m lab faults --json build/proof/faults.json --report $(PROOF)/faults
+	$(BIN)/python -m lab faults --full --json build/proof/faults-full.json --report $(PROOF)/faults-full
+	$(BIN)/python -m lab faults --session --json build/proof/faults-session.json --report $(PROOF)/faults-session
+	$(BIN)/python -m lab bench --json build/proof/bench.json --report $(PROOF)/bench
 
 fuzz: export FUZZ_REQUESTS ?= 100000
 fuzz: $(READY) ## 100,000 hostile requests over HTTP, 20,000 hostile messages, Schemathesis (FUZZ_REQUESTS=5000 for fewer)

@@ -373,8 +373,18 @@ module alerts 'modules/alerts.bicep' = {
     queueName: queueName
     backlogLimit: backlogLimit
     applicationInsightsId: monitoring.outputs.applicationInsightsId
-    availabilityTest: availabilityTest
+  }
+}
+
+module availability 'modules/availability.bicep' = if (availabilityTest) {
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    nameSuffix: token
     appUri: functionApp.outputs.uri
+    applicationInsightsId: monitoring.outputs.applicationInsightsId
+    told: alerts.outputs.told
   }
 }
 

@@ -10,9 +10,8 @@ try:
     from lab.azure import dead_letters, enqueue, up
     from lab.proof import bench, compare
     from lab.proof.faults import command as faults
-    from lab.proof.session_faults import command as session_faults
-    from lab.proof.session_fleet import command as session_fleet
     from lab.proof.spike import command as spike
+    from lab.tickets.letters import order_id
 except ModuleNotFoundError as error:
     sys.exit(f"{error}. This Python lacks the lab's packages: `make install`, then `.venv/bin/python -m lab`.")
 
@@ -25,8 +24,7 @@ start here:
   python -m lab spike                   35,480 orders on 200 instances, with 256 Redis clients and no more
   python -m lab compare                 the same spike under every way to hold Redis sessions
   python -m lab faults                  break Redis, Service Bus and instances under the app
-  python -m lab session-faults --quick  the Redis session under faults, next to plain redis-py
-  python -m lab session-fleet           200 processes against a server that lets in 250 clients
+  python -m lab faults --session        the Redis session alone under faults, next to plain redis-py
 
 Each command explains itself: python -m lab up --help"""
 
@@ -40,8 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (up, enqueue, dead_letters, spike, compare, faults, session_faults, session_fleet, bench):
+    for command in (up, enqueue, spike, compare, faults, bench):
         command.add_parser(commands)
+    dead_letters.add_parser(commands, {"order": order_id})
     options = parser.parse_args(arguments)
     if "run" not in options:
         parser.print_help()

@@ -13,8 +13,8 @@ def page(name: str) -> str:
 
 
 def proof(name: str) -> Any:
-    """What a run of the lab wrote into docs/proof."""
-    return json.loads((ROOT / "docs/proof" / name).read_text(encoding="utf-8"))
+    """The numbers that a run of the lab wrote into a folder of docs/proof."""
+    return json.loads((ROOT / "docs/proof" / name / "summary.json").read_text(encoding="utf-8"))
 
 
 def row(*cells: object, bold: bool = False) -> str:

@@ -1,6 +1,6 @@
 metadata description = 'Alerts at the limits that the design relies on; docs/operations.md says what to do about each.'
 
-import { strings } from 'types.bicep'
+import { strings, recipient } from 'types.bicep'
 
 param location string
 param tags strings
@@ -28,9 +28,6 @@ param backlogLimit int
 
 param applicationInsightsId string
 
-param availabilityTest bool
-param appUri string
-
 resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(email)) {
   name: 'ag-${nameSuffix}'
   location: 'global'
@@ -49,6 +46,7 @@ resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(e
 }
 
 var actionGroupIds = empty(email) ? [] : [actionGroup.id]
+var told = map(actionGroupIds, id => { actionGroupId: id })
 var redisMetricNamespace = managedRedis ? 'Microsoft.Cache/redisEnterprise' : 'Microsoft.Cache/redis'
 var thisQueue = [
   {
@@ -172,7 +170,7 @@ resource metricAlerts 'Microsoft.Insights/metricAlerts@2018-03-01' = [
           }
         ]
       }
-      actions: map(actionGroupIds, id => { actionGroupId: id })
+      actions: told
     }
   }
 ]
@@ -234,62 +232,5 @@ resource rateAlerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
   }
 ]
 
-var gone = {
-  name: 'not-ready'
-  description: 'Two of three places got no 200 from /api/health/ready: the app is gone, or a setting or a service fails it.'
-}
-var testedFrom = ['emea-nl-ams-azr', 'us-va-ash-azr', 'apac-sg-sin-azr']
-
-// Notices what no metric of a running app can: that there is none. An import error shows as 404 only.
-resource readiness 'Microsoft.Insights/webtests@2022-06-15' = if (availabilityTest) {
-  name: 'ready-${nameSuffix}'
-  location: location
-  tags: union(tags, { 'hidden-link:${applicationInsightsId}': 'Resource' }) // how a test belongs to its Application Insights
-  kind: 'standard'
-  properties: {
-    SyntheticMonitorId: 'ready-${nameSuffix}'
-    Name: 'ready-${nameSuffix}'
-    Kind: 'standard'
-    Enabled: true
-    Frequency: 900
-    Timeout: 120
-    RetryEnabled: true
-    Locations: map(testedFrom, place => { Id: place })
-    Request: {
-      RequestUrl: '${appUri}/api/health/ready'
-      HttpVerb: 'GET'
-      FollowRedirects: false
-      ParseDependentRequests: false
-    }
-    ValidationRules: {
-      ExpectedHttpStatusCode: 200
-      SSLCheck: true
-      SSLCertRemainingLifetimeCheck: 7
-    }
-  }
-}
-
-resource readinessAlert 'Microsoft.Insights/metricAlerts@2018-03-01' = if (availabilityTest) {
-  name: '${gone.name}-${nameSuffix}'
-  location: 'global'
-  tags: tags
-  properties: {
-    description: gone.description
-    severity: 1
-    enabled: true
-    autoMitigate: true
-    scopes: [
-      readiness.id
-      applicationInsightsId
-    ]
-    evaluationFrequency: 'PT5M'
-    windowSize: 'PT15M'
-    criteria: {
-      'odata.type': 'Microsoft.Azure.Monitor.WebtestLocationAvailabilityCriteria'
-      webTestId: readiness.id
-      componentId: applicationInsightsId
-      failedLocationCount: 2
-    }
-    actions: map(actionGroupIds, id => { actionGroupId: id })
-  }
-}
+// For who else has something to tell.
+output told recipient[] = told

@@ -76,6 +76,12 @@ type appIdentity = {
 }
 
 @export()
+@description('Who is told by a metric alert.')
+type recipient = {
+  actionGroupId: string
+}
+
+@export()
 @description('App settings and tags are strings in Azure; the compiler refuses anything else.')
 type strings = {
   *: string

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import uuid
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from rich.console import Console
 from rich.table import Table
@@ -28,6 +28,7 @@ WAIT_S = 3.0  # for the next dead letter; they are all there already
 SHOWN = 48
 PLAIN_WIDTH = 200
 REASONS = ("DeadLetterReason", "DeadLetterErrorDescription")
+Columns: TypeAlias = Mapping[str, Callable[[str], str]]  # heading -> what the body says for it; the app's own business
 
 DESCRIPTION = "List the dead letters of the queue with their reasons, and with --replay send them back."
 EXAMPLES = """\
@@ -41,8 +42,8 @@ A replayed message gets a fresh MessageId: duplicate detection would drop the kn
 removed from the dead letters: a crash in between sends it twice, never loses it; the worker decides an order once."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `dead-letters`."""
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser], columns: Columns) -> None:
+    """Add the command `dead-letters`, with `columns` in its table."""
     parser = commands.add_parser(
         "dead-letters",
         help="list what the queue gave up on, and send it back",
@@ -55,15 +56,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--max", type=int, default=1000, metavar="N", help="at most N, the oldest first (default: 1000)"
     )
     add_target_arguments(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=partial(run, columns=columns))
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace, columns: Columns) -> int:
     """List, and replay if asked to; returns the exit code."""
     with readable_errors():
         target = find_target(options)
         letters, replayed = asyncio.run(work(target, options.max, replay=options.replay))
-        show(target, letters)
+        show(target, letters, columns)
         if options.replay:
             print(f"Sent {replayed} of {len(letters)} back to queue '{target.queue}' with fresh MessageIds.")
         return 0
@@ -128,7 +129,7 @@ def fresh_copy(letter: ServiceBusReceivedMessage) -> ServiceBusMessage:
     )
 
 
-def show(target: QueueTarget, letters: Sequence[ServiceBusReceivedMessage]) -> None:
+def show(target: QueueTarget, letters: Sequence[ServiceBusReceivedMessage], columns: Columns) -> None:
     """Print the table."""
     console = Console()
     if not console.is_terminal:
@@ -137,35 +138,26 @@ def show(target: QueueTarget, letters: Sequence[ServiceBusReceivedMessage]) -> N
         console.print(f"No dead letters in queue '{target.queue}' of {target.place}.", markup=False, highlight=False)
         return
     table = Table(title=f"Dead letters of queue '{target.queue}'", title_justify="left")
-    for heading in ("MessageId", "order", "reason", "description", "deliveries", "enqueued (UTC)", "body"):
+    for heading in ("MessageId", *columns, "reason", "description", "deliveries", "enqueued (UTC)", "body"):
         table.add_column(heading, overflow="fold")
     for letter in letters:
-        table.add_row(*row(letter))
+        table.add_row(*row(letter, columns))
     console.print(table, markup=False)
 
 
-def row(letter: ServiceBusReceivedMessage) -> list[str]:
+def row(letter: ServiceBusReceivedMessage, columns: Columns) -> list[str]:
     """One dead letter's cells."""
     body = body_of(letter).decode(errors="replace")
     enqueued = letter.enqueued_time_utc
     return [
         str(letter.message_id),
-        order_id(body),
+        *(column(body) for column in columns.values()),
         str(letter.dead_letter_reason or ""),
         str(letter.dead_letter_error_description or ""),
         str(letter.delivery_count or 0),
         f"{enqueued:%Y-%m-%d %H:%M:%S}" if enqueued else "",
         body[:SHOWN] + ("..." if len(body) > SHOWN else ""),
     ]
-
-
-def order_id(body: str) -> str:
-    """The order's id if the body is an order, else nothing."""
-    try:
-        order = json.loads(body)
-    except ValueError:
-        return ""
-    return str(order.get("order_id", "")) if isinstance(order, dict) else ""
 
 
 def body_of(letter: ServiceBusReceivedMessage) -> bytes:

@@ -28,9 +28,9 @@ SHOWN = 60
 DESCRIPTION = "Put messages on the queue: bodies from the arguments, from a file (one per line) or from stdin."
 EXAMPLES = """\
 examples:
-  python -m lab enqueue '{"order_id": "o-1", "drop_id": "d-1", "customer_id": "c-1", "quantity": 2}'
-  python -m lab enqueue --file orders.jsonl            one message per line
-  generate-orders | python -m lab enqueue --file -     the same from stdin
+  python -m lab enqueue '{"x": 1}'                     one message
+  python -m lab enqueue --file messages.jsonl          one message per line
+  generate | python -m lab enqueue --file -            the same from stdin
   python -m lab enqueue --namespace my-namespace '{}'  a real namespace, as whoever is signed in (az login)
 
 A message gets a fresh MessageId unless you give one: duplicate detection drops a MessageId it has seen."""

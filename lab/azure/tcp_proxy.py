@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ HOST = "127.0.0.1"
 KERNEL_BUFFER = 65_536  # bytes: what a slow link holds is in the link, not in generous buffers at its ends
 CHUNK = 16_384
 SLOW_S = 0.002
+CATCH_UP_S = 0.5
 CLOSES_S = 1.0
 
 
@@ -32,6 +34,10 @@ class Faults:
     bytes_per_s: float = 0.0
     cut_after: int | None = None
     black_hole: bool = False
+
+    def reset(self) -> None:
+        """No fault any more."""
+        self.delay_s, self.bytes_per_s, self.cut_after, self.black_hole = 0.0, 0.0, None, False
 
 
 @dataclass(eq=False)
@@ -61,8 +67,8 @@ class TcpProxy:
 
     @property
     def open_links(self) -> int:
-        """Connections that are open at this moment."""
-        return len(self._links)
+        """Connections that are open at this moment, those included that a black hole keeps from the server."""
+        return len(self._links) + len(self._accepting)
 
     async def __aenter__(self) -> TcpProxy:
         listener = socket.create_server((HOST, self.port))
@@ -72,8 +78,7 @@ class TcpProxy:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        if self._server is not None:
-            self._server.close()
+        self.refuse()
         waiting = [task for task in self._accepting if task is not None]
         for task in waiting:
             task.cancel()
@@ -87,10 +92,15 @@ class TcpProxy:
 
     def heal(self) -> None:
         """No more faults; what a black hole held back passes now."""
-        self.to_server.__init__()  # type: ignore[misc] # the defaults again, in place: the pumps hold the object
-        self.to_client.__init__()  # type: ignore[misc]
+        self.to_server.reset()  # in place: the pumps hold the object
+        self.to_client.reset()
         self._changed.set()
         self._changed = asyncio.Event()
+
+    def refuse(self) -> None:
+        """Accept no more: a connect is refused from now on."""
+        if self._server is not None:
+            self._server.close()
 
     def reset_all(self) -> None:
         """RST on every open connection, on both sides."""
@@ -136,20 +146,20 @@ class TcpProxy:
 
         What the client has said meanwhile; None if it gave up, so that the server never hears of it.
         """
-        saying = asyncio.create_task(reader.read(CHUNK))
+        said = bytearray()
+        hearing = asyncio.create_task(_hear(reader, said))
         clock = asyncio.get_running_loop().time
         try:
             while self.to_server.black_hole:
-                await self._changed.wait()
+                await _first(hearing, self._changed.wait())
+                if hearing.done():
+                    return None
                 ends = clock() + CLOSES_S
                 while any(link.ending for link in self._links) and clock() < ends:  # noqa: ASYNC110 - links come and go
                     await asyncio.sleep(SLOW_S)
-            if not saying.done():
-                return b""
-            said = saying.result()
-            return said if said and not reader.at_eof() else None
+            return None if hearing.done() else bytes(said)
         finally:
-            saying.cancel()
+            hearing.cancel()
 
     async def _pump(
         self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, faults: Faults
@@ -176,6 +186,7 @@ class TcpProxy:
         self, link: _Link, queue: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter, faults: Faults
     ) -> None:
         clock = asyncio.get_running_loop().time
+        free_at = clock()  # when a slow link has passed on what it was given
         with contextlib.suppress(OSError):
             while True:
                 due, data = await queue.get()
@@ -188,20 +199,24 @@ class TcpProxy:
                 if faults.cut_after is not None:
                     data = data[: faults.cut_after]
                     faults.cut_after -= len(data)
-                await self._write(writer, data, faults)
+                free_at = await self._write(writer, data, faults, free_at)
                 if faults.cut_after == 0:
                     await asyncio.sleep(0.01)  # an RST overtakes the bytes before it
                     self._reset(link)
                     return
 
-    async def _write(self, writer: asyncio.StreamWriter, data: bytes, faults: Faults) -> None:
+    async def _write(self, writer: asyncio.StreamWriter, data: bytes, faults: Faults, free_at: float) -> float:
+        """At the rate of the faults, also on a machine that wakes this late; when the link is free again."""
+        clock = asyncio.get_running_loop().time
         while data:
             size = max(1, int(faults.bytes_per_s * SLOW_S)) if faults.bytes_per_s else len(data)
             writer.write(data[:size])
             await writer.drain()
             data = data[size:]
             if faults.bytes_per_s:
-                await asyncio.sleep(size / faults.bytes_per_s)
+                free_at = max(free_at, clock() - CATCH_UP_S) + size / faults.bytes_per_s
+                await asyncio.sleep(max(0.0, free_at - clock()))
+        return free_at
 
     def _reset(self, link: _Link) -> None:
         if link not in self._links:
@@ -215,6 +230,23 @@ class TcpProxy:
         for task in link.tasks:
             if task is not asyncio.current_task():
                 task.cancel()
+
+
+async def _hear(reader: asyncio.StreamReader, said: bytearray) -> None:
+    """Collect what a client says until it has ended, or says more than a client does that has no answer yet."""
+    while len(said) < CHUNK and (data := await reader.read(CHUNK)):
+        said += data
+    if len(said) >= CHUNK:
+        await asyncio.Event().wait()
+
+
+async def _first(task: asyncio.Task[None], other: Coroutine[Any, Any, object]) -> None:
+    """Return when one of them is done; the other work ends with this."""
+    waiting = asyncio.ensure_future(other)
+    try:
+        await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
 
 
 async def _serve(target_port: int, delay_s: float) -> None:

@@ -122,9 +122,9 @@ def run(options: argparse.Namespace) -> int:
     except (StartError, PortTaken, RedisServerError, SettingsFileError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-        console.print("Everything that was started has ended.", style="dim")
     except StopAsked:
         return 0
+    console.print("Everything that was started has ended.", style="dim")
     return code
 
 

@@ -27,8 +27,12 @@ from rich.table import Table
 
 from lab.azure.redis_server import RedisServer
 from lab.proof.bench_sides import KEY, SIDES, VALUE, Call
+from lab.proof.report.markdown import table
+from lab.proof.report.page import write_page
+from lab.proof.spike.command import typed
 
 CONCURRENCY = (1, 32, 100)
+MEASURES = ("calls_per_s", "cpu_us", "p50_ms", "p99_ms")
 LINKS = {"loopback": 0.0, "1ms": 1.0}  # name: milliseconds added to the way to the server
 
 
@@ -133,25 +137,50 @@ def ratios(cells: list[Cell]) -> dict[str, float | None]:
     }
 
 
+def medians(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Per client, link and concurrency, the median over the rounds of everything that was measured."""
+    cells = [Cell(**row) for row in report["rounds"]]
+    found = []
+    for side in report["connections"]:
+        for link in LINKS:
+            for concurrency in CONCURRENCY:
+                of = [c for c in cells if (c.side, c.link, c.concurrency) == (side, link, concurrency)]
+                measured = {name: round(statistics.median(getattr(c, name) for c in of), 2) for name in MEASURES}
+                found.append({"side": side, "link": link, "concurrency": concurrency, **measured})
+    return found
+
+
+def write_report(folder: Path, report: dict[str, Any], command: str) -> Path:
+    """The page of the medians, and its numbers beside it; returns the page. Raises OSError."""
+    found = medians(report)
+    head = ["client", "connections", *(f"{link} c={concurrency}" for link in LINKS for concurrency in CONCURRENCY)]
+    rows = [
+        [side, str(count), *(_cell(one, "; ") for one in found if one["side"] == side)]
+        for side, count in report["connections"].items()
+    ]
+    text = "GET of 64 bytes: calls/s; p50 / p99 in ms; CPU per call. The medians of interleaved rounds."
+    ratios = table(["ours / theirs", "median over the rounds"], [[n, str(r)] for n, r in report["ratios"].items()])
+    numbers = {**{name: report[name] for name in ("seconds", "ratios", "connections")}, "medians": found}
+    return write_page(folder, "The session's client beside others", [text, table(head, rows), ratios], numbers, command)
+
+
 def show(report: dict[str, Any], console: Console) -> None:
     """The medians as one table, then the ratios."""
-    cells = [Cell(**row) for row in report["rounds"]]
-    table = Table("client", "connections", title="GET of 64 bytes: calls/s, p50 / p99 in ms, CPU per call in us")
+    found = medians(report)
+    shown = Table("client", "connections", title="GET of 64 bytes: calls/s, p50 / p99 in ms, CPU per call in us")
     for link in LINKS:
         for concurrency in CONCURRENCY:
-            table.add_column(f"{link} c={concurrency}", justify="right")
+            shown.add_column(f"{link} c={concurrency}", justify="right")
     for side, count in report["connections"].items():
-        table.add_row(side, str(count), *(_shown(cells, side, link, c) for link in LINKS for c in CONCURRENCY))
-    console.print(table)
+        shown.add_row(side, str(count), *(_cell(one, "\n") for one in found if one["side"] == side))
+    console.print(shown)
     console.print("Ours / theirs, the median over the rounds:", report["ratios"])
 
 
-def _shown(cells: list[Cell], side: str, link: str, concurrency: int) -> str:
-    of = [c for c in cells if (c.side, c.link, c.concurrency) == (side, link, concurrency)]
-    rate, cpu, p50, p99 = (
-        statistics.median(getattr(c, field) for c in of) for field in ("calls_per_s", "cpu_us", "p50_ms", "p99_ms")
+def _cell(one: dict[str, Any], between: str) -> str:
+    return between.join(
+        (f"{one['calls_per_s']:,.0f}", f"{one['p50_ms']:.2f} / {one['p99_ms']:.2f}", f"{one['cpu_us']:.0f} us")
     )
-    return f"{rate:,.0f}\n{p50:.2f} / {p99:.2f}\n{cpu:.0f} us"
 
 
 def run(rounds: int, seconds: float, advance: Callable[[], None] = lambda: None) -> dict[str, Any]:
@@ -183,6 +212,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round and the ratios to FILE")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write a page and its numbers to DIR")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5: about 2.5 minutes)")
     parser.add_argument("--seconds", type=float, default=0.4, help="per client, link and concurrency (default 0.4)")
     parser.set_defaults(run=command)
@@ -199,4 +229,6 @@ def command(options: argparse.Namespace) -> int:
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     show(report, console)
+    if options.report:
+        print(f"report: {write_report(options.report, report, typed(sys.argv[1:]))}")
     return 0

@@ -14,9 +14,9 @@ from typing import Any
 
 import hiredis
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.exceptions import RedisError
 
-from services.redis_session.multiplexed_redis import MultiplexedRedis
+from lab.proof.strategies.ping_first import PingFirst
+from services.redis_session import MultiplexedRedis
 
 HOST, KEY, VALUE = "127.0.0.1", "bench", b"v" * 64
 _GET = ("GET", KEY)
@@ -50,29 +50,12 @@ async def default_pool(port: int) -> AsyncIterator[Call]:
         yield lambda: client.get(KEY)
 
 
-def _strategy_3(single: bool) -> Side:
-    """The 2023 write-up's: one shared client, a PING before each use, a new client when it fails."""
-
-    async def opened(port: int) -> AsyncIterator[Call]:
-        client = Redis(host=HOST, port=port, single_connection_client=single)
-
-        async def call() -> Any:
-            nonlocal client
-            try:
-                await client.ping()
-            except RedisError:
-                await client.aclose()
-                client = Redis(host=HOST, port=port, single_connection_client=single)
-            return await client.get(KEY)
-
-        yield call
-        await client.aclose()
-
-    return asynccontextmanager(opened)
-
-
-SIDES["strategy 3, one connection"] = _strategy_3(single=True)
-SIDES["strategy 3, default pool"] = _strategy_3(single=False)
+@side("strategy 3")
+async def strategy_3(port: int) -> AsyncIterator[Call]:
+    """The 2023 write-up's: redis-py's pool, a PING before each use."""
+    session = PingFirst(f"redis://{HOST}:{port}/0")
+    yield lambda: session.run(lambda client: client.get(KEY), idempotent=True, within_s=60)
+    await session.aclose()
 
 
 def _blocking(size: int) -> Side:

@@ -6,8 +6,8 @@ import argparse
 import json
 import sys
 
+from lab.proof.outcome import Outcome, Parameters
 from lab.proof.spike.command import add_size, parameters_of, typed
-from lab.proof.spike.outcome import Outcome, Parameters
 from lab.proof.strategies import OURS, STRATEGIES
 
 SETTLE_S = 8.0  # for the last decisions: a strategy that failed has no more to show
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         return found
 
     progress = Progress()
-    with readable_errors(progress):
+    with readable_errors(progress) as ending:
         outcomes = run_until_signal(all_of_them(options.strategy or list(STRATEGIES), progress))
         progress.done()
         if options.json:
@@ -69,8 +69,8 @@ def run(options: argparse.Namespace) -> int:
         show(outcomes)
         if options.report:
             print(f"report: {write_report(options.report, title(outcomes), outcomes, command=typed(sys.argv[1:]))}")
-        return 1 if any(outcome.strategy == OURS and broken(outcome) for outcome in outcomes) else 0
-    return 2
+        ending.code = 1 if any(outcome.strategy == OURS and broken(outcome) for outcome in outcomes) else 0
+    return ending.code
 
 
 def title(outcomes: list[Outcome]) -> str:

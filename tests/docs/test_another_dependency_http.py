@@ -8,17 +8,17 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+from docs.examples import partner_api
+from docs.examples.bounded_calls import CallNotSent, CallOutcomeUnknown, CallOverloaded, PerLoop
 from lab.azure.processes import Child
 from lab.azure.redis_server import free_port
 
 SOON_S, PATIENT_S = 1.0, 30.0
 pytestmark = pytest.mark.timeout(120)
-Page = dict[str, ModuleType]
 
 
 class Partner:
@@ -45,9 +45,9 @@ def partner() -> Iterator[Partner]:
 
 
 @pytest.fixture
-async def session(page: Page, partner: Partner) -> AsyncIterator[Any]:
+async def session(partner: Partner) -> AsyncIterator[Any]:
     """Two connections, fifty more may wait."""
-    here = page["partner_api"].PartnerApi(partner.url, connections=2, waiting=50)
+    here = partner_api.PartnerApi(partner.url, connections=2, waiting=50)
     yield here
     await here.client.aclose()
 
@@ -66,10 +66,10 @@ async def sent(partner: Partner, count: int) -> None:
         await asyncio.sleep(0.01)
 
 
-async def order(page: Page, session: Any, key: str) -> Any:
-    """The page's own function, with this session in the place of its partner."""
-    page["partner_api"].__dict__["partner"] = page["bounded_calls"].PerLoop(lambda: session)
-    return await page["partner_api"].order(key, {"quantity": 1})
+async def order(session: Any, key: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The example's own function, with this session in the place of its partner."""
+    monkeypatch.setattr(partner_api, "partner", PerLoop(lambda: session))
+    return await partner_api.order(key, {"quantity": 1})
 
 
 async def test_fifty_callers_never_have_more_connections_than_the_budget_counts(session: Any) -> None:
@@ -78,10 +78,10 @@ async def test_fifty_callers_never_have_more_connections_than_the_budget_counts(
 
 
 async def test_where_nobody_listens_a_call_is_not_sent_and_works_when_somebody_does(
-    session: Any, partner: Partner, page: Page
+    session: Any, partner: Partner
 ) -> None:
     partner.process.kill()
-    with pytest.raises(page["bounded_calls"].CallNotSent, match="ConnectError"):
+    with pytest.raises(CallNotSent, match="ConnectError"):
         await get(session, within_s=SOON_S)
     patient = asyncio.create_task(get(session, idempotent=False))
     await asyncio.sleep(0)
@@ -90,18 +90,18 @@ async def test_where_nobody_listens_a_call_is_not_sent_and_works_when_somebody_d
 
 
 async def test_a_request_whose_server_is_killed_has_an_unknown_outcome_and_is_not_repeated(
-    session: Any, partner: Partner, page: Page
+    session: Any, partner: Partner
 ) -> None:
     lost = asyncio.create_task(get(session, "/slow", idempotent=False))
     await sent(partner, 1)
     partner.process.kill()
     await asyncio.to_thread(partner.start)
-    with pytest.raises(page["bounded_calls"].CallOutcomeUnknown):
+    with pytest.raises(CallOutcomeUnknown):
         await lost
 
 
-async def test_a_5xx_is_an_unknown_outcome(session: Any, page: Page) -> None:
-    with pytest.raises(page["bounded_calls"].CallOutcomeUnknown, match="503"):
+async def test_a_5xx_is_an_unknown_outcome(session: Any) -> None:
+    with pytest.raises(CallOutcomeUnknown, match="503"):
         await get(session, "/broken", idempotent=False)
 
 
@@ -123,17 +123,16 @@ async def test_a_cancelled_caller_keeps_no_connection(session: Any, partner: Par
     assert await get(session)
 
 
-async def test_past_the_bound_a_caller_is_told_at_once(session: Any, page: Page) -> None:
+async def test_past_the_bound_a_caller_is_told_at_once(session: Any) -> None:
     callers = [asyncio.create_task(get(session)) for _ in range(52)]
     await asyncio.sleep(0)
-    with pytest.raises(page["bounded_calls"].CallOverloaded):
+    with pytest.raises(CallOverloaded):
         await get(session)
     assert len(await asyncio.gather(*callers)) == 52
     assert await get(session)
 
 
-async def test_a_frozen_server_holds_up_nobody_past_the_deadline(session: Any, partner: Partner, page: Page) -> None:
-    calls = page["bounded_calls"]
+async def test_a_frozen_server_holds_up_nobody_past_the_deadline(session: Any, partner: Partner) -> None:
     partner.process.signal(signal.SIGSTOP)
     try:
         outcomes = await asyncio.gather(
@@ -141,27 +140,25 @@ async def test_a_frozen_server_holds_up_nobody_past_the_deadline(session: Any, p
         )
     finally:
         partner.process.signal(signal.SIGCONT)
-    assert {type(outcome) for outcome in outcomes} == {calls.CallOutcomeUnknown, calls.CallNotSent}
-    assert sum(isinstance(outcome, calls.CallOutcomeUnknown) for outcome in outcomes) == 2
+    assert {type(outcome) for outcome in outcomes} == {CallOutcomeUnknown, CallNotSent}
+    assert sum(isinstance(outcome, CallOutcomeUnknown) for outcome in outcomes) == 2
     assert await get(session)
 
 
-async def test_an_order_sent_again_under_its_key_is_one_order(page: Page, session: Any, partner: Partner) -> None:
+async def test_an_order_sent_again_under_its_key_is_one_order(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     await get(session, "/busy/2/0")
-    assert (await order(page, session, "first")).status_code == 201
-    assert (await order(page, session, "first")).status_code == 201
+    assert (await order(session, "first", monkeypatch)).status_code == 201
+    assert (await order(session, "first", monkeypatch)).status_code == 201
     books = await get(session)
     assert (books["posts"], books["orders"]) == (4, 1)
 
 
-async def test_after_a_429_nobody_in_the_process_calls_before_the_time_that_was_asked_for(
-    page: Page, session: Any
-) -> None:
+async def test_after_a_429_nobody_in_the_process_calls_before_the_time_that_was_asked_for(session: Any) -> None:
     await get(session, "/busy/1/5")
-    with pytest.raises(page["bounded_calls"].CallNotSent):
+    with pytest.raises(CallNotSent):
         await session.call(
             lambda call: session.attempt(call, "POST", "/orders", json={}), idempotent=True, within_s=SOON_S
         )
-    with pytest.raises(page["bounded_calls"].CallNotSent):
+    with pytest.raises(CallNotSent):
         await get(session, within_s=SOON_S)
     assert (await get(session))["posts"] == 1

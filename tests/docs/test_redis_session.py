@@ -1,24 +1,19 @@
 """docs/redis-session.md: its tables are what docs/proof holds."""
 
-import statistics
 from typing import Any
 
 import pytest
 
-from lab.proof.bench import Cell, ratios
-from lab.proof.session_faults.command import SIDES
-from lab.proof.session_faults.faults import FAULTS
-from lab.proof.strategies import OURS, STRATEGIES, TITLES
+from lab.proof.faults.command import SIDES
+from lab.proof.faults.session.faults import FAULTS
 from tests.pages import page, proof, row
 
 PAGE = page("redis-session.md")
-BENCH, CENSUS, TRIALS = map(proof, ("bench.json", "session-fleet.json", "session-faults.json"))
-CELLS = [Cell(**cell) for cell in BENCH["rounds"]]
+BENCH, TRIALS = map(proof, ("bench", "faults-session"))
 CLIENTS = {
     "ours": "one multiplexed connection",
     "default pool": "shared redis-py client, defaults",
-    "strategy 3, one connection": "2023's strategy 3 (PING each), one connection",
-    "strategy 3, default pool": "strategy 3, redis-py's pool",
+    "strategy 3": "2023's strategy 3 (PING each), redis-py's pool",
     "blocking pool (1)": "BlockingConnectionPool(1)",
     "blocking pool (2)": "BlockingConnectionPool(2)",
     "blocking pool (8)": "BlockingConnectionPool(8)",
@@ -28,17 +23,10 @@ CLIENTS = {
 }
 
 
-def counted(one: dict[str, Any]) -> str:
-    """A strategy's row: the fleet of processes."""
-    numbers = (f"{one[name]:,}" for name in ("failed", "peak_clients", "refused_connects"))
-    times = f"{one['p50_ms']:,} / {one['p99_ms']:,}"
-    return row(TITLES[one["strategy"]], *numbers, times, bold=one["strategy"] == OURS)
-
-
 def median(side: str, link: str, concurrency: int, what: str = "calls_per_s") -> str:
     """Over the rounds."""
-    cells = [c for c in CELLS if (c.side, c.link, c.concurrency) == (side, link, concurrency)]
-    return f"{statistics.median(getattr(cell, what) for cell in cells):,.0f}"
+    cell = next(c for c in BENCH["medians"] if (c["side"], c["link"], c["concurrency"]) == (side, link, concurrency))
+    return f"{cell[what]:,.0f}"
 
 
 def measured(side: str) -> str:
@@ -60,25 +48,13 @@ def _numbers(outcome: dict[str, Any]) -> str:
     return f"{outcome['longest_s']:.1f}, {outcome['opened']}, {outcome['done_twice']}"
 
 
-def test_every_strategy_has_its_row() -> None:
-    assert [one["strategy"] for one in CENSUS["census"]] == list(STRATEGIES)
-    assert [counted(one) for one in CENSUS["census"] if counted(one) not in PAGE] == []
-
-
-def test_ours_failed_no_call_and_had_a_client_for_each_process() -> None:
-    ours = next(one for one in CENSUS["census"] if one["strategy"] == OURS)
-    assert (ours["failed"], ours["refused_connects"]) == (0, 0)
-    assert ours["peak_clients"] <= CENSUS["size"]["processes"]
-
-
 def test_every_client_has_its_row() -> None:
     assert BENCH["connections"].keys() == CLIENTS.keys()
     assert [measured(side) for side in CLIENTS if measured(side) not in PAGE] == []
 
 
-def test_the_ratios_are_those_of_the_rounds() -> None:
-    found = ratios(CELLS)
-    assert found == BENCH["ratios"]
+def test_the_ratios_are_those_of_the_run() -> None:
+    found = BENCH["ratios"]
     told = (
         f"{found['vs_default_c100']:.1f} times the calls of redis-py's default pool",
         f"1/{1 / (found['cpu_vs_default_c100'] or 1):.0f} of its CPU per call",

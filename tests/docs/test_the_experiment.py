@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from lab.proof.faults.command import NAMES
+from lab.proof.fleet.budget import LAB_CLIENTS
 from lab.proof.strategies import OURS, STRATEGIES, TITLES
 from tests import ROOT
 from tests.pages import page, proof, row
@@ -56,24 +57,24 @@ def spiked(run: dict[str, Any]) -> str:
 
 
 def test_every_strategy_has_its_row_in_the_readme_and_on_the_page() -> None:
-    runs = proof("compare.json")["runs"]
+    runs = proof("compare")["runs"]
     assert {run["strategy"] for run in runs} == STRATEGIES.keys()
     for run in runs:
         assert compared(run) in PAGE
         assert compared(run) in README
 
 
-@pytest.mark.parametrize("name", ["spike.json", "spike-stock-5000.json"])
+@pytest.mark.parametrize("name", ["spike", "spike-stock-5000"])
 def test_every_spike_has_its_row_and_kept_its_promises(name: str) -> None:
-    run = proof(name)
+    (run,) = proof(name)["runs"]
     assert spiked(run) in PAGE
     assert (run["failed"], run["lost"], run["decided_twice"], run["oversold"], run["undecided"]) == (0, 0, 0, 0, 0)
     assert run["accepted"] + run["refused"] >= run["orders"]
-    assert run["peak_clients"] <= run["instances"] + 8
+    assert run["peak_clients"] <= run["instances"] + LAB_CLIENTS
 
 
 def test_the_page_says_where_the_cpu_goes() -> None:
-    run = proof("spike.json")
+    (run,) = proof("spike")["runs"]
     spent = run["cpu_s"]
     told = [
         f"{sum(spent.values()):.0f} CPU seconds",
@@ -86,7 +87,7 @@ def test_the_page_says_where_the_cpu_goes() -> None:
     assert [text for text in told if text not in " ".join(PAGE.split())] == []
 
 
-@pytest.mark.parametrize("name", ["faults.json", "faults-full.json"])
+@pytest.mark.parametrize("name", ["faults", "faults-full"])
 def test_every_fault_has_its_row_and_broke_nothing(name: str) -> None:
     faults = proof(name)["faults"]
     assert [fault["name"] for fault in faults] == list(NAMES)
@@ -104,12 +105,20 @@ def test_every_fault_has_its_row_and_broke_nothing(name: str) -> None:
 def test_the_longest_answers_while_redis_fails_stand_where_people_ask() -> None:
     here, full = (
         max(fault["longest_answer_s"] for fault in proof(name)["faults"] if fault["name"] in OF_REDIS)
-        for name in ("faults.json", "faults-full.json")
+        for name in ("faults", "faults-full")
     )
     told = " ".join(page("when-redis-dies.md").split())
     assert f"no answer took longer than {here:.1f} s; at full size, 200 instances on two cores, {full:.1f} s" in told
 
 
 def test_the_pictures_and_pages_that_are_linked_are_there() -> None:
-    for path in ("compare/strategies.svg", "compare/index.html", "spike/index.html", "spike/clients.svg"):
+    for path in ("compare/strategies.svg", "compare/README.md", "spike/README.md", "spike/clients.svg"):
         assert (PROOF / path).stat().st_size > 0
+
+
+def test_what_is_committed_stays_small() -> None:
+    """Pictures under a megabyte, numbers and pages under 2,000 lines; raw series are written to build/."""
+    assert {path.suffix for path in PROOF.rglob("*") if path.is_file()} == {".svg", ".json", ".md"}
+    assert sum(path.stat().st_size for path in PROOF.rglob("*.svg")) < 1_000_000
+    texts = [*PROOF.rglob("*.json"), *PROOF.rglob("*.md")]
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in texts) < 2_000

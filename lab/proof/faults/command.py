@@ -1,4 +1,4 @@
-"""`python -m lab faults`: breaks what the app depends on, in the middle of a spike, and says what it kept."""
+"""`python -m lab faults`: breaks what the app, or its Redis session alone, depends on, and says what it kept."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from lab.proof import wide_table
+from lab.proof.strategies import OURS
 
 if TYPE_CHECKING:
     from lab.proof.faults.outcome import Outcome
@@ -35,11 +36,17 @@ NAMES = (
     "duplicates",
     "instance-kill",
     "scale-in",
+    "drain",
     "vanish",
     "outage",
     "long-outage",
     "crowded-outage",
 )
+OF_A_SESSION = (
+    *("kill", "pause", "long-pause", "client-kill", "black-hole", "idle-close", "full-server", "read-only"),
+    *("loading", "trickle", "bulk", "script-flush", "password-change", "cut-reply"),
+)
+SIDES = (OURS, "redis-py", "strategy3")
 PLAIN_WIDTH = 190
 HEADINGS = (
     *("fault", "accepted", "lost", "decided twice", "oversold", "dead", "leaked", "replayed"),
@@ -48,40 +55,62 @@ HEADINGS = (
 
 DESCRIPTION = """\
 Prove the whole app under faults: a fleet in the middle of a spike, customers who repeat what was answered 503 as the
-API says, one fault, and books that are closed against Redis and the queue."""
+API says, one fault, and books that are closed against Redis and the queue. With --session: the Redis session alone,
+in the middle of a steady load, next to plain redis-py and strategy 3."""
 EXAMPLES = f"""\
 examples:
   python -m lab faults                          everything on 40 instances, about 9 minutes
   python -m lab faults --only kill --only vanish
   python -m lab faults --quick                  6 instances and short clocks, about 3 minutes
   python -m lab faults --full                   200 instances, unscaled times: more than an hour
+  python -m lab faults --session                the session alone, about 5 minutes; with --quick 90 seconds
+  python -m lab faults --session --side ours --only trickle
 
 faults: {", ".join(NAMES)}
+with --session: {", ".join(OF_A_SESSION)}
 
 Exit code 1 if an accepted order was lost, one was decided twice, more was sold than there was, a Redis client leaked,
-or customers saw anything but 503 (404 while Redis is empty) or saw it for longer than promised."""
+or customers saw anything but 503 (404 while Redis is empty) or saw it for longer than promised. With --session: if
+ours let a call hang, leaked a connection, did a change twice, lost one that it confirmed, or came back too late."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command `faults`."""
     parser = commands.add_parser(
         "faults",
-        help="break Redis, Service Bus and instances in the middle of a spike, in 17 ways",
+        help="break Redis, Service Bus and instances in the middle of a spike, in 17 ways; or Redis alone, in 14",
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--only", action="append", choices=NAMES, metavar="NAME", help="this fault (repeatable)")
+    parser.add_argument("--only", action="append", metavar="NAME", help="this fault (repeatable)")
     pace = parser.add_mutually_exclusive_group()
     pace.add_argument("--full", action="store_true", help="200 instances, 256 clients, unscaled times")
     pace.add_argument("--quick", action="store_true", help="6 instances, short faults and clocks")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was counted to FILE")
-    parser.add_argument("--report", type=Path, metavar="DIR", help="write a page to DIR/index.html")
-    parser.set_defaults(run=run)
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write a page and its numbers to DIR")
+    alone = parser.add_argument_group("the Redis session alone")
+    alone.add_argument("--session", action="store_true", help="no app: sessions under a steady load")
+    alone.add_argument("--side", action="append", choices=SIDES, help="this session (repeatable; default: all three)")
+    alone.add_argument("--server", type=Path, metavar="PATH", help="another server, e.g. /usr/bin/redis-server")
+    alone.add_argument("--jobs", type=int, default=3, metavar="N", help="trials at the same time (default: 3)")
+    parser.set_defaults(run=run, usage_error=parser.error)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the trials, report; returns the exit code."""
+    known = OF_A_SESSION if options.session else NAMES
+    if unknown := set(options.only or ()) - set(known):
+        options.usage_error(f"no such fault: {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
+    if not options.session:
+        return _run_app(options)
+    from lab.proof.faults.session import command
+    from lab.proof.spike.command import typed
+
+    return command.run(options, options.side or SIDES, typed(sys.argv[1:]))
+
+
+def _run_app(options: argparse.Namespace) -> int:
     from lab.proof.faults.pace import DEFAULT, FULL, QUICK
     from lab.proof.report.page import write_report
     from lab.proof.spike.command import typed
@@ -89,7 +118,7 @@ def run(options: argparse.Namespace) -> int:
     from lab.proof.spike.progress import Progress
 
     pace, progress, began = FULL if options.full else QUICK if options.quick else DEFAULT, Progress(), time.monotonic()
-    with readable_errors(progress):
+    with readable_errors(progress) as ending:
         outcomes = run_until_signal(endure_all(options.only or NAMES, pace, progress))
         progress.done()
         document = as_json(outcomes, pace, time.monotonic() - began)
@@ -99,8 +128,8 @@ def run(options: argparse.Namespace) -> int:
         if options.report:
             page = write_report(options.report, "Faults", [], faults=document, command=typed(sys.argv[1:]))
             print(f"report: {page}")
-        return 1 if any(outcome.broken for outcome in outcomes) else 0
-    return 2
+        ending.code = 1 if any(outcome.broken for outcome in outcomes) else 0
+    return ending.code
 
 
 async def endure_all(names: Sequence[str], pace: Pace, progress: Progress) -> list[Outcome]:

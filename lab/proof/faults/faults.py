@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from lab.azure.redis_server import HOST, free_port
 from lab.azure.settings import DEFAULT_QUEUE
+from lab.proof.faults import redis
+from lab.proof.faults.drain import drain_aborts
 from lab.proof.faults.pace import Pace
+from lab.proof.faults.redis import FaultDidNotHappen
 from lab.proof.faults.scene import Scene
 from lab.proof.fleet.fleet import Instance
 from lab.proof.fleet.instance import Group
-from lab.proof.session_faults.scene import FaultDidNotHappen
 from lab.tickets.letters import replay
 
 VANISHING = 0.3  # of the instances
@@ -35,26 +36,19 @@ class Fault:
     statuses: frozenset[int] = frozenset({503})
 
 
-async def kill(scene: Scene) -> None:
-    """Redis crashes, and comes back with everything it acknowledged: its log is written before each answer."""
-    scene.stage.redis.kill()
-    await asyncio.sleep(scene.pace.outage_s)
-    await asyncio.to_thread(scene.stage.redis.start)
-
-
 async def empty(scene: Scene) -> None:
     """Redis comes back empty; later the operator puts the drop again with what is left, and replays the dead letters.
 
     What was completed before is sold. What was decided without anybody having heard of it is decided in the new life.
     """
     async with _messages_waiting(scene):
-        scene.proxy.black_hole()  # else something is decided between the last look into the books and the crash
+        scene.target.proxy.black_hole()  # else something is decided between the last look into the books and the crash
     sold = await _known_as_sold(scene)
     scene.stage.redis.kill()
     await asyncio.to_thread(scene.stage.redis.restart, keep_data=False)
-    scene.proxy.heal()
+    scene.target.proxy.heal()
     await asyncio.sleep(scene.pace.outage_s)
-    if await scene.admin.dbsize():
+    if await scene.target.ask("DBSIZE"):
         raise FaultDidNotHappen("Redis is not empty")
     await scene.stage.emptied(DEAD_WITHIN_S)  # delivered as often as may be, nothing decided: all are dead
     scene.stock -= sold
@@ -94,53 +88,6 @@ async def _messages_waiting(scene: Scene) -> AsyncIterator[None]:
     finally:
         for instance in deciders:
             scene.stage.fleet.thaw(instance)
-
-
-async def pause(scene: Scene) -> None:
-    """Redis stops answering; its kernel goes on accepting."""
-    scene.stage.redis.pause()
-    await asyncio.sleep(scene.pace.hole_s)
-    scene.stage.redis.resume()
-
-
-async def black_hole(scene: Scene) -> None:
-    """Nothing passes and nobody is told."""
-    scene.proxy.black_hole()
-    await asyncio.sleep(scene.pace.hole_s)
-    scene.proxy.heal()
-
-
-async def read_only(scene: Scene) -> None:
-    """Redis turns into a replica and back: PING and reads go on, writes are refused."""
-    await scene.admin.execute_command("REPLICAOF", HOST, str(free_port()))  # type: ignore[no-untyped-call]
-    await asyncio.sleep(scene.pace.outage_s)
-    await scene.admin.execute_command("REPLICAOF", "NO", "ONE")  # type: ignore[no-untyped-call]
-
-
-async def full_server(scene: Scene) -> None:
-    """All connections are gone and no new one is let in."""
-    refused = await scene.stat("rejected_connections")
-    everybody = len(await scene.admin.client_list())
-    await scene.admin.config_set("maxclients", everybody - len(await scene.clients()))
-    await scene.kill_clients()
-    await asyncio.sleep(scene.pace.outage_s)
-    if await scene.stat("rejected_connections") == refused:
-        raise FaultDidNotHappen("Redis refused no connection")
-    await scene.admin.config_set("maxclients", scene.pace.client_limit)
-
-
-async def client_kill(scene: Scene) -> None:
-    """CLIENT KILL of every connection, again and again."""
-    for _ in range(5):
-        await scene.kill_clients()
-        await asyncio.sleep(scene.pace.outage_s / 5)
-
-
-async def script_flush(scene: Scene) -> None:
-    """Redis forgets its scripts."""
-    for _ in range(3):
-        await scene.admin.script_flush()
-        await asyncio.sleep(scene.pace.outage_s / 3)
 
 
 async def link_detach(scene: Scene) -> None:
@@ -203,7 +150,7 @@ async def scale_in(scene: Scene) -> None:
 async def vanish(scene: Scene) -> None:
     """Some instances of both groups freeze with their sockets open, are replaced, and are gone for good later."""
     frozen = [instance for group in Group for instance in _part(scene, group, VANISHING)]
-    connects = await scene.stat("total_connections_received")
+    connects = await scene.target.stat("total_connections_received")
     for instance in frozen:
         scene.stage.fleet.freeze(instance)
     for group in Group:
@@ -212,7 +159,7 @@ async def vanish(scene: Scene) -> None:
     for instance in frozen:
         scene.stage.fleet.kill(instance)
     await scene.stage.fleet.wait_gone(frozen)
-    opened = await scene.stat("total_connections_received") - connects
+    opened = await scene.target.stat("total_connections_received") - connects
     most = len(frozen) * (2 + 2 * scene.pace.hole_s)  # the session tries about once a second where it is not let in
     if opened > most:
         scene.notes.append(f"a connect storm: {opened} connections for {len(frozen)} replaced instances")
@@ -234,19 +181,30 @@ def _after_connect(pace: Pace) -> float:
 FAULTS = {
     fault.name: fault
     for fault in (
-        Fault("kill", "Redis SIGKILL, restart", kill, _soon),
+        Fault("kill", "Redis SIGKILL, restart", lambda s: redis.kill(s.target, s.pace.outage_s), _soon),
         Fault("empty", "Redis restarted empty", empty, _soon, frozenset({503, 404})),
-        Fault("pause", "Redis SIGSTOP", pause, _after_connect),
-        Fault("black-hole", "black hole before Redis", black_hole, _after_connect),
-        Fault("read-only", "READONLY (REPLICAOF)", read_only, _soon),
-        Fault("full-server", "full server (maxclients)", full_server, _soon),
-        Fault("client-kill", "CLIENT KILL, five times", client_kill, _soon),
-        Fault("script-flush", "SCRIPT FLUSH", script_flush, _soon),
+        Fault("pause", "Redis SIGSTOP", lambda s: redis.pause(s.target, s.pace.hole_s), _after_connect),
+        Fault(
+            "black-hole",
+            "black hole before Redis",
+            lambda s: redis.black_hole(s.target, s.pace.hole_s),
+            _after_connect,
+        ),
+        Fault("read-only", "READONLY (REPLICAOF)", lambda s: redis.read_only(s.target, s.pace.outage_s), _soon),
+        Fault("full-server", "full server (maxclients)", lambda s: redis.full_server(s.target, s.pace.outage_s), _soon),
+        Fault(
+            "client-kill",
+            "CLIENT KILL, five times",
+            lambda s: redis.client_kill(s.target, 5, s.pace.outage_s / 5),
+            _soon,
+        ),
+        Fault("script-flush", "SCRIPT FLUSH", lambda s: redis.script_flush(s.target, 3, s.pace.outage_s / 3), _soon),
         Fault("link-detach", "Service Bus detaches all links", link_detach, _soon),
         Fault("server-busy", "Service Bus is busy", server_busy, _soon),
         Fault("duplicates", "duplicates, out of order", duplicates, _soon),
         Fault("instance-kill", "fulfilment SIGKILL in mid-message", instance_kill, _soon),
         Fault("scale-in", "scale-in wave", scale_in, _soon),
+        Fault("drain", "drain aborts, completions are lost", drain_aborts, _soon),
         Fault("vanish", "30 % of the instances vanish", vanish, _soon),
     )
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from lab.proof.spike.books import Audit
+from lab.tickets.books import Audit
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from services.redis_session.redis_service import Clocks
+from services.redis_session import Clocks
 
 PATIENCE_S, LOCK_S, RENEWAL_S = 120.0, 60.0, 300.0  # as deployed: PATIENCE_S, the queue's lock, host.json
 

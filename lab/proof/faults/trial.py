@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from lab.proof.faults.faults import Fault
 from lab.proof.faults.outcome import Outcome, broken_promises
 from lab.proof.faults.pace import RENEWAL_S, Pace
+from lab.proof.faults.redis import FaultDidNotHappen
 from lab.proof.faults.scene import Scene
 from lab.proof.fleet.scaling import adjust
 from lab.proof.sentinel import Sentinel
-from lab.proof.session_faults.scene import FaultDidNotHappen
 from lab.proof.spike.load import Load
 from lab.proof.spike.progress import Progress
 from lab.proof.spike.run import books_of, closed, looking, open_sale, settled
@@ -24,6 +24,7 @@ from lab.tickets.shop import Shop
 
 STOCK = 100_000
 USERS = 10_000
+SETTLE_S = 10.0  # for clients that are about to go
 
 
 class Going:
@@ -82,13 +83,13 @@ async def endure(fault: Fault, pace: Pace, progress: Progress) -> Outcome:
                 await stage.bus.ask("remember_completed")
                 await open_sale(load, STOCK)
                 books = books_of(stage, load)
-                scene = Scene(stage, load, books, stage.admin(), pace, STOCK)
+                scene = Scene(stage, load, books, pace, STOCK)
                 timeline = Timeline(stage, load, books, stage.admin())
                 async with background(timeline.watch(), looking(books), progress.follow(timeline, float("inf"))):
                     await _through(scene, fault, outcome)
                 outcome.peak_clients = timeline.peak_clients
                 alive = len(stage.fleet.alive)
-                outcome.leaked = max(0, await scene.settled_clients(alive) - alive)
+                outcome.leaked = max(0, await scene.target.settled_clients(alive, SETTLE_S) - alive)
                 outcome.take(await closed(stage, books, scene.stock, scene.completed))
                 outcome.notes, outcome.replayed = scene.notes, scene.replayed
     outcome.machine_late_s = round(sentinel.late_s, 2)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from services.connection_budget import ConnectionBudget
 from services.errors import OverBudget
 
+LAB = "lab"  # the name of the lab's own connections, which are never counted nor killed
 LAB_CLIENTS = 4  # most connections that a run of the lab opens to its Redis for itself: books, timeline, fault
 
 

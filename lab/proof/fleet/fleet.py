@@ -31,7 +31,7 @@ class FleetError(RuntimeError):
 
 
 class State(enum.Enum):
-    """Of an instance."""
+    """Lifecycle of an instance."""
 
     STARTING = "starting"
     SERVING = "serving"

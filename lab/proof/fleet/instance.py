@@ -1,7 +1,7 @@
 """One instance of the app, as a process: only its scale group's triggers, and sessions of its own.
 
 On Flex Consumption all HTTP functions scale as one group and each Service Bus function as another; every instance loads
-the whole app. It must never outlive the lab, not even while it is stopped (SIGSTOP).
+the whole app. It never outlives the lab, not even while it is stopped (SIGSTOP).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which charts a report has, what each shows in words, and how it is read. Must never show what the words do not say.
+"""Which charts a report has, what each shows in words, and how it is read.
 
 Imports matplotlib: import this only when a report is asked for.
 """
@@ -10,19 +10,20 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from lab.proof.outcome import Outcome
 from lab.proof.report import comparison, over_time
 from lab.proof.report.palette import labels
 from lab.proof.report.svg import as_svg, drawing
-from lab.proof.spike.outcome import Outcome
 
 
 @dataclass(frozen=True)
 class Chart:
-    """`name`: of its file, without a suffix. `svg`: one <svg> element."""
+    """`name`: of its file, without a suffix. `in_words`: what it shows. `svg`: one <svg> element."""
 
     name: str
     title: str
     how_to_read: str
+    in_words: str
     svg: str
 
 
@@ -100,4 +101,4 @@ def draw(runs: Sequence[Outcome]) -> list[Chart]:
 def _chart(plan: _Plan, runs: Sequence[Outcome]) -> Chart:
     words = "; ".join(f"{label}: {plan.in_words(run)}" for label, run in zip(labels(runs), runs, strict=True))
     svg = as_svg(plan.draw(runs), plan.name, alt=f"{plan.title}. {words}.")
-    return Chart(plan.name, plan.title, plan.how_to_read, svg)
+    return Chart(plan.name, plan.title, plan.how_to_read, words, svg)

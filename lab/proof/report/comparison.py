@@ -1,4 +1,4 @@
-"""The drawings in which the runs share one panel: latency, and the strategies side by side. Must never hide a zero."""
+"""The drawings in which the runs share one panel: latency, and the strategies side by side."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from lab.proof.outcome import Outcome
 from lab.proof.report.palette import GREEN, INK, QUIET, VERMILION, Look, looks
 from lab.proof.report.svg import figure
-from lab.proof.spike.outcome import Outcome
 
 LEAST_MS = 0.1  # a logarithmic scale has no zero
 PANEL = 200  # px

@@ -1,4 +1,4 @@
-"""The drawings over time: one row per run, all rows to one scale. Must never scale a run on its own."""
+"""The drawings over time: one row per run, all rows to one scale."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from lab.proof.outcome import Moment, Outcome
 from lab.proof.report.palette import GREEN, INK, QUIET, VERMILION, Look, looks
 from lab.proof.report.series import clients, edges, rates, thinned
 from lab.proof.report.svg import figure
-from lab.proof.spike.outcome import Moment, Outcome
 
 Panels: TypeAlias = Any  # a numpy array of Axes, and numpy cannot say so
 ROW = 124  # px

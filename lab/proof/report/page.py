@@ -1,26 +1,26 @@
-"""The report as files: one page that is complete on its own, and each chart beside it. Must never need the network."""
+"""The report as files: a page of Markdown, the numbers as JSON, and the pictures beside them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING, Any
 
+from lab.proof.outcome import Outcome
 from lab.proof.report import tables
-from lab.proof.report.markup import section, tiles
-from lab.proof.report.summary import highlights, summary
-from lab.proof.spike.outcome import Outcome
+from lab.proof.report.markdown import plain, section
+from lab.proof.report.summary import summary
 
 if TYPE_CHECKING:
     from lab.proof.report.charts import Chart
 
+PAGE, NUMBERS = "README.md", "summary.json"
+WIDTH = 240  # columns of the JSON
 NOTE = (
     "This is not Azure: the lab's host is lighter than the real Functions worker, "
     "so the figures are about the sessions, not about Functions."
 )
-_HERE = Path(__file__).parent
 
 
 def write_report(
@@ -30,7 +30,7 @@ def write_report(
     faults: Mapping[str, Any] | None = None,
     command: str = "",
 ) -> Path:
-    """Write `folder`/index.html and one SVG per chart; returns the path of the page. The folder is made if need be.
+    """Write the page, the numbers, and one SVG per chart into `folder`, which is made if need be; returns the page.
 
     `runs` may be empty if there are `faults`: the JSON of `python -m lab faults`. `command` repeats what is shown.
     The same arguments write the same bytes. Raises ValueError if there is nothing to report, OSError from writing.
@@ -46,50 +46,44 @@ def write_report(
         (folder / f"{name}.svg").unlink(missing_ok=True)
     for chart in drawn:
         (folder / f"{chart.name}.svg").write_text(chart.svg, encoding="utf-8")
-    page = folder / "index.html"
-    page.write_text(_page(title, runs, found, command, drawn), encoding="utf-8")
+    numbers = {"runs": [run.summary() for run in runs]} if runs else dict(faults or {})
+    return write_page(folder, title, [summary(runs, found), NOTE, *_sections(runs, found, drawn)], numbers, command)
+
+
+def write_page(folder: Path, title: str, parts: Sequence[str], numbers: Mapping[str, Any], command: str = "") -> Path:
+    """Write `parts` under a title, and the numbers beside them; returns the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / NUMBERS).write_text(as_json(numbers) + "\n", encoding="utf-8")
+    again = section("Run it again", f"    {command}" if command else "")
+    page = folder / PAGE
+    page.write_text("\n\n".join([f"# {plain(title)}", *filter(None, [*parts, again])]) + "\n", encoding="utf-8")
     return page
 
 
-def _page(
-    title: str, runs: Sequence[Outcome], faults: Sequence[Mapping[str, Any]], command: str, drawn: Sequence[Chart]
-) -> str:
-    return Template((_HERE / "page.html").read_text(encoding="utf-8")).substitute(
-        title=escape(title),
-        style=(_HERE / "page.css").read_text(encoding="utf-8"),
-        summary=escape(summary(runs, faults)),
-        highlights=tiles(highlights(runs)),
-        note=escape(NOTE),
-        sections="\n".join(_sections(runs, faults, drawn)),
-        command=section("Run it again", f"<pre><code>{escape(command)}</code></pre>" if command else ""),
-    )
+def as_json(value: Any, indent: str = "") -> str:
+    """JSON in which whatever fits into a line is on one line."""
+    line = json.dumps(value)
+    if len(indent) + len(line) <= WIDTH or not isinstance(value, (dict, list, tuple)):
+        return line
+    deeper = indent + " "
+    if isinstance(value, dict):
+        items, ends = [f"{json.dumps(key)}: {as_json(inside, deeper)}" for key, inside in value.items()], "{}"
+    else:
+        items, ends = [as_json(inside, deeper) for inside in value], "[]"
+    return f"{ends[0]}\n{deeper}" + f",\n{deeper}".join(items) + f"\n{indent}{ends[1]}"
 
 
 def _sections(runs: Sequence[Outcome], faults: Sequence[Mapping[str, Any]], drawn: Sequence[Chart]) -> list[str]:
-    parts = [section("Faults", tables.faults(faults) if faults else "")]
+    parts = [section("Faults", tables.faults(faults))] if faults else []
     if runs:
         parts = [
-            section("What happened", _charts(drawn)),
-            section("Numbers", _beside(tables.numbers(runs), _stacked(tables.failures(runs), tables.cpu(runs)))),
+            section("What happened", *map(_chart, drawn)),
+            section("Numbers", tables.numbers(runs), tables.failures(runs), tables.cpu(runs)),
             *parts,
-            section("How it was run", _beside(tables.parameters(runs), tables.machines(runs))),
+            section("How it was run", tables.parameters(runs), tables.machines(runs)),
         ]
-    return [part for part in parts if part]
-
-
-def _charts(drawn: Sequence[Chart]) -> str:
-    return f'<div class="charts">\n{"".join(map(_chart, drawn))}</div>'
+    return parts
 
 
 def _chart(chart: Chart) -> str:
-    caption = f"<figcaption><b>How to read this.</b> {escape(chart.how_to_read)}</figcaption>"
-    return f"<figure>\n<h3>{escape(chart.title)}</h3>\n{chart.svg}\n{caption}\n</figure>\n"
-
-
-def _stacked(*parts: str) -> str:
-    return f"<div>\n{''.join(parts)}\n</div>"
-
-
-def _beside(*parts: str) -> str:
-    inside = "\n".join(part for part in parts if part)
-    return f'<div class="side-by-side">\n{inside}\n</div>' if inside else ""
+    return f"### {chart.title}\n\n![{plain(chart.in_words)}]({chart.name}.svg)\n\n{chart.how_to_read}"

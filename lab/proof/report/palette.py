@@ -1,4 +1,4 @@
-"""The charts' colours, by day and in the dark, and how a run is called. Must never let colour alone carry a meaning.
+"""The charts' colours, by day and in the dark, and how a run is called. Colour alone carries no meaning.
 
 The hues are Okabe and Ito's for colour-blind readers (https://jfly.uni-koeln.de/color/); some are darkened, because a
 line on white wants a contrast of 3:1 (WCAG 2.2, 1.4.11).
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.proof.spike.outcome import Outcome
+from lab.proof.outcome import Outcome
 from lab.proof.strategies import OURS, TITLES
 
 INK = "#1f2328"

@@ -1,4 +1,4 @@
-"""What is drawn of a timeline: fewer points, rates from totals, gaps without an answer. Must never invent a value."""
+"""What is drawn of a timeline: fewer points, rates from totals, gaps without an answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import nan
 from operator import attrgetter
 
-from lab.proof.spike.outcome import Moment
+from lab.proof.outcome import Moment
 
 POINTS = 120  # a panel is a few hundred px wide, and an SVG of six strategies stays small
 

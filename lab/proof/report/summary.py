@@ -1,14 +1,13 @@
-"""The outcome in plain words, and the numbers to see first. Must never say that all is well if a number is not."""
+"""The outcome in plain words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lab.proof.report.markup import Cell, count, fault
+from lab.proof.outcome import Outcome
+from lab.proof.report.markdown import plain
 from lab.proof.report.palette import labels
-from lab.proof.report.tables import milliseconds
-from lab.proof.spike.outcome import Outcome
 from lab.proof.strategies import OURS
 
 _BROKEN_BOOKS = (
@@ -29,22 +28,6 @@ def summary(runs: Sequence[Outcome], faults: Sequence[Mapping[str, Any]]) -> str
     return " ".join(sentences + ([_faults(faults)] if faults else []))
 
 
-def highlights(runs: Sequence[Outcome]) -> list[tuple[str, Cell]]:
-    """[what, number] of our run, or of the first; none without runs."""
-    if not runs:
-        return []
-    run = next((run for run in runs if run.strategy == OURS), runs[0])
-    clients = f"{run.peak_clients:,} / {run.client_limit:,}"
-    return [
-        ("orders", count(run.orders)),
-        ("failed", fault(run.failed)),
-        ("lost", fault(run.lost)),
-        ("decided twice", fault(run.decided_twice)),
-        ("Redis clients / limit", Cell(clients, "bad" if run.refused_connections else "")),
-        ("p99 of an answer", Cell(milliseconds(run.p99_ms))),
-    ]
-
-
 def _scene(run: Outcome) -> str:
     seconds = run.parameters.seconds if run.parameters else run.seconds
     return (
@@ -63,7 +46,7 @@ def _in_short(name: str, run: Outcome) -> str:
 
 
 def _quoted(name: str) -> str:
-    return f"\N{LEFT DOUBLE QUOTATION MARK}{name}\N{RIGHT DOUBLE QUOTATION MARK}"
+    return f"\N{LEFT DOUBLE QUOTATION MARK}{plain(name)}\N{RIGHT DOUBLE QUOTATION MARK}"
 
 
 def _answers(run: Outcome) -> str:
@@ -98,7 +81,7 @@ def _connections(run: Outcome) -> str:
 
 
 def _faults(found: Sequence[Mapping[str, Any]]) -> str:
-    broken = [str(one.get("title") or one.get("name")) for one in found if one.get("broken")]
+    broken = [plain(str(one.get("title") or one.get("name"))) for one in found if one.get("broken")]
     if broken:
         return f"Of {len(found)} faults, {len(broken)} broke a promise: {', '.join(broken)}."
     return (

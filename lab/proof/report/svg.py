@@ -1,6 +1,6 @@
 """A figure as the text of an SVG that is the same on every write, small, and readable in the dark.
 
-Must never use pyplot: its figures live until somebody closes them. Imports matplotlib: import this only for a report.
+Without pyplot, whose figures live until somebody closes them. Imports matplotlib: import this only for a report.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The numbers of the runs and of the faults as tables. Must never round a count or leave one out because it is 0."""
+"""The numbers of the runs and of the faults as tables. No count is rounded, and none left out because it is 0."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from lab.proof.report.markup import Cell, count, fault, paragraph, table
+from lab.proof.outcome import Outcome
+from lab.proof.report.markdown import count, fault, plain, table
 from lab.proof.report.palette import labels
-from lab.proof.spike.outcome import Outcome
 from lab.proof.strategies import OURS
 
-NOTHING = Cell("\N{EN DASH}")
-_NUMBERS: tuple[tuple[str, Callable[[Outcome], Cell]], ...] = (
+NOTHING = "\N{EN DASH}"
+_NUMBERS: tuple[tuple[str, Callable[[Outcome], str]], ...] = (
     ("orders", lambda run: count(run.orders)),
     ("accepted", lambda run: count(run.accepted)),
     ("confirmed", lambda run: count(run.confirmed)),
@@ -23,12 +23,12 @@ _NUMBERS: tuple[tuple[str, Callable[[Outcome], Cell]], ...] = (
     ("oversold", lambda run: fault(run.oversold)),
     ("dead-lettered", lambda run: fault(run.dead_lettered)),
     ("undecided at the end", lambda run: fault(run.undecided)),
-    ("seconds", lambda run: Cell(f"{run.seconds:,.1f}")),
-    ("orders per second", lambda run: Cell(f"{run.orders_per_second:,.1f}")),
-    ("peak clients / limit", lambda run: Cell(f"{run.peak_clients:,} / {run.client_limit:,}")),
+    ("seconds", lambda run: f"{run.seconds:,.1f}"),
+    ("orders per second", lambda run: f"{run.orders_per_second:,.1f}"),
+    ("peak clients / limit", lambda run: f"{run.peak_clients:,} / {run.client_limit:,}"),
     ("refused connections", lambda run: fault(run.refused_connections)),
-    ("answer, p50", lambda run: Cell(milliseconds(run.p50_ms))),
-    ("answer, p99", lambda run: Cell(milliseconds(run.p99_ms))),
+    ("answer, p50", lambda run: milliseconds(run.p50_ms)),
+    ("answer, p99", lambda run: milliseconds(run.p99_ms)),
 )
 _FAULT_NUMBERS = ("accepted", "lost", "decided_twice", "oversold", "dead_lettered", "leaked")
 
@@ -40,7 +40,7 @@ def milliseconds(ms: float) -> str:
 
 def numbers(runs: Sequence[Outcome]) -> str:
     """All numbers, a column per run."""
-    return table("All numbers", _head("", runs), [[Cell(name), *map(cell, runs)] for name, cell in _NUMBERS])
+    return table(_head("", runs), [[name, *map(cell, runs)] for name, cell in _NUMBERS])
 
 
 def failures(runs: Sequence[Outcome]) -> str:
@@ -48,52 +48,50 @@ def failures(runs: Sequence[Outcome]) -> str:
     kinds = {kind for run in runs for kind in run.failures}
     ordered = sorted(kinds, key=lambda kind: (-sum(run.failures.get(kind, 0) for run in runs), kind))
     if not ordered:
-        return paragraph("No request failed.")
-    rows = [[Cell(kind), *(fault(run.failures.get(kind, 0)) for run in runs)] for kind in ordered]
-    return table("Failed requests by status or kind", _head("status", runs), rows)
+        return "No request failed."
+    rows = [[plain(kind), *(fault(run.failures.get(kind, 0)) for run in runs)] for kind in ordered]
+    return table(_head("failed, by status or kind", runs), rows)
 
 
 def cpu(runs: Sequence[Outcome]) -> str:
     """CPU seconds per role, and what that is per order."""
     roles = dict.fromkeys(role for run in runs for role in run.cpu_s)
-    rows = [[Cell(role), *(_share(run.cpu_s.get(role), run.orders) for run in runs)] for role in roles]
-    sums = [[Cell("together"), *(_share(sum(run.cpu_s.values()), run.orders) for run in runs)]]
-    return table("Where the CPU goes: seconds, and ms per order", _head("role", runs), rows + sums) if rows else ""
+    rows = [[plain(role), *(_share(run.cpu_s.get(role), run.orders) for run in runs)] for role in roles]
+    sums = [["together", *(_share(sum(run.cpu_s.values()), run.orders) for run in runs)]]
+    return table(_head("CPU seconds, and ms per order", runs), rows + sums) if rows else ""
 
 
 def parameters(runs: Sequence[Outcome]) -> str:
     """What each run was asked for."""
-    asked = [asdict(run.parameters) if run.parameters else {} for run in runs]
-    return _by_name("Parameters", runs, asked)
+    return _by_name(runs, [asdict(run.parameters) if run.parameters else {} for run in runs])
 
 
 def machines(runs: Sequence[Outcome]) -> str:
     """What each run ran on."""
-    return _by_name("Machine", runs, [run.machine for run in runs])
+    return _by_name(runs, [run.machine for run in runs])
 
 
 def faults(found: Sequence[Mapping[str, Any]]) -> str:
     """A row per fault: the verdict, then what was counted."""
-    counted = [Cell(name.replace("_", " ")) for name in _FAULT_NUMBERS]
-    times = [Cell("longest answer"), Cell("recovery (bound)")]
-    head = [Cell("fault", "text"), Cell("verdict", "text"), *counted, Cell("client errors", "text"), *times]
-    return table("The app under faults", head, [_fault_row(one) for one in found])
+    counted = [name.replace("_", " ") for name in _FAULT_NUMBERS]
+    return table(
+        ["fault", "verdict", *counted, "client errors", "longest answer", "recovery (bound)"],
+        list(map(_fault_row, found)),
+    )
 
 
-def _fault_row(one: Mapping[str, Any]) -> list[Cell]:
-    broken = [str(text) for text in one.get("broken", ())]
+def _fault_row(one: Mapping[str, Any]) -> list[str]:
+    broken = "; ".join(plain(str(text)) for text in one.get("broken", ()))
     errors = one.get("client_errors", {})
-    counted = [one.get(name, 0) for name in _FAULT_NUMBERS]
+    accepted, *others = (one.get(name, 0) for name in _FAULT_NUMBERS)
     return [
-        Cell(str(one.get("title") or one.get("name", "")), "text"),
-        Cell("; ".join(broken), "text bad") if broken else Cell("ok", "text good"),
-        count(counted[0]),
-        *map(fault, counted[1:]),
-        Cell(
-            ", ".join(f"{number:,} \N{MULTIPLICATION SIGN} {kind}" for kind, number in errors.items()) or "none", "text"
-        ),
-        Cell(_seconds(one.get("longest_answer_s"))),
-        Cell(f"{_seconds(one.get('recovery_s'))} ({_seconds(one.get('bound_s'))})"),
+        plain(str(one.get("title") or one.get("name", ""))),
+        f"**{broken}**" if broken else "ok",
+        count(accepted),
+        *map(fault, others),
+        ", ".join(f"{number:,} x {plain(kind)}" for kind, number in errors.items()) or "none",
+        _seconds(one.get("longest_answer_s")),
+        f"{_seconds(one.get('recovery_s'))} ({_seconds(one.get('bound_s'))})",
     ]
 
 
@@ -101,30 +99,30 @@ def _seconds(value: float | None) -> str:
     return "never" if value is None else f"{value:,.1f} s"
 
 
-def _share(seconds: float | None, orders: int) -> Cell:
+def _share(seconds: float | None, orders: int) -> str:
     if seconds is None:
         return NOTHING
-    return Cell(f"{seconds:,.1f} s" + (f" ({seconds * 1000 / orders:,.2f} ms)" if orders else ""))
+    return f"{seconds:,.1f} s" + (f" ({seconds * 1000 / orders:,.2f} ms)" if orders else "")
 
 
-def _by_name(caption: str, runs: Sequence[Outcome], values: Sequence[Mapping[str, object]]) -> str:
+def _by_name(runs: Sequence[Outcome], values: Sequence[Mapping[str, object]]) -> str:
     """One column if all runs say the same."""
     names = dict.fromkeys(name for one in values for name in one)
     if not names:
         return ""
     alike = all(one == values[0] for one in values)
-    head = [Cell(""), Cell("all runs" if len(runs) > 1 else "this run")] if alike else _head("", runs)
+    head = ["", "all runs" if len(runs) > 1 else "this run"] if alike else _head("", runs)
     shown = values[:1] if alike else values
-    rows = [[Cell(name.replace("_", " ")), *(_plain(one.get(name)) for one in shown)] for name in names]
-    return table(caption, head, rows)
+    rows = [[plain(name.replace("_", " ")), *(_plain(one.get(name)) for one in shown)] for name in names]
+    return table(head, rows)
 
 
-def _plain(value: object) -> Cell:
+def _plain(value: object) -> str:
     if value is None:
         return NOTHING
-    return Cell(f"{value:,}" if isinstance(value, int) else str(value))
+    return f"{value:,}" if isinstance(value, int) else plain(str(value))
 
 
-def _head(corner: str, runs: Sequence[Outcome]) -> list[Cell]:
+def _head(corner: str, runs: Sequence[Outcome]) -> list[str]:
     names = zip(labels(runs), runs, strict=True)
-    return [Cell(corner), *(Cell(name, "ours" if run.strategy == OURS else "") for name, run in names)]
+    return [corner, *(f"**{plain(name)}**" if run.strategy == OURS else plain(name) for name, run in names)]

@@ -1,13 +1,14 @@
-"""`python -m lab spike`: thousands of orders in a few minutes on a fleet of this machine, or against a deployed app."""
+"""`python -m lab spike`: thousands of orders in a few minutes on a fleet of this machine."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from pathlib import Path
 
-from lab.proof.spike.outcome import Parameters
+from lab.proof.outcome import Parameters
 from lab.proof.strategies import OURS, STRATEGIES, TITLES
 
 DESCRIPTION = """\
@@ -21,7 +22,8 @@ examples:
   python -m lab spike --stock 5000                       the rest are refused: that is expected
   python -m lab spike --strategy redis-py                the same app with another Redis session
   python -m lab spike --report build/spike               the curves, as a page and as pictures
-  python -m lab spike --url https://YOUR-APP.azurewebsites.net --key "$KEY" --orders 1000 --seconds 60
+
+Against a deployed app: make load.
 
 strategies: {", ".join(STRATEGIES)}
 
@@ -43,9 +45,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--fulfilment", type=whole, metavar="N", help="instances of the Service Bus group (default: half of them)"
     )
-    remote = parser.add_argument_group("against a deployed app (it does not start one)")
-    remote.add_argument("--url", help="its address; reports what HTTP can see")
-    remote.add_argument("--key", help="its function key")
     parser.set_defaults(run=run)
 
 
@@ -78,7 +77,7 @@ def add_size(parser: argparse.ArgumentParser, default: Parameters) -> None:
     )
     results = parser.add_argument_group("results")
     results.add_argument("--json", type=Path, metavar="FILE", help="write everything that was counted to FILE")
-    results.add_argument("--report", type=Path, metavar="DIR", help="write a page with pictures to DIR/index.html")
+    results.add_argument("--report", type=Path, metavar="DIR", help="write a page with pictures to DIR/README.md")
 
 
 def whole(text: str) -> int:
@@ -108,16 +107,12 @@ def run(options: argparse.Namespace) -> int:
     from lab.proof.report.page import write_report
     from lab.proof.spike.local import plan_of, readable_errors, run_until_signal
     from lab.proof.spike.progress import Progress
-    from lab.proof.spike.remote import remote_spike
     from lab.proof.spike.run import spike
     from lab.proof.spike.table import broken, show
 
     parameters, progress = parameters_of(options, options.strategy), Progress()
-    with readable_errors(progress):
-        if options.url:
-            outcome = run_until_signal(remote_spike(parameters, options.url, options.key, progress))
-        else:
-            outcome = run_until_signal(spike(parameters, plan_of(parameters, options.fulfilment), progress))
+    with readable_errors(progress) as ending:
+        outcome = run_until_signal(spike(parameters, plan_of(parameters, options.fulfilment), progress))
         progress.done()
         if options.json:
             options.json.write_text(json.dumps(outcome.to_json(), indent=1) + "\n", encoding="utf-8")
@@ -125,16 +120,10 @@ def run(options: argparse.Namespace) -> int:
         if options.report:
             title = f"{outcome.orders:,} orders: {TITLES[outcome.strategy]}"
             print(f"report: {write_report(options.report, title, [outcome], command=typed(sys.argv[1:]))}")
-        return 1 if outcome.strategy == OURS and broken(outcome) else 0
-    return 2
+        ending.code = 1 if outcome.strategy == OURS and broken(outcome) else 0
+    return ending.code
 
 
 def typed(arguments: list[str]) -> str:
-    """The command line as one would type it, without the key."""
-    words, hide = ["python -m lab"], False
-    for word in arguments:
-        name, given, _ = word.partition("=")
-        is_key = len(name) > 2 and "--key".startswith(name)  # argparse takes abbreviations
-        words.append("..." if hide else f"{name}=..." if is_key and given else word)
-        hide = is_key and not given
-    return " ".join(words)
+    """The command line as one would type it."""
+    return shlex.join(["python", "-m", "lab", *arguments])

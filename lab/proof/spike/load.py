@@ -1,7 +1,7 @@
 """The customers: each order is sent when it is due, over HTTP, and its answer judged.
 
-Latency counts from the time an order was due, not from when it was sent. Must never send an order twice unless it is
-told to repeat what was answered 503, as customers do; then with the same key.
+Latency counts from the time an order was due, not from when it was sent. An order is sent once, or, where it is told
+to repeat what was answered 503 as customers do, again with the same key.
 """
 
 from __future__ import annotations
@@ -55,12 +55,11 @@ class Answers:
 class Load:
     """`async with Load(url, shop) as load: await load.run(times)`. `repeats`: how often an order's 503 is repeated."""
 
-    def __init__(self, url: str, shop: Shop, *, key: str | None = None, repeats: int = 0) -> None:
+    def __init__(self, url: str, shop: Shop, *, repeats: int = 0) -> None:
         self.answers = Answers()
         self.waiting = 0
         self.started_at = 0.0
         self._url, self.shop, self._repeats = url.rstrip("/"), shop, repeats
-        self._key = {"x-functions-key": key} if key else {}
         self._places = asyncio.Semaphore(MOST_WAITING)
         self._orders: set[asyncio.Task[None]] = set()
         self._clock = asyncio.get_running_loop().time
@@ -100,7 +99,7 @@ class Load:
         """One request: status (0: no answer), body, and the seconds that a 503 asks to wait."""
         try:
             async with self._client.request(
-                request.method, self._url + request.path, headers={**request.headers, **self._key}, data=request.body
+                request.method, self._url + request.path, headers=request.headers, data=request.body
             ) as answer:
                 return answer.status, await answer.read(), _seconds(answer.headers.get("Retry-After"))
         except (aiohttp.ClientError, TimeoutError, OSError):

@@ -8,12 +8,13 @@ import signal
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from lab.azure.redis_server import RedisServerError
 from lab.proof.fleet.bus_process import BusError
 from lab.proof.fleet.fleet import FleetError
-from lab.proof.spike.outcome import Parameters
+from lab.proof.outcome import Parameters
 from lab.proof.spike.progress import Progress
 from lab.proof.spike.run import SpikeError
 from lab.proof.spike.stage import Plan
@@ -61,11 +62,18 @@ def allow_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+@dataclass
+class Ending:
+    """The exit code of a command: 2 if it could not run or was stopped, until the command says otherwise."""
+
+    code: int = 2
+
+
 @contextmanager
-def readable_errors(progress: Progress) -> Iterator[None]:
-    """What can go wrong, in a line on stderr; the block is left then."""
+def readable_errors(progress: Progress) -> Iterator[Ending]:
+    """What can go wrong, in a line on stderr; the block is left then, and the code of the Ending is still 2."""
     try:
-        yield
+        yield Ending()
     except (OverBudget, FleetError, RedisServerError, BusError, SpikeError) as error:
         progress.done()
         print(f"error: {error}", file=sys.stderr)

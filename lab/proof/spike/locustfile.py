@@ -89,7 +89,7 @@ class Sale:
         return not self.unanswered and (self.asked_again == len(self.accepted) or time.monotonic() > self.settle_until)
 
     def checks(self, drop: dict[str, Any]) -> dict[str, int]:
-        """By how much each promise was broken, as in lab/proof/spike/remote.py; all 0 is what is expected."""
+        """By how much each promise was broken; all 0 is what is expected."""
         return {
             "undecided": len(self.accepted) - len(self.decided),
             "decided twice": len(self.changed) + abs(drop["stock"] - drop["remaining"] - drop["confirmed"]),

@@ -15,14 +15,14 @@ import redis as redis_py
 from lab.azure.settings import DEFAULT_QUEUE
 from lab.proof.fleet.instance import Group
 from lab.proof.fleet.scaling import adjust, follow
-from lab.proof.spike.books import Audit, Books
+from lab.proof.outcome import Outcome, Parameters, percentiles
 from lab.proof.spike.load import Answers, Load
-from lab.proof.spike.outcome import Outcome, Parameters, percentiles
 from lab.proof.spike.progress import Progress
 from lab.proof.spike.schedule import Schedule
 from lab.proof.spike.stage import Plan, Stage, put_up
 from lab.proof.spike.timeline import Timeline
 from lab.proof.tasks import background
+from lab.tickets.books import Audit, Books
 from lab.tickets.letters import waiting_orders
 from lab.tickets.shop import Shop
 
@@ -81,7 +81,7 @@ def elapsed(load: Load) -> float:
 
 
 def sizes_ahead(plan: Plan, schedule: Schedule, t: float) -> dict[Group, int]:
-    """The same, asked for a little before the load is due: instances take their time to start."""
+    """The instances to ask for at `t` seconds: those that the load needs LEAD_S later, as they take time to start."""
     now, soon = sizes(plan, schedule, t), sizes(plan, schedule, t + min(LEAD_S, schedule.seconds * schedule.ramp))
     return {group: max(now[group], soon[group]) for group in now}
 

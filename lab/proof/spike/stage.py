@@ -1,6 +1,6 @@
 """Everything a run needs, put up and taken down: a Redis with a limit, a Service Bus, a fleet and its front.
 
-The lab's own Redis connections carry the name `lab` and go past the proxy: at most LAB_CLIENTS.
+The lab's own Redis connections carry the name `lab` and go past the proxy: at most budget.LAB_CLIENTS.
 """
 
 from __future__ import annotations
@@ -31,9 +31,8 @@ from lab.proof.fleet.front import INSTANCE_S, Front
 from lab.proof.fleet.instance import Group, Task
 from lab.proof.strategies import OURS
 from lab.proof.strategies.install import install
-from services.redis_session.redis_service import Clocks
+from services.redis_session import Clocks
 
-LAB, LAB_CLIENTS = "lab", 8
 ADMIN_S = 5.0
 POLL_S = 0.05
 
@@ -92,7 +91,7 @@ class Stage:
         """One more connection of the lab's own to Redis, straight to it; closed with the stage."""
         client = Redis.from_url(
             self.redis.url,
-            client_name=LAB,
+            client_name=budget.LAB,
             single_connection_client=True,
             socket_timeout=ADMIN_S,
             socket_connect_timeout=ADMIN_S,

@@ -1,6 +1,6 @@
 """What happens while a spike runs, sampled: clients, refusals, instances, answers, queue, decisions, CPU seconds.
 
-Must never disturb: one connection to Redis of the lab's own, opened before the crowd comes.
+It uses one connection to Redis of the lab's own, opened before the crowd comes.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from redis.exceptions import RedisError
 from lab.proof.fleet.bus_process import BusError
 from lab.proof.fleet.fleet import State
 from lab.proof.fleet.instance import Group
-from lab.proof.spike.books import Books
+from lab.proof.outcome import Moment
 from lab.proof.spike.load import Load
-from lab.proof.spike.outcome import Moment
 from lab.proof.spike.stage import Stage
+from lab.tickets.books import Books
 
 CLIENTS_EVERY_S = 0.1
 MOMENTS_EVERY = 5  # looks at the clients

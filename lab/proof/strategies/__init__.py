@@ -9,7 +9,7 @@ from lab.proof.strategies.client_per_call import ClientPerCall
 from lab.proof.strategies.ping_first import PingFirst
 from lab.proof.strategies.session import Session
 from lab.proof.strategies.shared_client import SharedClient
-from services.redis_session.redis_service import RedisService
+from services.redis_session import RedisService
 
 OURS = "ours"
 STRATEGIES: dict[str, Callable[[str], Session]] = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import services.redis_session.redis_service
 from lab.proof.strategies import OURS, STRATEGIES
-from services.redis_session.redis_service import Clocks, RedisService
+from services import redis_session
+from services.redis_session import Clocks, RedisService
 
 
 def install(strategy: str, clocks: Clocks | None = None) -> None:
@@ -21,4 +21,4 @@ def install(strategy: str, clocks: Clocks | None = None) -> None:
             return RedisService(url, **({**given, "clocks": clocks} if clocks else given))
         return make(url)
 
-    setattr(services.redis_session.redis_service, "RedisService", session)  # noqa: B010 - mypy rightly objects to assigning a class
+    setattr(redis_session, "RedisService", session)  # noqa: B010 - mypy rightly objects to assigning a class

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
 from lab.azure.service_bus import Broker, QueueConfig
+from tests.waiting import until
 
 from .service_bus.conftest import hurried_sdk
 
@@ -51,13 +51,6 @@ class Bus:
     async def until(self, queue: str = "orders", **counts: int) -> None:
         """Wait until the queue's counts are as given."""
         await until(lambda: {name: self.broker.stats(queue)[name] for name in counts} == counts)
-
-
-async def until(true: Callable[[], bool], timeout_s: float = 30) -> None:
-    """Wait until `true()`; for what offers no event to wait for. Raises TimeoutError."""
-    async with asyncio.timeout(timeout_s):
-        while not true():  # noqa: ASYNC110 - a broker on another thread and a log have no event
-            await asyncio.sleep(0.02)
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lab.azure.processes import Child
+from tests.waiting import gone, wait_until
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(60)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEPER}"
@@ -24,25 +24,9 @@ import time; time.sleep(60)
 """
 
 
-def until(true: Callable[[], bool]) -> None:
-    ends = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < ends, "did not happen within 20 s"
-        time.sleep(0.01)
-
-
-def gone(pid: int) -> bool:
-    """True if no process has this id, or only one that waits to be reaped."""
-    stat = Path(f"/proc/{pid}/stat")
-    try:
-        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
 def start(source: str) -> Child:
     child = Child("test", [sys.executable, "-c", source])
-    until(lambda: child.tail() == ["up"])
+    wait_until(lambda: child.tail() == ["up"])
     return child
 
 
@@ -111,12 +95,12 @@ def test_it_dies_with_its_parent_even_if_that_is_killed(kernel_leash: bool) -> N
         assert not gone(pid)
         parent.kill()
         parent.stdout.close()
-    until(lambda: gone(pid))
+    wait_until(lambda: gone(pid))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_watcher_of_the_pipe_ends_with_its_child() -> None:
     with Child("test", [sys.executable, "-c", SLEEPER], kernel_leash=False) as child:
-        until(lambda: child.tail() == ["up"])
+        wait_until(lambda: child.tail() == ["up"])
         (watcher,) = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
-    until(lambda: gone(int(watcher)))
+    wait_until(lambda: gone(int(watcher)))

@@ -22,8 +22,7 @@ import redis
 from lab.__main__ import main
 from lab.azure.state_file import read_state
 from tests import ROOT
-
-from .test_processes import gone, until
+from tests.waiting import gone, wait_until
 
 APP = """
 import json
@@ -77,7 +76,7 @@ class Up:
         return bodies
 
     def wait_ready(self) -> None:
-        until(lambda: "Ready on" in self.log.read_text() or self.process.poll() is not None)
+        wait_until(lambda: "Ready on" in self.log.read_text() or self.process.poll() is not None)
         assert self.process.poll() is None, self.log.read_text()
 
     def end(self, number: signal.Signals = signal.SIGINT) -> int:
@@ -157,7 +156,7 @@ def test_a_message_put_on_the_queue_by_hand_is_handled(shared: Up, capsys: pytes
     shown = capsys.readouterr().out
     assert "m-1  by hand" in shown
     assert "Sent 1 message to queue 'orders' of the running lab" in shown
-    until(lambda: "by hand" in shared.seen())
+    wait_until(lambda: "by hand" in shared.seen())
 
 
 def test_messages_come_from_stdin_too(shared: Up) -> None:
@@ -166,7 +165,7 @@ def test_messages_come_from_stdin_too(shared: Up) -> None:
         command, cwd=ROOT, input="line one\nline two\n", capture_output=True, text=True, timeout=50, check=True
     )
     assert "Sent 2 messages" in sent.stdout
-    until(lambda: {"line one", "line two"} <= set(shared.seen()))
+    wait_until(lambda: {"line one", "line two"} <= set(shared.seen()))
 
 
 def test_a_dead_letter_is_listed_with_its_reason_and_replayed(shared: Up, capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,7 +173,7 @@ def test_a_dead_letter_is_listed_with_its_reason_and_replayed(shared: Up, capsys
     assert "No dead letters" in capsys.readouterr().out
     body = '{"order_id": "o-17", "bad": 1}'
     shared.run("enqueue", body, "--message-id", "m-17")
-    until(lambda: shared.log.read_text().count("MessageId m-17, delivery") == 10)
+    wait_until(lambda: shared.log.read_text().count("MessageId m-17, delivery") == 10)
     capsys.readouterr()
 
     def listed() -> bool:
@@ -182,12 +181,12 @@ def test_a_dead_letter_is_listed_with_its_reason_and_replayed(shared: Up, capsys
         shown = capsys.readouterr().out
         return all(word in shown for word in ("m-17", "o-17", "MaxDeliveryCountExceeded", body))
 
-    until(listed)
+    wait_until(listed)
     with redis.Redis.from_url(shared.state["redis_url"]) as store:
         store.set("mended", 1)
     assert shared.run("dead-letters", "--replay") == 0
     assert "Sent 1 of 1 back to queue 'orders' with fresh MessageIds." in capsys.readouterr().out
-    until(lambda: body in shared.seen())
+    wait_until(lambda: body in shared.seen())
     assert shared.log.read_text().count("MessageId m-17, delivery") == 10
     shared.run("dead-letters")
     assert "No dead letters" in capsys.readouterr().out
@@ -195,7 +194,7 @@ def test_a_dead_letter_is_listed_with_its_reason_and_replayed(shared: Up, capsys
 
 def test_a_call_shows_in_the_log_without_its_query(shared: Up) -> None:
     httpx.get(f"{shared.state['url']}/api/seen?customer=alice", timeout=20)
-    until(lambda: "Executed 'Functions.seen' (Succeeded" in shared.log.read_text())
+    wait_until(lambda: "Executed 'Functions.seen' (Succeeded" in shared.log.read_text())
     assert "alice" not in shared.log.read_text()
 
 
@@ -242,7 +241,7 @@ def test_a_second_ctrl_c_does_not_wait_for_what_a_child_still_does(start: Start)
     app = up.state["pids"]["app"]
     os.kill(app, signal.SIGSTOP)
     up.process.send_signal(signal.SIGINT)
-    until(lambda: "Ctrl-C again ends it at once" in up.log.read_text())
+    wait_until(lambda: "Ctrl-C again ends it at once" in up.log.read_text())
     with contextlib.suppress(ProcessLookupError):  # it may have been quicker
         os.kill(app, signal.SIGSTOP)  # as if it were busy: ending it politely has to wait
     assert up.end() == 0
@@ -257,7 +256,7 @@ def test_an_app_that_says_it_is_not_ready_is_shown_with_its_reason(start: Start,
     (tmp_path / "host.json").write_text('{"version": "2.0"}')
     up = start("--app", str(tmp_path))
     up.wait_ready()
-    until(lambda: "NOT READY: no tea" in up.log.read_text())
+    wait_until(lambda: "NOT READY: no tea" in up.log.read_text())
     assert up.end() == 0
 
 
@@ -274,7 +273,7 @@ def test_killed_itself_it_leaves_no_process_behind(start: Start) -> None:
     pids = list(up.state["pids"].values())
     up.process.kill()
     up.process.wait(10)
-    until(lambda: all(gone(pid) for pid in pids))
+    wait_until(lambda: all(gone(pid) for pid in pids))
     assert read_state(up.state_file) is None
 
 
@@ -293,7 +292,7 @@ def test_what_dies_later_is_said_loudly_and_the_app_goes_on(start: Start) -> Non
     up = start()
     up.wait_ready()
     os.kill(up.state["pids"]["redis"], signal.SIGKILL)
-    until(lambda: "!!! redis" in up.log.read_text())
+    wait_until(lambda: "!!! redis" in up.log.read_text())
     assert httpx.get(f"{up.state['url']}/api/health/ready", timeout=20).status_code == 200
     assert up.end() == 0
 

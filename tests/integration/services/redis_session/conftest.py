@@ -9,7 +9,6 @@ from typing import Any, Protocol
 import pytest
 
 from lab.azure.redis_server import RedisServer
-from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session.multiplexed_redis import MultiplexedRedis
 
 
@@ -54,10 +53,3 @@ async def connect(redis_url: str) -> AsyncIterator[Connect]:
         await client.aclose()
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
     assert not left, f"tasks left behind: {left}"
-
-
-@pytest.fixture
-async def proxy(redis_url: str) -> AsyncIterator[TcpProxy]:
-    """A well-behaved proxy in front of the shared server; the test spoils it."""
-    async with TcpProxy(int(redis_url.rsplit(":", 1)[1].split("/")[0])) as running:
-        yield running

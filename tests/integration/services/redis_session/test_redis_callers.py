@@ -10,12 +10,12 @@ import pytest
 from redis.asyncio import Redis
 
 from lab.azure.redis_server import RedisServer
+from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import NotSent, RedisNotConfigured, RedisUnavailable
 from services.redis_session.redis_service import Hooks
 from tests.waiting import until
 
 from ..conftest import Open, slow
-from .wire import Wire
 
 
 async def test_a_time_out_of_the_operations_own_is_not_taken_for_the_deadline(
@@ -65,26 +65,27 @@ async def test_hooks_hear_of_connects_recreates_and_failures_and_may_raise(
 
 @pytest.mark.parametrize("mute", [False, True], ids=["connected", "connecting"])
 async def test_closing_leaves_no_task_and_no_socket_and_a_later_call_opens_again(
-    wire: Wire, open_session: Open, mute: bool
+    proxy: TcpProxy, open_session: Open, mute: bool
 ) -> None:
-    session = open_session(wire.url)
-    wire.mute = mute
+    session = open_session(proxy.url)
+    if mute:
+        proxy.black_hole()
     with contextlib.suppress(RedisUnavailable):
         await session.ping(0.1)
     await session.aclose()
-    await until(lambda: wire.open == 0)
+    await until(lambda: proxy.open_links == 0)
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("redis ")]
-    wire.mute = False
+    proxy.heal()
     await session.ping(2)
 
 
 async def test_closing_while_a_caller_waits_for_the_connect_does_not_cancel_that_caller(
-    wire: Wire, open_session: Open
+    proxy: TcpProxy, open_session: Open
 ) -> None:
-    session = open_session(wire.url)
-    wire.mute = True
+    session = open_session(proxy.url)
+    proxy.black_hole()
     waiting = asyncio.create_task(session.healthy_client())
-    await until(lambda: wire.accepted == 1)
+    await until(lambda: proxy.accepted == 1)
     await session.aclose()
     with pytest.raises(NotSent, match="closed"):
         await waiting

@@ -10,72 +10,74 @@ import pytest
 import redis
 
 from lab.azure.redis_server import RedisServer
+from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import NotSent
 from services.redis_session.redis_service import Clocks
 from tests.waiting import until
 
 from ..conftest import Open, a_minute_passes, bump, slow
-from .wire import Wire
 
 
 async def test_building_the_session_connects_nothing_and_the_first_use_connects_once(
-    wire: Wire, open_session: Open
+    proxy: TcpProxy, open_session: Open
 ) -> None:
-    session = open_session(wire.url)
-    assert wire.accepted == 0
+    session = open_session(proxy.url)
+    assert proxy.accepted == 0
     await session.ping(2)
     await session.ping(2)
-    assert (wire.accepted, session.counters.connections_opened) == (1, 1)
+    assert (proxy.accepted, session.counters.connections_opened) == (1, 1)
 
 
-async def test_a_slow_connect_outlives_callers_with_shorter_deadlines(wire: Wire, open_session: Open) -> None:
+async def test_a_slow_connect_outlives_callers_with_shorter_deadlines(proxy: TcpProxy, open_session: Open) -> None:
     """They fail, the next call works, exactly one connection was opened."""
-    session = open_session(wire.url)
-    wire.delay_s = 0.4
+    session = open_session(proxy.url)
+    proxy.to_server.delay_s = 0.4
     for _ in range(3):
         with pytest.raises(NotSent):
             await session.run(bump, idempotent=False, within_s=0.05)
     assert await session.run(bump, idempotent=False, within_s=2) == 1
-    assert (wire.accepted, session.counters.connections_opened) == (1, 1)
+    assert (proxy.accepted, session.counters.connections_opened) == (1, 1)
 
 
-async def test_cancelling_every_caller_does_not_cancel_the_connect(wire: Wire, open_session: Open) -> None:
-    session = open_session(wire.url)
-    wire.delay_s = 0.2
+async def test_cancelling_every_caller_does_not_cancel_the_connect(proxy: TcpProxy, open_session: Open) -> None:
+    session = open_session(proxy.url)
+    proxy.to_server.delay_s = 0.2
     callers = [asyncio.create_task(session.ping(2)) for _ in range(20)]
-    await until(lambda: wire.accepted == 1)
+    await until(lambda: proxy.accepted == 1)
     for caller in callers:
         caller.cancel()
     outcomes = await asyncio.gather(*callers, return_exceptions=True)
     assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
     await until(lambda: session.counters.connections_opened == 1)
     await session.ping(2)
-    assert wire.accepted == 1
+    assert proxy.accepted == 1
 
 
-async def test_a_thousand_callers_at_once_make_one_connect(wire: Wire, open_session: Open) -> None:
-    session = open_session(wire.url)
+async def test_a_thousand_callers_at_once_make_one_connect(proxy: TcpProxy, open_session: Open) -> None:
+    session = open_session(proxy.url)
     results = await asyncio.gather(*(session.run(bump, idempotent=False, within_s=10) for _ in range(1000)))
     assert sorted(results) == list(range(1, 1001))
-    assert (wire.accepted, session.counters.in_flight) == (1, 0)
+    assert (proxy.accepted, session.counters.in_flight) == (1, 0)
 
 
-async def test_a_caller_never_waits_past_its_deadline_for_a_connect_that_hangs(wire: Wire, open_session: Open) -> None:
-    session = open_session(wire.url)
-    wire.mute = True
+async def test_a_caller_never_waits_past_its_deadline_for_a_connect_that_hangs(
+    proxy: TcpProxy, open_session: Open
+) -> None:
+    session = open_session(proxy.url)
+    proxy.black_hole()
     async with asyncio.timeout(1):  # a contract bound: the deadline is 0.2 s
         with pytest.raises(NotSent):
             await session.ping(0.2)
 
 
-async def test_a_connect_that_hangs_is_given_up_and_its_socket_closed(wire: Wire, open_session: Open) -> None:
-    session = open_session(wire.url, clocks=Clocks(connect_s=0.2))
-    wire.mute = True
+async def test_a_connect_that_hangs_is_given_up_and_its_socket_closed(proxy: TcpProxy, open_session: Open) -> None:
+    session = open_session(proxy.url, clocks=Clocks(connect_s=0.2))
+    proxy.black_hole()
     with pytest.raises(NotSent, match="cannot connect"):
         await session.ping(0.5)
-    wire.mute = False
+    proxy.heal()
     await session.ping(3)
-    await until(lambda: wire.open == 1)
+    await until(lambda: proxy.open_links == 1)
 
 
 async def test_each_of_many_callers_gets_an_error_of_its_own(open_session: Open) -> None:
@@ -97,9 +99,9 @@ async def test_a_refused_connect_says_where_it_went_and_why(open_session: Open) 
         await open_session("redis://127.0.0.1:1/0").ping(2)
 
 
-async def test_attempts_at_a_closed_port_are_spaced_across_callers(wire: Wire, open_session: Open) -> None:
+async def test_attempts_at_a_closed_port_are_spaced_across_callers(proxy: TcpProxy, open_session: Open) -> None:
     """200 callers for a second: with full jitter from 50 ms to 1 s, a dozen attempts at most, not thousands."""
-    session = open_session(wire.url)
+    session = open_session(proxy.url)
     attempts = 0
     connect = session._connect
 
@@ -109,7 +111,7 @@ async def test_attempts_at_a_closed_port_are_spaced_across_callers(wire: Wire, o
         return await connect()
 
     session._connect = counted  # type: ignore[assignment, method-assign]  # counts, and does the same
-    wire.refuse()
+    proxy.refuse()
     results = await asyncio.gather(*(session.ping(1) for _ in range(200)), return_exceptions=True)
     assert all(isinstance(result, NotSent) for result in results)
     assert 2 <= attempts <= 40
@@ -151,19 +153,19 @@ async def test_an_idle_check_of_zero_pings_before_every_use(redis_url: str, open
 
 
 async def test_an_idle_connection_that_went_silent_is_found_by_the_ping_and_replaced(
-    wire: Wire, open_session: Open
+    proxy: TcpProxy, open_session: Open
 ) -> None:
-    session = open_session(wire.url)
+    session = open_session(proxy.url)
     await session.ping(2)
-    wire.mute = True
+    proxy.black_hole()
     ping = asyncio.create_task(session.healthy_client())
     a_minute_passes(session)
     await asyncio.sleep(0)
     await until(lambda: session.counters.recreates == 1)
-    wire.mute = False
+    proxy.heal()
     await asyncio.gather(ping, return_exceptions=True)  # its own new connection may still have met the silence
     await session.ping(3)
-    await until(lambda: wire.open == 1)
+    await until(lambda: proxy.open_links == 1)
 
 
 async def test_a_ping_behind_a_slow_command_does_not_cost_that_command_its_connection(

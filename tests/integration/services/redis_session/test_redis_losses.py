@@ -12,13 +12,13 @@ import pytest
 from redis.asyncio import Redis
 
 from lab.azure.redis_server import RedisServer
+from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import NotSent, OutcomeUnknown, Overloaded, RedisUnavailable
 from services.redis_session.redis_service import RedisService
 from tests import ROOT
 from tests.waiting import until
 
 from ..conftest import Open, bump, clients, slow, value
-from .wire import Wire
 
 
 async def test_after_a_kill_and_restart_calls_work_again_and_no_connection_is_left_over(
@@ -50,60 +50,60 @@ async def test_a_paused_server_fails_callers_in_time_and_serves_them_when_it_res
 
 
 async def test_callers_waiting_at_a_replaced_client_move_to_the_new_one_and_leak_no_connection(
-    wire: Wire, open_session: Open
+    proxy: TcpProxy, open_session: Open
 ) -> None:
-    session = open_session(wire.url)
+    session = open_session(proxy.url)
     await session.ping(2)
     calls = [asyncio.create_task(session.run(bump, idempotent=True, within_s=5)) for _ in range(100)]
     await asyncio.sleep(0)
-    wire.cut()
+    proxy.reset_all()
     await asyncio.gather(*calls)
-    await until(lambda: wire.open == 1)
+    await until(lambda: proxy.open_links == 1)
 
 
 @pytest.mark.parametrize("idempotent", [False, True])
 async def test_a_write_whose_reply_was_lost_may_have_run_and_is_repeated_only_if_idempotent(
-    shared_redis: RedisServer, wire: Wire, open_session: Open, idempotent: bool
+    shared_redis: RedisServer, proxy: TcpProxy, open_session: Open, idempotent: bool
 ) -> None:
-    session = open_session(wire.url)
+    session = open_session(proxy.url)
     await session.run(bump, idempotent=False, within_s=2)
-    wire.lose_replies = True
+    proxy.to_client.cut_after = 0
     with pytest.raises(OutcomeUnknown):
         await session.run(bump, idempotent=idempotent, within_s=0.5)
-    wire.lose_replies = False
+    proxy.heal()
     await session.ping(3)
     assert value(shared_redis) == 2  # a repeat needs a connection, and none came about
 
 
 async def test_an_idempotent_write_whose_reply_was_lost_is_repeated_until_it_is_confirmed(
-    shared_redis: RedisServer, wire: Wire, open_session: Open
+    shared_redis: RedisServer, proxy: TcpProxy, open_session: Open
 ) -> None:
-    session = open_session(wire.url)
+    session = open_session(proxy.url)
     await session.ping(2)
 
     async def lossy(client: Redis) -> int:
-        wire.lose_replies = session.counters.connections_opened == 1
+        proxy.to_client.cut_after = 0 if session.counters.connections_opened == 1 else None
         return await bump(client)
 
     call = asyncio.create_task(session.run(lossy, idempotent=True, within_s=5))
     await until(lambda: session.counters.recreates == 1)
-    wire.lose_replies = False
+    proxy.heal()
     assert await call == 2
     assert value(shared_redis) == 2
 
 
 async def test_a_command_that_found_no_connection_is_known_not_to_have_run_and_is_repeated(
-    wire: Wire, open_session: Open
+    proxy: TcpProxy, open_session: Open
 ) -> None:
     """An operation that is not idempotent, too: the connection was lost while idle, so nothing was written."""
-    session = open_session(wire.url)
+    session = open_session(proxy.url)
     await session.run(bump, idempotent=False, within_s=2)
-    wire.mute = True
-    wire.cut()
-    await until(lambda: wire.open == 0)
+    proxy.black_hole()
+    proxy.reset_all()
+    await until(lambda: session._client is not None and not session._client.connected)
     call = asyncio.create_task(session.run(bump, idempotent=False, within_s=8))
     await until(lambda: session.counters.recreates == 1)
-    wire.mute = False
+    proxy.heal()
     assert await call == 2
 
 

@@ -5,7 +5,6 @@ It must never add behaviour: the sync client's calls run in a thread, nothing el
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -101,10 +100,3 @@ class AioCredential(Credential):
 
 def credential(kind: str, clock: Callable[[], float], life_s: float) -> Credential:
     return (AioCredential if kind == "aio" else Credential)(clock, life_s)
-
-
-async def until(condition: Callable[[], bool], deadline_s: float = 10) -> None:
-    """Wait for something in another thread or process that offers no event."""
-    async with asyncio.timeout(deadline_s):
-        while not condition():  # noqa: ASYNC110  # nothing to await: it happens on the broker's own thread
-            await asyncio.sleep(0.01)

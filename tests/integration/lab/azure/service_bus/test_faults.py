@@ -9,8 +9,9 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.exceptions import OperationTimeoutError, ServiceBusError, ServiceBusServerBusyError
 
 from lab.azure.service_bus import Broker, QueueConfig
+from tests.waiting import until
 
-from .clients import Client, connect, leaks, take, until
+from .clients import Client, connect, leaks, take
 from .clock import Clock
 from .conftest import QUEUES
 

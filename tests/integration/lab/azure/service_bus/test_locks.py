@@ -7,8 +7,9 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.exceptions import MessageLockLostError
 
 from lab.azure.service_bus import Broker
+from tests.waiting import until
 
-from .clients import Client, leaks, take, until
+from .clients import Client, leaks, take
 from .clock import Clock
 from .conftest import QUEUES
 

@@ -16,8 +16,9 @@ from azure.servicebus.exceptions import (
 )
 
 from lab.azure.service_bus import Broker
+from tests.waiting import until
 
-from .clients import Client, connect, leaks, take, until
+from .clients import Client, connect, leaks, take
 from .clock import Clock
 
 UTC = dt.UTC

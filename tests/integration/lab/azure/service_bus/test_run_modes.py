@@ -18,9 +18,10 @@ from azure.servicebus import ServiceBusMessage
 from lab.azure.service_bus import Broker, LocalServiceBus, QueueConfig
 from lab.azure.service_bus.__main__ import serve
 from tests import ROOT
+from tests.waiting import until
 
 from .certificate import make_certificate
-from .clients import connect, until
+from .clients import connect
 
 MODULE = [sys.executable, "-m", "lab.azure.service_bus"]
 

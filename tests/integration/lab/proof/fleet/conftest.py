@@ -18,8 +18,7 @@ from lab.proof.fleet.fleet import Fleet
 from lab.proof.fleet.front import Front
 from lab.proof.fleet.instance import Task
 from tests.integration.lab.azure.service_bus.conftest import hurried_sdk
-from tests.integration.lab.azure.test_processes import gone
-from tests.waiting import until
+from tests.waiting import gone, until
 
 from .app import write_app
 

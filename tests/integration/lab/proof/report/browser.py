@@ -1,4 +1,4 @@
-"""A headless Chromium, driven by its own command line. Must never share a profile with a browser that runs already."""
+"""A headless Chromium, driven by its own command line. Its profile is its own: another browser may run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ console.log("the probe ran");
 document.getElementById("probe").textContent = JSON.stringify({
   width_px: document.documentElement.clientWidth,
   needed_px: document.documentElement.scrollWidth,
-  paper: getComputedStyle(document.body).backgroundColor,
   charts: [...document.querySelectorAll("figure svg")].map(
     (one) => ({...box(one), says: one.getAttribute("aria-label"), texts: texts(one)}))
 });
@@ -55,14 +54,13 @@ class Box:
 
 @dataclass
 class Seen:
-    """What the probe measured. `needed_px`: a page wider than `width_px` scrolls sideways. `paper`: the background.
+    """What the probe measured. `needed_px`: a page wider than `width_px` scrolls sideways.
 
     `console`: what the browser had to say, the probe's own word included.
     """
 
     width_px: int
     needed_px: int
-    paper: str
     charts: list[Box]
     console: list[str]
 

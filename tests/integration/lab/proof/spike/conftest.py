@@ -1,36 +1,5 @@
-"""The books of one drop, kept by the app's own order store on the shared Valkey."""
+"""What the spikes of these tests need of the Service Bus SDK."""
 
-from __future__ import annotations
-
-from collections.abc import AsyncIterator
-
-import pytest
-from redis.asyncio import Redis
-
-from lab.proof.spike.books import Books
-from services.redis_session.redis_service import RedisService
 from tests.integration.lab.azure.service_bus.conftest import hurried_sdk
-from tests.integration.services.tickets.shop import DROP, Shop
 
 __all__ = ["hurried_sdk"]
-
-
-@pytest.fixture
-async def shop(redis_url: str) -> AsyncIterator[Shop]:
-    """The app's store, and the server behind it."""
-    session = RedisService(redis_url)
-    async with Redis.from_url(redis_url) as client:
-        yield Shop(session, client)
-    await session.aclose()
-
-
-@pytest.fixture
-def accepted() -> list[str]:
-    """The ids that customers were given."""
-    return []
-
-
-@pytest.fixture
-async def books(redis_url: str, accepted: list[str]) -> AsyncIterator[Books]:
-    async with Redis.from_url(redis_url) as client:
-        yield Books(client, DROP, accepted)

@@ -11,13 +11,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from lab.proof.fleet.budget import LAB
 from lab.proof.fleet.instance import Group
 from lab.proof.fleet.scaling import adjust
-from lab.proof.spike.books import Audit, Books
 from lab.proof.spike.load import Load
 from lab.proof.spike.run import books_of, closed, open_sale
-from lab.proof.spike.stage import LAB, Plan, Stage, put_up
+from lab.proof.spike.stage import Plan, Stage, put_up
 from lab.proof.strategies import OURS
+from lab.tickets.books import Audit, Books
 from lab.tickets.shop import Shop
 
 HTTP = FULFILMENT = 2  # instances

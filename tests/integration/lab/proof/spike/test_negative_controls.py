@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lab.proof.spike.books import Audit
+from lab.tickets.books import Audit
 
 from .broken_apps import answers_before_sending, checks_outside, completes_undecided, decides_again, never_closes
 from .small import ORDERS, WAIT_S, Spike, small_spike

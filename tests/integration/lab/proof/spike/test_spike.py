@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import signal
@@ -18,9 +17,7 @@ import pytest
 
 from lab.__main__ import main
 from tests import ROOT
-from tests.integration.lab.azure.test_processes import gone, until
-
-from .small import small_spike
+from tests.waiting import gone, wait_until
 
 pytestmark = pytest.mark.timeout(120)
 KEYS = {
@@ -126,22 +123,6 @@ def test_a_fleet_over_the_budget_is_refused_with_the_numbers_before_anything_sta
     assert "allows 9 clients, 7 with 20 % headroom" in said
 
 
-def test_an_app_that_is_not_there_is_said_in_a_line(capfd: pytest.CaptureFixture[str]) -> None:
-    code = main(["spike", "--url", "http://127.0.0.1:1", "--orders", "1"])
-    assert (code, capfd.readouterr().err.startswith("error: PUT of the drop was answered not at all")) == (2, True)
-
-
-async def test_against_an_app_that_runs_already_every_order_is_accepted(tmp_path: Path) -> None:
-    async with small_spike() as running:
-        words = ["--url", running.stage.front.url, "--key", "s3cret", "--json", str(tmp_path / "counted.json")]
-        command = [*COMMAND, "--orders", "50", "--seconds", "0.5", "--users", "50", *words]
-        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
-        assert await process.wait() == 0
-    counted = json.loads((tmp_path / "counted.json").read_text())
-    assert (counted["accepted"], counted["confirmed"], counted["failed"]) == (50, 50, 0)
-    assert "s3cret" not in json.dumps(counted)
-
-
 @dataclass(frozen=True)
 class Running:
     """A spike in a process of its own, and what it has written."""
@@ -151,7 +132,7 @@ class Running:
 
     def wait_for(self, text: str) -> None:
         """Wait until it has written this."""
-        until(lambda: text in self.log.read_text() or self.process.poll() is not None)
+        wait_until(lambda: text in self.log.read_text() or self.process.poll() is not None)
         assert self.process.poll() is None, self.log.read_text()
 
     def interrupt(self) -> tuple[int, list[int]]:
@@ -187,4 +168,4 @@ def test_ctrl_c_ends_everything_in_a_line(tmp_path: Path, instances: str, moment
     said = spike.log.read_text()
     assert (code, said.count("\nstopped; everything that was started has ended\n")) == (2, 1)
     assert "Traceback" not in said
-    until(lambda: all(map(gone, started)))
+    wait_until(lambda: all(map(gone, started)))

@@ -13,6 +13,7 @@ from lab.azure.redis_server import RedisServer
 from services.redis_session.credential import CredentialClocks, RedisCredential
 from services.redis_session.redis_service import Clocks, RedisService
 from tests.integration.services.redis_session.credential.identity import ADMIN, AclServer, Identity
+from tests.waiting import until
 
 QUICK = CredentialClocks(fetch_s=10, margin_s=0.3, backoff_base_s=0.05, backoff_cap_s=0.2)
 Open = Callable[..., RedisService]
@@ -59,13 +60,6 @@ async def open_session(acl_server: AclServer, caplog: pytest.LogCaptureFixture) 
     assert not left
     assert [record.getMessage() for record in caplog.records if record.name == "asyncio" and record.levelno > 20] == []
     assert "secret-token" not in caplog.text
-
-
-async def until(condition: Callable[[], bool], deadline_s: float = 20) -> None:
-    """Wait for something that offers no event."""
-    async with asyncio.timeout(deadline_s):
-        while not condition():  # noqa: ASYNC110 - it happens in another process or thread
-            await asyncio.sleep(0.01)
 
 
 class Load:

@@ -12,8 +12,9 @@ import pytest
 from services.redis_session import RedisNotConfigured
 from services.redis_session.credential import RedisCredential
 from services.redis_session.redis_service import RedisService
-from tests.integration.services.redis_session.credential.conftest import QUICK, Open, until
+from tests.integration.services.redis_session.credential.conftest import QUICK, Open
 from tests.integration.services.redis_session.credential.identity import AclServer, Identity
+from tests.waiting import until
 
 
 async def test_closing_the_session_ends_its_renewal(acl_server: AclServer, open_session: Open) -> None:

@@ -9,8 +9,9 @@ from redis.asyncio import Redis
 
 from services.redis_session import NotSent, RedisUnavailable
 from services.redis_session.credential import CredentialClocks
-from tests.integration.services.redis_session.credential.conftest import Open, until
+from tests.integration.services.redis_session.credential.conftest import Open
 from tests.integration.services.redis_session.credential.identity import AclServer, Identity
+from tests.waiting import until
 
 STEADY = CredentialClocks()
 

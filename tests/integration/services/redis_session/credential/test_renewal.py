@@ -15,8 +15,9 @@ from redis.asyncio import Redis
 from services.redis_session import NotSent, RedisUnavailable
 from services.redis_session.credential import CredentialClocks, RedisCredential
 from services.redis_session.multiplexed_redis import MultiplexedRedis
-from tests.integration.services.redis_session.credential.conftest import QUICK, Load, Open, until
+from tests.integration.services.redis_session.credential.conftest import QUICK, Load, Open
 from tests.integration.services.redis_session.credential.identity import ADMIN, AclServer, Identity
+from tests.waiting import until
 
 
 class Highest(random.Random):

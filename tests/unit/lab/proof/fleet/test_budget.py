@@ -34,13 +34,13 @@ def test_the_refusal_has_the_numbers() -> None:
     assert "--client-limit 275 or more" in text
 
 
-@pytest.mark.parametrize("instances", range(1, 300))
-def test_the_limit_that_the_refusal_names_is_enough(instances: int) -> None:
-    with pytest.raises(OverBudget) as refusal:
-        check(instances, client_limit=1)
-    named = re.search(r"--client-limit (\d+) or more", str(refusal.value))
-    assert named
-    check(instances, client_limit=int(named[1]))
+def test_the_limit_that_the_refusal_names_is_enough() -> None:
+    for instances in range(1, 300):
+        with pytest.raises(OverBudget) as refusal:
+            check(instances, client_limit=1)
+        named = re.search(r"--client-limit (\d+) or more", str(refusal.value))
+        assert named
+        check(instances, client_limit=int(named[1]))
 
 
 def test_the_labs_own_connections_are_counted_where_a_fifth_is_less() -> None:

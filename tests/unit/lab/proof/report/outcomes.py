@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.proof.spike.outcome import PERCENTILES, Moment, Outcome, Parameters
+from lab.proof.outcome import PERCENTILES, Moment, Outcome, Parameters
 from lab.proof.strategies import OURS
 
 LIMIT = 250

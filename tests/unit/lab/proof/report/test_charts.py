@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import StepPatch
 
+from lab.proof.outcome import PERCENTILES, Outcome
 from lab.proof.report import charts, comparison, over_time
 from lab.proof.report.palette import DARK, labels
 from lab.proof.report.svg import drawing
-from lab.proof.spike.outcome import PERCENTILES, Outcome
 from lab.proof.strategies import OURS, STRATEGIES, TITLES
 from tests.unit.lab.proof.report.outcomes import LIMIT, leaky, moment, nothing, ours
 

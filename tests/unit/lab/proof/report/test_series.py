@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.proof.outcome import Moment
 from lab.proof.report.series import clients, edges, rates, thinned
-from lab.proof.spike.outcome import Moment
 from tests.unit.lab.proof.report.outcomes import moment
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab.proof.report.summary import highlights, summary
+from lab.proof.report.summary import summary
 from tests.unit.lab.proof.report.outcomes import FAULTS, leaky, nothing, ours
 
 
@@ -48,14 +48,3 @@ def test_a_run_in_which_nothing_was_accepted_decided_nothing() -> None:
 
 def test_faults_that_broke_nothing_are_told_too() -> None:
     assert summary([], FAULTS["faults"][:1] * 3) == "Under each of 3 faults every promise held."
-
-
-def test_the_large_numbers_are_ours_and_a_bad_one_is_marked() -> None:
-    found = dict(highlights([leaky(), replace(ours(), lost=3)]))
-    assert (found["failed"].text, found["failed"].look) == ("0", "")
-    assert (found["lost"].text, found["lost"].look) == ("3", "bad")
-    assert found["Redis clients / limit"].text == "204 / 250"
-
-
-def test_without_our_run_the_large_numbers_are_the_first_ones() -> None:
-    assert dict(highlights([leaky("x"), leaky("y", orders=6)]))["orders"].text == "12,000"

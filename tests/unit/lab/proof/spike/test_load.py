@@ -158,13 +158,6 @@ async def test_an_order_that_may_find_the_shop_sold_out_did_not_fail() -> None:
     assert (load.answers.sold_out, load.answers.failures) == (4, [])
 
 
-@pytest.mark.parametrize("key", ["s3cret", None])
-async def test_the_function_key_is_sent_if_there_is_one(key: str | None) -> None:
-    async with open_till(accepts) as till, Load(till.url, SHOP, key=key) as load:
-        await load.run([0.0])
-    assert till.requests[0].headers.get("x-functions-key") == key
-
-
 async def test_whoever_leaves_early_waits_for_no_answer() -> None:
     came, never = asyncio.Event(), asyncio.Event()
 

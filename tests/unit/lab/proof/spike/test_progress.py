@@ -15,12 +15,12 @@ from lab.proof.fleet.bus_process import BusProcess
 from lab.proof.fleet.fleet import Fleet
 from lab.proof.fleet.front import Front
 from lab.proof.fleet.instance import Task
-from lab.proof.spike.books import Books
+from lab.proof.outcome import Moment
 from lab.proof.spike.load import Load
-from lab.proof.spike.outcome import Moment
 from lab.proof.spike.progress import CLEAR, Progress, line
 from lab.proof.spike.stage import Plan, Stage
 from lab.proof.spike.timeline import Timeline
+from lab.tickets.books import Books
 from lab.tickets.shop import Shop
 
 

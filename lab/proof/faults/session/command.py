@@ -1,0 +1,55 @@
+"""The trials of a session: each in a process of its own, with a fresh server and proxy, several at a time."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import multiprocessing
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from rich.console import Console
+
+from lab.proof.faults.session.faults import FAULTS
+from lab.proof.faults.session.outcome import Outcome
+from lab.proof.faults.session.pace import FULL, QUICK, Pace
+from lab.proof.faults.session.report import as_json, show, verdicts, write_report
+from lab.proof.faults.session.trial import endure
+
+PLAIN_WIDTH = 150
+
+
+def run(options: argparse.Namespace, sides: Sequence[str], command: str) -> int:
+    """Run the trials, report; returns the exit code."""
+    pace = QUICK if options.quick else FULL
+    began = time.monotonic()
+    outcomes = run_all(options.only or list(FAULTS), sides, pace, options.server, options.jobs)
+    document = as_json(outcomes, pace, time.monotonic() - began)
+    if options.json:
+        options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    show(outcomes, pace, Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH))
+    if options.report:
+        print(f"report: {write_report(options.report, document, command)}")
+    return 1 if any(verdicts(outcomes, pace).values()) else 0
+
+
+def run_all(faults: Sequence[str], sides: Sequence[str], pace: Pace, binary: Path | None, jobs: int) -> list[Outcome]:
+    """Every fault on every side, `jobs` at a time. Raises what a trial raises."""
+    warmed = multiprocessing.get_context("forkserver")
+    warmed.set_forkserver_preload([__name__])
+    with ProcessPoolExecutor(jobs, mp_context=warmed, max_tasks_per_child=1) as processes:
+        running = [processes.submit(run_one, fault, side, pace, binary) for fault in faults for side in sides]
+        return [trial.result() for trial in running]
+
+
+def run_one(fault: str, side: str, pace: Pace, binary: Path | None) -> Outcome:
+    """One trial, in a process of its own: what the other sides leave behind ends with it."""
+    logging.disable(logging.CRITICAL)  # a session that is broken on purpose logs what it is meant to log
+    warnings.simplefilter("ignore")
+    return asyncio.run(endure(FAULTS[fault], side, pace, binary))

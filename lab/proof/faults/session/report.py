@@ -1,0 +1,83 @@
+"""The trials as a table for people, as a page, and as JSON for what compares them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lab.proof.faults.session.faults import FAULTS
+from lab.proof.faults.session.outcome import Outcome, broken_promises
+from lab.proof.faults.session.pace import Pace
+from lab.proof.report.markdown import fault, plain, table
+from lab.proof.report.page import write_page
+from lab.proof.strategies import OURS
+
+_NUMBERS = ("calls", "failed", "hung", "longest_s", "opened", "leaked", "done_twice", "lost", "recovery_s")
+
+
+def verdicts(outcomes: list[Outcome], pace: Pace) -> dict[str, list[str]]:
+    """Per fault, what our session has broken: an empty list is an ok. Nobody else is judged."""
+    return {
+        outcome.fault: broken_promises(outcome, FAULTS[outcome.fault], pace)
+        for outcome in outcomes
+        if outcome.side == OURS
+    }
+
+
+def as_json(outcomes: list[Outcome], pace: Pace, seconds: float) -> dict[str, Any]:
+    """Everything that was counted. `bound_s`: the promised recovery per fault, in seconds."""
+    return {
+        "pace": asdict(pace),
+        "bound_s": {name: fault.bound_s(pace) for name, fault in FAULTS.items()},
+        "outcomes": [asdict(outcome) for outcome in outcomes],
+        "broken": verdicts(outcomes, pace),
+        "seconds": round(seconds, 1),
+    }
+
+
+def write_report(folder: Path, document: Mapping[str, Any], command: str) -> Path:
+    """The page of what `as_json` wrote, and its numbers beside it; returns the page. Raises OSError."""
+    rows = [_row(outcome) for outcome in document["outcomes"]]
+    broken = [f"- {name}: {plain('; '.join(texts))}" for name, texts in document["broken"].items() if texts]
+    numbers = {
+        "seconds": document["seconds"],
+        "broken": document["broken"],
+        "bound_s": document["bound_s"],
+        "outcomes": [
+            {name: one[name] for name in ("fault", "side", *_NUMBERS, "wrong")} for one in document["outcomes"]
+        ],
+    }
+    said = "\n".join(["Our session broke promises:", *broken]) if broken else "Our session kept every promise."
+    head = ["fault", "side", *(name.removesuffix("_s").replace("_", " ") for name in _NUMBERS)]
+    return write_page(folder, "The Redis session under faults", [said, table(head, rows)], numbers, command)
+
+
+def _row(outcome: Mapping[str, Any]) -> list[str]:
+    bad = ("hung", "leaked", "done_twice", "lost")
+    cells = (fault(outcome[name]) if name in bad else _shown(outcome[name]) for name in _NUMBERS)
+    return [FAULTS[outcome["fault"]].title, outcome["side"], *cells]
+
+
+def _shown(value: float | None) -> str:
+    return "never" if value is None else f"{value:,}"
+
+
+def show(outcomes: list[Outcome], pace: Pace, console: Console) -> None:
+    """One row per fault and side, then a verdict per fault."""
+    table = Table("fault", "side", title=f"{pace.callers} callers, a deadline of {pace.deadline_s:g} s; seconds")
+    for name in _NUMBERS:
+        table.add_column(name.removesuffix("_s").replace("_", " "), justify="right")
+    for outcome in outcomes:
+        row = asdict(outcome)
+        cells = ("never" if row[name] is None else str(row[name]) for name in _NUMBERS)
+        first = outcome.side == OURS or all(other.side != OURS for other in outcomes)
+        table.add_row(FAULTS[outcome.fault].title if first else "", outcome.side, *cells)
+    console.print(table)
+    for name, broken in verdicts(outcomes, pace).items():
+        bound = f"(recovery within {FAULTS[name].bound_s(pace):g} s)"
+        console.print(f"[red]{name}: {'; '.join(broken)}[/red]" if broken else f"{name}: ok {bound}")

@@ -1,0 +1,94 @@
+"""One trial: one fault against one side, on a server and a proxy of its own, under load before, during and after."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from lab.azure.redis_server import RedisServer
+from lab.azure.tcp_proxy import TcpProxy
+from lab.proof.faults.redis import POLL_S, Target
+from lab.proof.faults.session.faults import Fault
+from lab.proof.faults.session.load import Load
+from lab.proof.faults.session.outcome import Outcome, of_calls
+from lab.proof.faults.session.pace import Pace
+from lab.proof.faults.session.scene import Scene, new_password, prepare, url_of, user_option, written
+from lab.proof.sentinel import Sentinel
+from lab.proof.strategies import OURS, STRATEGIES, Session
+from services.redis_session import RedisService
+
+SETTLE_S = 2.0  # for connections that are about to go
+
+
+def session_of(side: str, pace: Pace) -> Callable[[str], Session]:
+    """How to make that side's session for a URL; ours takes its clocks from the pace."""
+    return (lambda url: RedisService(url, clocks=pace.clocks)) if side == OURS else STRATEGIES[side]
+
+
+async def endure(fault: Fault, side: str, pace: Pace, binary: Path | None = None) -> Outcome:
+    """Run it. Raises FaultDidNotHappen, and RedisServerError if no server starts."""
+    complaints: list[object] = []
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _, context: complaints.append(context))
+    password = new_password()
+    options = {**user_option(password), **fault.options}
+    try:
+        with RedisServer(binary=binary, options=options) as server, Sentinel() as sentinel:
+            async with TcpProxy(server.port) as proxy:
+                target = Target(server, proxy)
+                await prepare(target)
+                session = session_of(side, pace)(url_of(proxy, password))
+                scene = Scene(target, session, Load(session, pace), pace, password)
+                try:
+                    outcome = await _observed(scene, fault, side)
+                finally:
+                    await _close(session)
+    finally:
+        loop.set_exception_handler(before)
+    outcome.machine_late_s = round(sentinel.late_s, 2)
+    outcome.complaints = len(complaints)
+    return outcome
+
+
+async def _observed(scene: Scene, fault: Fault, side: str) -> Outcome:
+    loop, load, pace = asyncio.get_running_loop(), scene.load, scene.pace
+    load.start()
+    try:
+        await asyncio.sleep(pace.before_s)
+        await fault.inflict(scene)
+        since = loop.time()
+        ends = loop.time() + pace.observe_s
+        while not load.calm(since) and loop.time() < ends:  # noqa: ASYNC110 - calm is the absence of events
+            await asyncio.sleep(POLL_S)
+    finally:
+        hung = await load.stop()
+    outcome = of_calls(fault.name, side, load.calls, hung, loop.time())
+    recovered = load.recovered_at(since)
+    outcome.recovery_s = None if recovered is None else round(recovered - since, 2)
+    failed_at = [call.ended for call in load.calls if call.failure is not None and call.ended is not None]
+    outcome.last_failure_s = round(max(0.0, max(failed_at, default=since) - since), 2)
+    outcome.opened = scene.target.proxy.accepted
+    outcome.leaked = max(0, await scene.target.settled_clients(1, SETTLE_S) - 1)
+    outcome.notes = scene.notes
+    await _compare(outcome, scene)
+    return outcome
+
+
+async def _compare(outcome: Outcome, scene: Scene) -> None:
+    """The server's own account against the answers."""
+    charged, decided = await written(scene.target)
+    known = {"charge": charged.keys(), "decide": decided}
+    outcome.done_twice = sum(runs > 1 for runs in charged.values())
+    outcome.lost = sum(
+        call.good and call.kind in known and call.number not in known[call.kind] for call in scene.load.calls
+    )
+
+
+async def _close(session: Session) -> None:
+    try:
+        async with asyncio.timeout(5):
+            await session.aclose()
+    except Exception as error:  # noqa: BLE001 - a session that cannot even be closed has been judged by then
+        print(f"closing the session: {type(error).__name__}")

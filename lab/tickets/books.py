@@ -1,0 +1,103 @@
+"""The books of a drop: what became of every accepted order, read from Redis and the queue themselves, past the app.
+
+    lost           accepted, and neither seen decided, nor on the queue, nor among the dead letters, nor (where Redis
+                   lost its data on purpose) completed before
+    decided_twice  tickets by which the drop's counters differ from the sum over its orders, and orders whose final
+                   status was seen to change
+    oversold       confirmed beyond the stock
+
+Each can be wrong: tests break the app on purpose and see each of them rise. The books only read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis.asyncio import Redis
+
+CHUNK = 500
+FINAL = ("confirmed", "refused")
+
+
+@dataclass
+class Audit:
+    """The books, closed, in orders of one ticket each. `undecided`: still on the queue."""
+
+    confirmed: int = 0
+    refused: int = 0
+    lost: int = 0
+    decided_twice: int = 0
+    oversold: int = 0
+    dead_lettered: int = 0
+    undecided: int = 0
+
+
+@dataclass
+class Books:
+    """`look` at the undecided orders now and then, `close` at the end. `accepted` may grow meanwhile."""
+
+    redis: Redis
+    drop_id: str
+    accepted: Collection[str]
+    decided: dict[str, str] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
+    decision_ms: list[float] = field(default_factory=list)
+
+    @property
+    def undecided(self) -> list[str]:
+        """The accepted orders that nobody has seen decided."""
+        return [order_id for order_id in self.accepted if order_id not in self.decided]
+
+    async def look(self) -> None:
+        """Read every accepted order that was undecided so far."""
+        for ids in chunks(self.undecided):
+            for order_id, record in zip(ids, await self.redis.hmget(self._key("orders"), ids), strict=True):
+                self._note(order_id, record)
+
+    async def close(
+        self, stock: int, queued: Collection[str], dead: Collection[str], completed: Collection[str]
+    ) -> Audit:
+        """Read everything once more and draw the balance. The last three are order ids."""
+        tickets: dict[str, dict[str, int]] = {status: {} for status in FINAL}
+        async for raw_id, record in self.redis.hscan_iter(self._key("orders"), count=1000):
+            content = self._note(raw_id.decode(), record)
+            if content["status"] in FINAL:
+                tickets[content["status"]][raw_id] = content["quantity"]  # HSCAN may show an order twice
+        confirmed, refused = (sum(tickets[status].values()) for status in FINAL)
+        counters = await self.redis.hmget(self._key("meta"), ["confirmed", "refused"])
+        known_confirmed, known_refused = (int(value or 0) for value in counters)
+        statuses = list(self.decided.values())
+        missing = set(self.undecided) - set(queued) - set(dead) - set(completed)
+        return Audit(
+            confirmed=statuses.count("confirmed"),
+            refused=statuses.count("refused"),
+            lost=len(missing),
+            decided_twice=abs(known_confirmed - confirmed) + abs(known_refused - refused) + len(self.changed),
+            oversold=max(0, known_confirmed - stock, confirmed - stock),
+            dead_lettered=len(dead),
+            undecided=len(set(self.undecided) & set(queued)),
+        )
+
+    def _note(self, order_id: str, record: Any) -> dict[str, Any]:
+        content: dict[str, Any] = {} if record is None else json.loads(record)
+        status = content.get("status")
+        before = self.decided.get(order_id)
+        if before is not None and record is not None and status != before:
+            self.changed.add(order_id)
+        if status in FINAL and before is None:
+            self.decided[order_id] = status
+            self.decision_ms.append(content["decided_at"] - content["placed_at"])
+        return content
+
+    def _key(self, part: str) -> str:
+        return f"{{drop:{self.drop_id}}}:{part}"
+
+
+def chunks(ids: Iterable[str]) -> Iterator[list[str]]:
+    """In lists short enough that Redis serves others in between."""
+    left = list(ids)
+    for start in range(0, len(left), CHUNK):
+        yield left[start : start + CHUNK]

@@ -1,0 +1,127 @@
+"""Negative controls: sessions that are broken, by design of others or on purpose, make each counter of a trial rise."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any, TypeVar, cast
+
+import pytest
+from redis.asyncio import Redis
+
+from lab.proof.faults.session.command import run_all
+from lab.proof.faults.session.faults import FAULTS
+from lab.proof.faults.session.outcome import Outcome, broken_promises
+from lab.proof.faults.session.pace import QUICK
+from lab.proof.faults.session.trial import endure
+from lab.proof.strategies import STRATEGIES
+from services.redis_session.redis_service import RedisService
+
+T = TypeVar("T")
+FAULT = FAULTS["script-flush"]  # the mildest: what breaks under it was broken before
+PACE = replace(QUICK, observe_s=0.5)
+
+
+class Forgetful(RedisService):
+    """Says yes and does nothing."""
+
+    async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
+        await asyncio.sleep(0)
+        return cast("T", True)
+
+
+class Eager(RedisService):
+    """Does everything twice."""
+
+    async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
+        await super().run(operation, idempotent=idempotent, within_s=within_s)
+        return await super().run(operation, idempotent=idempotent, within_s=within_s)
+
+
+class Deaf(RedisService):
+    """Knows no deadline and hears no answer."""
+
+    async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+class Hoarder(RedisService):
+    """Never closes the connection that it replaces, and replaces it often."""
+
+    async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
+        if self.counters.commands % 50 == 0:
+            self._client = None
+        return await super().run(operation, idempotent=idempotent, within_s=within_s)
+
+
+class Confused(RedisService):
+    """Hands out the answers of others."""
+
+    async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
+        await super().run(operation, idempotent=idempotent, within_s=within_s)
+        return cast("T", False)
+
+
+@pytest.mark.parametrize(
+    ("session", "counter"),
+    [(Forgetful, "lost"), (Eager, "done_twice"), (Deaf, "hung"), (Hoarder, "leaked"), (Confused, "wrong")],
+)
+async def test_a_session_broken_on_purpose_makes_its_counter_rise(
+    session: type[RedisService], counter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[RedisService] = []
+    clients: set[Any] = set()
+
+    def make(url: str) -> RedisService:
+        made = session(url)
+        made.hooks.on_connect = lambda: clients.add(made._client)
+        opened.append(made)
+        return made
+
+    monkeypatch.setitem(STRATEGIES, "broken", make)
+    outcome = await endure(FAULT, "broken", PACE)
+    for client in clients:
+        await client.aclose()
+    assert getattr(outcome, counter) > 0, outcome
+
+
+def test_plain_redis_py_repeats_what_had_run() -> None:
+    """It sends again whatever was in flight when the connection died."""
+    (outcome,) = run_all(["cut-reply"], ["redis-py"], QUICK, None, jobs=1)
+    assert outcome.done_twice > 0, outcome
+
+
+def test_plain_redis_py_lets_callers_wait_while_the_server_is_mute() -> None:
+    (outcome,) = run_all(["black-hole"], ["redis-py"], QUICK, None, jobs=1)
+    assert outcome.longest_s > 2 * QUICK.deadline_s, outcome
+
+
+def test_strategy_3_keeps_a_connection_per_call_in_flight() -> None:
+    (outcome,) = run_all(["client-kill"], ["strategy3"], QUICK, None, jobs=1)
+    assert outcome.leaked >= QUICK.callers / 2, outcome
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"hung": 1},
+        {"wrong": 1},
+        {"leaked": 1},
+        {"done_twice": 1},
+        {"lost": 1},
+        {"failed": 1},
+        {"opened": 2},
+        {"complaints": 1},
+        {"longest_s": 2.0},
+        {"recovery_s": None},
+        {"recovery_s": 3.1},
+        {"notes": ["the large SET failed"]},
+    ],
+    ids=str,
+)
+def test_each_counter_alone_breaks_a_promise(broken: dict[str, Any]) -> None:
+    sound = Outcome(FAULT.name, "ours", recovery_s=0.0)
+    assert broken_promises(sound, FAULT, QUICK) == []
+    assert len(broken_promises(replace(sound, **broken), FAULT, QUICK)) == 1
