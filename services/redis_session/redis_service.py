@@ -7,12 +7,13 @@ business, and no secret of the URL shows in a repr, a log line or an error.
 
 import asyncio
 import contextvars
+import copy
 import logging
 import os
 import random
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, DataError, RedisError, ResponseError
@@ -21,14 +22,17 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from .backoff import Backoff
 from .call_deadline import CallDeadline
+from .cluster_client import ClusterRedis, join_cluster
 from .credential import Credential, RedisCredential
 from .errors import NotSent, OutcomeUnknown, Overloaded, RedisNotConfigured, RedisUnavailable
 from .multiplexed_redis import MultiplexedRedis
 from .server_reply import ServerState, hear, server_state
+from .topology import Place
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
+C = TypeVar("C", bound=MultiplexedRedis)
 CLOSE_S = 1.0  # a close that takes longer is left to the kernel
 SETTLED_S = 5.0  # a session that has lasted this long starts its backoff anew; a shorter one was no recovery
 REFUSALS = 300  # in a row; after the first, and then again after so many, a fresh credential is fetched
@@ -45,6 +49,7 @@ class Clocks:
     stall_s: float = 5.0
     reply_s: float = 30.0
     idle_check_s: float = 15.0  # 0: a PING before every use
+    topology_s: float = 60.0  # of a cluster: how often it is asked who serves what
 
 
 @dataclass
@@ -94,6 +99,10 @@ class RedisService:
         self._url, self._connections, self._credential = url, connections, credential
         self._backoff, self._randomness = Backoff(randomness=randomness), randomness
         self._refusals = 0  # connection attempts in a row whose credentials Redis did not take
+        self._make_client: Callable[[], MultiplexedRedis] = self._new_client
+        self._of_cluster = False  # a session with one node of a cluster, made by the session with all of it
+        self._moved = False  # a server that calls itself no cluster has sent us elsewhere
+        self.primaries = 1  # as far as known, and more than one in a cluster
         self._start_afresh(None)
 
     def _start_afresh(self, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -177,7 +186,7 @@ class RedisService:
                     client = await self.healthy_client()
                     return await operation(client)
             except (RedisUnavailable, RedisError) as error:
-                failure = self._judge(error, client)
+                failure = self.judge(error, client)
                 if isinstance(failure, NotSent) and deadline.written:
                     failure = OutcomeUnknown(f"a command of the operation may have run; then: {failure}")
                 deadline.withdrawn = isinstance(failure, NotSent)  # what still waits must not run after all
@@ -196,7 +205,7 @@ class RedisService:
         safe = isinstance(error, NotSent) and not isinstance(error, Overloaded)
         return safe or (idempotent and isinstance(error, OutcomeUnknown))
 
-    def _judge(self, error: RedisUnavailable | RedisError, client: MultiplexedRedis | None) -> RedisUnavailable:
+    def judge(self, error: RedisUnavailable | RedisError, client: MultiplexedRedis | None) -> RedisUnavailable:
         """What a failure says is known. Raises the error itself if it is about the operation."""
         if client is not None and not client.connected:
             self._discard(client, client.closed_because or "closed")
@@ -214,6 +223,9 @@ class RedisService:
             if code in _REFUSED and client is self._client:
                 self._refusals = 1  # the next connection takes a fresh credential
             self._discard(client, f"the server answered {code}", answers=True)
+        if state is ServerState.ELSEWHERE and client is not None and client is self._client:
+            self._moved = True  # the next connection looks at the whole cluster
+            self._discard(client, "the server belongs to a cluster", answers=True)
         if state is ServerState.FULL:
             return RedisUnavailable(f"Redis refuses writes: {code}")
         return NotSent(f"Redis cannot serve now: {code}")
@@ -247,7 +259,7 @@ class RedisService:
         await asyncio.sleep(self._not_before - self._now())
         used: Credential | None = None
         try:
-            client = self._new_client()
+            client = self._make_client()
             if self._credential is not None:  # outside connect_s: it has a clock of its own
                 used = await self._credential.obtain(fresh=self._refusals % REFUSALS == 1)
         except NotSent as error:
@@ -257,6 +269,7 @@ class RedisService:
             return error
         try:
             await client.connect()
+            client = await self._whole(client)
         except BaseException as error:
             await self._close(client)
             if not isinstance(error, Exception):
@@ -270,7 +283,7 @@ class RedisService:
         return client
 
     def _keep_authenticated(self, client: MultiplexedRedis, used: Credential | None) -> None:
-        if self._credential is None or used is None:
+        if self._credential is None or used is None or isinstance(client, ClusterRedis):
             return
         if (previous := self._tasks.get("renew")) is not None:
             previous.cancel()
@@ -334,15 +347,38 @@ class RedisService:
         except (RedisError, OSError, TimeoutError) as error:
             log.debug("closing a Redis connection: %s", type(error).__name__)
 
-    def _new_client(self) -> MultiplexedRedis:
+    async def _whole(self, client: MultiplexedRedis) -> MultiplexedRedis:
+        """The client itself, or one of the whole cluster that it has connected to a node of."""
+        if self._of_cluster or (client.wire.mode != "cluster" and not self._moved):
+            return client
+        self._moved = False
+        cluster = self._built(ClusterRedis)
+        return await join_cluster(cluster, client, self.clocks, self._new_client, self._of_node, self._note_primaries)
+
+    def _of_node(self, make_client: Callable[[], MultiplexedRedis]) -> Self:
+        """A session like this one with one node of a cluster."""
+        session = copy.copy(self)
+        session._of_cluster, session._make_client, session._refusals = True, make_client, 0
+        session._backoff = Backoff(randomness=self._randomness)
+        session._start_afresh(None)
+        return session
+
+    def _note_primaries(self, primaries: int) -> None:
+        self.primaries = primaries
+
+    def _new_client(self, at: Place | None = None) -> MultiplexedRedis:
+        return self._built(MultiplexedRedis, at)
+
+    def _built(self, kind: type[C], at: Place | None = None) -> C:
         try:
-            return MultiplexedRedis.from_url(
+            return kind.from_url(
                 self._url or "",
                 connect_s=self.clocks.connect_s,
                 stall_s=self.clocks.stall_s,
                 reply_s=self.clocks.reply_s,
                 side_connections=self._connections - 1,
                 credential_provider=self._credential,
+                at=at,
             )
         except (ValueError, DataError):  # the latter: a password in the address, and a credential
             raise RedisNotConfigured("the address of Redis is missing or unusable") from None

@@ -25,8 +25,10 @@ _NOT_FOR_CALLBACKS = (NEVER_DECODE, EMPTY_RESPONSE, "keys")  # for redis-py itse
 class Wire:
     """Opened once. `how`: a connection of redis-py, never connected, that says where to and as whom."""
 
-    def __init__(self, how: AbstractConnection, callbacks: Mapping[Any, Any], limits: StreamLimits) -> None:
-        self.place = place(how)
+    def __init__(
+        self, how: AbstractConnection, callbacks: Mapping[Any, Any], limits: StreamLimits, tls_name: str | None = None
+    ) -> None:
+        self.place, self.mode, self._tls_name = place(how), "", tls_name
         self.opened: ReplyStream | None = None
         self._how, self._callbacks, self._limits = how, callbacks, limits
         self._packer = Packer(how.encoder)
@@ -39,7 +41,7 @@ class Wire:
         self._opening = True
         try:
             async with asyncio.timeout(within_s):
-                self.opened = await open_stream(self._how, self._limits)
+                self.opened, self.mode = await open_stream(self._how, self._limits, self._tls_name)
         except TimeoutError as error:
             raise RedisTimeoutError(f"no connection to Redis within {within_s:g} s") from error
         finally:
