@@ -286,7 +286,14 @@ async def join_cluster(
     except TimeoutError as error:
         raise RedisTimeoutError("the cluster did not say who serves what") from error
     await seed.aclose()
-    cluster.join(ClusterNodes(place, tls, clocks, new_client, new_session, on_topology))
+    cluster.connection_pool.share(cluster.connection_pool)
+
+    def of_node(at: Place) -> MultiplexedRedis:
+        client = new_client(at)
+        client.connection_pool.share(cluster.connection_pool)
+        return client
+
+    cluster.join(ClusterNodes(place, tls, clocks, of_node, new_session, on_topology))
     cluster.nodes.apply(topology)
     return cluster
 
