@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 PROOF := docs/proof
 
 .DEFAULT_GOAL := help
-.PHONY: help run compose lint test conformance prove fuzz clients smoke load install lock clean
+.PHONY: help run compose lint test simulate conformance prove fuzz clients smoke load install lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -24,7 +24,7 @@ compose:
 	@test "$(ACCEPT_EULA)" = Y || { echo "Read the licences of Microsoft's Service Bus emulator and of SQL Server, then: make run ON=compose ACCEPT_EULA=Y"; exit 1; }
 	@docker compose version >/dev/null 2>&1 || { echo "ON=compose needs Docker with Compose 2; without Docker: make run"; exit 1; }
 	docker compose up --detach --wait
-	curl --silent --show-error --fail --output /dev/null --retry 120 --retry-delay 2 --retry-all-errors http://127.0.0.1:5300/health
+	curl --noproxy "*" --silent --show-error --fail --output /dev/null --retry 120 --retry-delay 2 --retry-all-errors http://127.0.0.1:5300/health
 
 lint: $(READY) ## style, imports, types and workflows
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -39,6 +39,9 @@ test: lint ## lint, types and every test, in at most 8 minutes
 conformance: $(READY) ## redis-py's own tests on the session: oldest, pinned and newest version, two servers, two protocols (ARGS="--help" for fewer)
 	$(BIN)/python -m tests.conformance $(ARGS)
 
+simulate: $(READY) ## the app in a simulated world, SEEDS=20000 of them, or SEED=n as a timeline (docs/simulation.md)
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000)) $(ARGS)
+
 prove: lint ## everything at full length, numbers and pictures into docs/proof, raw series into build/proof (more than an hour)
 	HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest -q --timeout 3600 $(ARGS)
 	mkdir -p build/proof
@@ -48,6 +51,9 @@ prove: lint ## everything at full length, numbers and pictures into docs/proof, 
 	$(BIN)/python -m lab faults --json build/proof/faults.json --report $(PROOF)/faults
 	$(BIN)/python -m lab faults --full --json build/proof/faults-full.json --report $(PROOF)/faults-full
 	$(BIN)/python -m lab faults --session --json build/proof/faults-session.json --report $(PROOF)/faults-session
+	$(BIN)/python -m tests.simulation --seeds 50000 --report $(PROOF)/simulation
+	$(BIN)/python -m tests.simulation --seeds 5000 --mutants --report $(PROOF)/simulation
+	$(BIN)/python -m tests.simulation --fleet --report $(PROOF)/simulation
 	$(BIN)/python -m lab bench --json build/proof/bench.json --report $(PROOF)/bench
 
 fuzz: export FUZZ_REQUESTS ?= 100000

@@ -9,7 +9,9 @@ from blueprints.web.responses import resource
 from services import app_services
 from services.readiness import Health
 
-logging.getLogger("azure").setLevel(logging.WARNING)  # the SDK logs every AMQP state change at INFO
+# The SDKs log every AMQP state change and every HTTP request at INFO. Not "azure": that is azure.functions' parent too.
+for name in ("azure.servicebus", "azure.identity", "azure.core"):
+    logging.getLogger(name).setLevel(logging.WARNING)
 
 app = func.FunctionApp()
 app.register_functions(drops.bp)
@@ -17,15 +19,17 @@ app.register_functions(orders.bp)
 app.register_functions(fulfilment.bp)
 
 
-@app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.route("health", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     """200 while the worker runs: no I/O, so that a Redis outage restarts nobody."""
     return resource(Health(status="ok", reason=None), 200)
 
 
-@app.route("health/ready", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.route("health/ready", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def ready(req: func.HttpRequest) -> func.HttpResponse:
     """200 if this instance can serve, 503 with the reason if not."""
+    app_services.shared.say_what_is_bad()
+    app_services.shared.queue_service.prepare()  # a probe before the first request spares it half a second
     reason = await app_services.shared.readiness.reason()
     if reason is None:
         return resource(Health(status="ready", reason=None), 200)
@@ -35,6 +39,7 @@ async def ready(req: func.HttpRequest) -> func.HttpResponse:
 @app.route("openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def openapi(req: func.HttpRequest) -> func.HttpResponse:
     """200 with the OpenAPI document of this app."""
-    from blueprints.web import operations  # not at the top: a cold start does not pay for it
+    from blueprints.web import inputs, operations  # not at the top: a cold start does not pay for it
 
-    return func.HttpResponse(operations.openapi_document(), mimetype="application/json")
+    server = inputs.mount(req, "openapi.json")
+    return func.HttpResponse(operations.openapi_document(server), mimetype="application/json")

@@ -308,6 +308,7 @@ var telemetrySettings strings = telemetry == 'OpenTelemetry'
       // By trace id, so that every instance keeps the same traces; by default each keeps 5 of its own a second.
       OTEL_TRACES_SAMPLER: 'microsoft.fixed_percentage'
       OTEL_TRACES_SAMPLER_ARG: '0.1'
+      OTEL_PYTHON_DISABLED_INSTRUMENTATIONS: 'azure_sdk' // its spans of a send repeat the app's own
     }
   : {}
 

@@ -7,16 +7,20 @@ directly or through the order store. Building it does no I/O and never raises.
 import logging
 import os
 import random
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from pydantic import SecretStr
 
 from services import telemetry
 from services.identity import redis_credential_fetch, service_bus_credential
-from services.queue_session import QueueService, ServiceBusConnection
+from services.queue_session import QueueService, QueueUnavailable, ServiceBusConnection
 from services.queue_session.queue_service import QueueHooks, SenderSource
-from services.readiness import Readiness
+from services.readiness import Readiness, RecentSends
 from services.redis_session import Clocks, RedisCredential, RedisService
 from services.settings import Settings, load_settings
 from services.tickets.desk import OrderDesk
@@ -35,6 +39,12 @@ class AppServices:
     order_store: OrderStore
     order_desk: OrderDesk
     readiness: Readiness
+    unsaid: list[str] = field(default_factory=list)
+
+    def say_what_is_bad(self) -> None:
+        """Log each bad setting once, in an invocation: the real host drops log lines that belong to none."""
+        while self.unsaid:
+            log.error("Bad app setting: %s", self.unsaid.pop(0))
 
 
 def build(
@@ -47,7 +57,8 @@ def build(
         randomness: for the jitter of every wait; default: a generator of its own for each.
     """
     redis_service = _redis(settings, randomness)
-    hooks = QueueHooks(sending=lambda *about: telemetry.spans.sending(*about))
+    sends = RecentSends()
+    hooks = QueueHooks(sending=partial(_noted, sends))
     queue_service = QueueService(
         sender or _service_bus(settings), settings.orders_queue, hooks=hooks, randomness=randomness
     )
@@ -57,9 +68,22 @@ def build(
         redis_service,
         queue_service,
         order_store,
-        OrderDesk(order_store, queue_service, settings.patience_s, randomness),
-        Readiness(redis_service, settings.problems),
+        OrderDesk(order_store, queue_service, settings.patience_s),
+        Readiness(redis_service, settings.problems, sends),
+        list(settings.problems),
     )
+
+
+@contextmanager
+def _noted(sends: RecentSends, *about: Any) -> Iterator[Mapping[str, str]]:
+    """A send's span, and a note for readiness how the send went."""
+    with telemetry.spans.sending(*about) as properties:
+        try:
+            yield properties
+        except QueueUnavailable:
+            sends.note(succeeded=False)
+            raise
+        sends.note(succeeded=True)
 
 
 def _reveal(secret: SecretStr | None) -> str | None:
@@ -70,6 +94,7 @@ def _redis(settings: Settings, randomness: random.Random | None) -> RedisService
     client_id = settings.redis_entra_client_id
     return RedisService(
         _reveal(settings.redis_url),
+        name="-".join(filter(None, map(os.environ.get, ("WEBSITE_SITE_NAME", "WEBSITE_INSTANCE_ID")))),
         connections=settings.redis_connections_per_worker,
         clocks=Clocks(idle_check_s=settings.redis_idle_check_s),
         credential=RedisCredential(redis_credential_fetch(client_id), randomness=randomness) if client_id else None,
@@ -100,6 +125,6 @@ def _turn_telemetry_on(services: AppServices) -> None:
 
 shared = build(load_settings(os.environ))
 for problem in shared.settings.problems:
-    log.error("Bad app setting: %s", problem)
+    print(f"Bad app setting: {problem}", file=sys.stderr)  # noqa: T201 - of an import, the real host shows this alone
 if shared.settings.telemetry:
     _turn_telemetry_on(shared)

@@ -1,10 +1,9 @@
 """The app settings, read once from the environment. A bad one never raises at import: it is reported and left out.
 
 An exception while function_app.py is imported takes the whole app away, and publishing still succeeds. So each bad
-setting becomes one line in `Settings.problems`: readiness answers 503 with it, the rest of the app keeps serving.
+setting becomes one line in `Settings.problems`: readiness answers 503 with its name, the rest of the app keeps serving.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -21,10 +20,10 @@ from pydantic import (
     field_validator,
 )
 
+from services.addresses import check_connection_string, check_redis_address, connection_string_parts
 from services.connection_budget import FLEX_SCALE_GROUPS, ConnectionBudget, tier_limits
 from services.errors import OverBudget
 
-_DATABASE = re.compile(r"/?\d{0,4}")
 _TRUE, _FALSE = {"1", "t", "true", "y", "yes"}, {"0", "f", "false", "n", "no"}
 WORKER_TELEMETRY = "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY"
 HOST_TELEMETRY = "AzureFunctionsJobHost__telemetryMode"
@@ -32,28 +31,12 @@ LOCK_RENEWAL_S = 300  # host.json: maxAutoLockRenewalDuration
 
 
 def _redis_address(url: SecretStr) -> SecretStr:
-    """Options in the address would override the session's own, the bound of its connections among them."""
-    text = url.get_secret_value()
-    try:
-        text.encode()  # an environment may hold bytes that are no UTF-8
-        parts = urlsplit(text)  # its own errors may show the password
-        (parts.hostname or "").encode("idna")
-        usable = text.startswith(("redis://", "rediss://")) and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not _DATABASE.fullmatch(parts.path):
-        raise ValueError("must be redis://[user:password@]host:port/0, or rediss:// for TLS")
-    if parts.query or parts.fragment:
-        raise ValueError("must not carry options (?...): the session sets its own")
+    check_redis_address(url.get_secret_value())
     return url
 
 
 def _connection_string(text: SecretStr) -> SecretStr:
-    parts = dict(part.split("=", 1) for part in text.get_secret_value().split(";") if "=" in part)
-    if not parts.get("Endpoint", "").startswith("sb://"):
-        raise ValueError("must be a Service Bus connection string (Endpoint=sb://...)")
-    if "SharedAccessSignature" not in parts and not {"SharedAccessKeyName", "SharedAccessKey"} <= parts.keys():
-        raise ValueError("must hold SharedAccessKeyName and SharedAccessKey, or SharedAccessSignature")
+    check_connection_string(text.get_secret_value())
     return text
 
 
@@ -81,13 +64,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     redis_entra_client_id: Annotated[str | None, Field(pattern=GUID, alias="REDIS_ENTRA_CLIENT_ID")] = None
-    redis_url: Annotated[SecretStr | None, AfterValidator(lambda v: v and _redis_address(v)), Field(alias="REDIS_URL")]
+    redis_url: Annotated[Annotated[SecretStr, AfterValidator(_redis_address)] | None, Field(alias="REDIS_URL")] = None
     redis_connections_per_worker: Annotated[int, Field(ge=1, le=100, alias="REDIS_CONNECTIONS_PER_WORKER")] = 1
     redis_idle_check_s: Annotated[float, Field(ge=0, le=600, alias="REDIS_IDLE_CHECK_S")] = 15.0
     service_bus_connection: Annotated[
-        SecretStr | None,
-        AfterValidator(lambda v: v and _connection_string(v)),
-        Field(alias="ServiceBusConnection"),
+        Annotated[SecretStr, AfterValidator(_connection_string)] | None, Field(alias="ServiceBusConnection")
     ] = None
     service_bus_namespace: Annotated[Host | None, Field(alias="ServiceBusConnection__fullyQualifiedNamespace")] = None
     service_bus_credential: Annotated[
@@ -140,14 +121,18 @@ class Settings(BaseModel):
         return url
 
 
+READ_BY_THE_TRIGGER = ("ORDERS_QUEUE", "ServiceBusConnection__fullyQualifiedNamespace")  # untrimmed
 SETTING_NAMES = tuple(field.alias for field in Settings.model_fields.values() if field.alias)
 
 
 def load_settings(environment: Mapping[str, str]) -> Settings:
     """Read the settings. Never raises: what is bad is named in `problems` and counts as left out."""
-    given: dict[str, Any] = {name: text for name in SETTING_NAMES if (text := environment.get(name, "").strip())}
-    given.setdefault("REDIS_URL", None)
-    problems: list[str] = []
+    problems = [f"{name}: {reason}" for name, text in environment.items() if (reason := _as_written(name, text))]
+    given: dict[str, Any] = {
+        name: text.strip()
+        for name in SETTING_NAMES
+        if (text := environment.get(name, "")).strip() and not _as_written(name, text)
+    }
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:
@@ -155,12 +140,20 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
             name = str(detail["loc"][0])
             problems.append(f"{name}: {detail['msg'].removeprefix('Value error, ')}")
             given.pop(name, None)
-        given.setdefault("REDIS_URL", None)
         settings = Settings.model_validate(given)
     named = {problem.split(":")[0] for problem in problems}
     problems += [f"{name}: {reason}" for name, reason in _missing(settings) if name not in named]
     problems += _over_budget(settings)
     return settings.model_copy(update={"problems": tuple(problems)})
+
+
+def _as_written(name: str, text: str) -> str | None:
+    """What is wrong with a setting, the app's own or another, whatever it should hold."""
+    if text.strip().lower().startswith("@microsoft.keyvault("):
+        return "is a Key Vault reference that is not resolved: check its spelling, and the identity's right to read it"
+    if name in READ_BY_THE_TRIGGER and text.strip() not in ("", text):
+        return "has a space or a line break around it, which the trigger takes for a part of it"
+    return None
 
 
 def _over_budget(settings: Settings) -> list[str]:
@@ -181,6 +174,10 @@ def _missing(settings: Settings) -> list[tuple[str, str]]:
         missing.append(("ORDERS_QUEUE", "is missing"))
     if settings.service_bus_connection is None and settings.service_bus_namespace is None:
         missing.append(("ServiceBusConnection", "is missing, and so is ServiceBusConnection__fullyQualifiedNamespace"))
+    if settings.service_bus_connection is not None and settings.orders_queue is not None:
+        entity = connection_string_parts(settings.service_bus_connection.get_secret_value()).get("entitypath")
+        if entity not in (None, settings.orders_queue):
+            missing.append(("ServiceBusConnection", "its EntityPath is another queue than ORDERS_QUEUE: leave it out"))
     if (settings.redis_tier is None) != (settings.scale_out_limit is None):
         absent = "REDIS_TIER" if settings.redis_tier is None else "SCALE_OUT_LIMIT"
         missing.append((absent, "is missing: without it the connection budget cannot be checked"))

@@ -1,6 +1,8 @@
 """What came in over HTTP, as a parsed command, or an InvalidInput that names the field. Never defaults bad input."""
 
+import re
 from typing import Any, TypeVar
+from urllib.parse import parse_qs
 
 import azure.functions as func
 from pydantic import BaseModel, ValidationError
@@ -9,6 +11,9 @@ from blueprints.strict_json import invalid, parse_json
 from services.errors import BodyTooLarge, InvalidInput, WrongContentType
 
 MAX_BODY = 16 * 1024  # bytes
+_PATH = re.compile(r"[a-zA-Z]+://[^/?#]*(/[^?#]*)")
+DEFAULT_MOUNT = "/api"
+HOST_S = ("code", "clientId")  # the function key and its name, which the host reads
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -23,8 +28,28 @@ def headers(req: func.HttpRequest, model: type[Model]) -> Model:
     return _validated(model, {name: req.headers[name] for name in names if name in req.headers})
 
 
+def mount(req: func.HttpRequest, route: str) -> str:
+    """What stands in front of the route in the request's path, `/api` by default: the host's routePrefix."""
+    found = _PATH.match(req.url)
+    if found is None:  # the Host is whatever the caller sent
+        return DEFAULT_MOUNT
+    return "/".join(found[1].rstrip("/").split("/")[: -len(route.split("/"))])
+
+
+def query(req: func.HttpRequest, model: type[Model]) -> Model:
+    """The query. An unknown name is refused, and so is an empty value: a filter that is misspelt would be none.
+
+    Raises InvalidInput.
+    """
+    sent = parse_qs(req.url.partition("?")[2], keep_blank_values=True)  # the host leaves out what has no value
+    values = dict.fromkeys(sent, "") | dict(req.params)
+    return _validated(model, {name: value for name, value in values.items() if name not in HOST_S})
+
+
 def body(req: func.HttpRequest, model: type[Model]) -> Model:
     """The JSON body. Raises WrongContentType, BodyTooLarge (over 16 KiB) or InvalidInput."""
+    if req.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise WrongContentType("send the body without a Content-Encoding")
     declared = req.headers.get("content-type", "").split(";")[0].strip().lower()
     if declared != "application/json":
         raise WrongContentType("send the body as application/json")

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 from pydantic_core import core_schema
 
-from blueprints.web.problems import RETRY_AFTER_S, problem_of
+from blueprints.web.problems import problem_of
 from services import errors
 from services.readiness import Health
 from services.redis_session import RedisUnavailable
@@ -20,7 +20,6 @@ from services.redis_session import RedisUnavailable
 Json = dict[str, Any]
 Method = Literal["GET", "PUT", "POST", "DELETE", "PATCH"]
 
-PREFIX = "/api"  # host.json's routePrefix
 REF = "#/components/schemas/{model}"
 PROBLEM: Json = {
     "description": "RFC 9457. `errors` stands in a 400 only, one entry per field that is not as documented.",
@@ -45,15 +44,17 @@ PROBLEM: Json = {
     "additionalProperties": False,
 }
 HEADERS: dict[str, Json] = {
+    "Cache-Control": {"description": "`no-store`, always.", "schema": {"const": "no-store"}},
     "Location": {
         "description": "The path of the order, to be followed.",
         "schema": {"type": "string", "format": "uri-reference"},
     },
     "Retry-After": {
         "description": "Seconds to wait before asking again.",
-        "schema": {"type": "integer", "minimum": 1, "maximum": max(RETRY_AFTER_S)},
+        "schema": {"type": "integer", "minimum": 1, "maximum": 60},
     },
 }
+KEPT_OUT = ("Cache-Control",)  # of caches
 SECURITY_SCHEMES: Json = {
     "key": {"type": "apiKey", "in": "header", "name": "x-functions-key", "description": "A function key."},
     "keyInQuery": {"type": "apiKey", "in": "query", "name": "code", "description": "The same key in the address."},
@@ -99,6 +100,7 @@ class Operation:
     answers: tuple[Answer, ...]
     description: str = ""
     path: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
     headers: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     refusals: tuple[Exception, ...] = ()
@@ -132,8 +134,8 @@ HOUSEKEEPING = (
 )
 
 
-def document(title: str, description: str, operations: Iterable[Operation], max_body: int) -> Json:
-    """The document, as JSON values. `max_body`: bytes over which a body is refused."""
+def document(title: str, description: str, operations: Iterable[Operation], max_body: int, server: str) -> Json:
+    """The document, as JSON values. `max_body`: bytes over which a body is refused; `server`: the routes' prefix."""
     operations = tuple(operations)
     refs, components = _models(operations)
     paths: defaultdict[str, Json] = defaultdict(dict)
@@ -142,7 +144,7 @@ def document(title: str, description: str, operations: Iterable[Operation], max_
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": "1", "description": description},
-        "servers": [{"url": PREFIX}],
+        "servers": [{"url": server or "/"}],
         "paths": dict(paths),
         "components": {"schemas": components | {"Problem": PROBLEM}, "securitySchemes": SECURITY_SCHEMES},
     }
@@ -185,6 +187,7 @@ def _operation(operation: Operation, refs: Refs, max_body: int) -> Json:
         "description": operation.description,
         "parameters": [
             *_parameters(operation.path, "path", operation.examples),
+            *_parameters(operation.query, "query", operation.examples),
             *_parameters(operation.headers, "header", operation.examples),
         ],
         "responses": _responses(operation, refs, max_body),
@@ -202,10 +205,15 @@ def _parameters(model: type[BaseModel] | None, place: str, examples: Mapping[str
         return []
     schema = model.model_json_schema(schema_generator=_Schema)
     return [
-        {"name": name, "in": place, "required": name in schema.get("required", ()), "schema": of}
+        {"name": name, "in": place, "required": name in schema.get("required", ()), "schema": _without_null(of)}
         | ({"example": examples[name]} if name in examples else {})
         for name, of in schema["properties"].items()
     ]
+
+
+def _without_null(schema: Json) -> Json:
+    """What is left out is not null."""
+    return {name: value for name, value in schema.items() if (name, value) != ("default", None)}
 
 
 def _responses(operation: Operation, refs: Refs, max_body: int) -> Json:
@@ -224,7 +232,7 @@ def _answer(answer: Answer, refs: Refs) -> Json:
     schema = refs[answer.model, "serialization"] if answer.model else {"type": "object"}
     content = {"schema": schema} | ({} if answer.example is None else {"example": answer.example})
     described: Json = {"description": answer.description, "content": {"application/json": content}}
-    return described | _headers(answer.always, answer.sometimes)
+    return described | _headers((*KEPT_OUT, *answer.always) if answer.model else answer.always, answer.sometimes)
 
 
 def _headers(always: Iterable[str], sometimes: Iterable[str]) -> Json:
@@ -263,7 +271,9 @@ def _refusal(documents: list[Json], operation: Operation) -> Json:
         "description": "; ".join(dict.fromkeys(described["title"] for described in documents)),
         "content": {"application/problem+json": {"schema": schema, "examples": examples}},
     }
-    return described | (_headers(["Retry-After"], operation.when_unavailable) if status == 503 else {})
+    return described | _headers(
+        [*KEPT_OUT, "Retry-After"] if status == 503 else KEPT_OUT, operation.when_unavailable if status == 503 else ()
+    )
 
 
 def _name(problem: Json) -> str:

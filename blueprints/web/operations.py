@@ -7,13 +7,25 @@ from blueprints.web import inputs, openapi
 from blueprints.web.openapi import Answer, Operation
 from services import errors
 from services.tickets.errors import BelowConfirmed, CustomerLimit, DropClosed, SoldOut
-from services.tickets.models import Drop, DropPath, Order, OrderHeaders, OrderPath, PlaceOrder, PutDrop
+from services.tickets.models import (
+    Drop,
+    DropPath,
+    ListOrders,
+    Order,
+    OrderHeaders,
+    OrderPage,
+    OrderPath,
+    PlaceOrder,
+    PutDrop,
+)
 
 TITLE = "A ticket drop"
 DESCRIPTION = """\
 A drop has a limited stock; customers order tickets of it, and a queue function decides each order once.
 Ids are `[A-Za-z0-9._-]{1,64}`, times RFC 3339 in UTC, amounts tickets. Send a body with its `Content-Length`: one sent
-in chunks arrives empty. The host answers an unknown route or method with an empty 404."""
+in chunks arrives empty. The host itself answers with an empty body: 404 an unknown route or method, 401 a missing key,
+400, 414, 429 and 431 what it does not take, and 500 when its worker ended or ran out of time: the outcome is then
+unknown, so repeat the request with its key, as after a 503."""
 
 ID = "3ebd13ef-d6dd-54f3-a2e0-2c3e3f434380"  # of the order that the examples place
 DROP = {
@@ -89,12 +101,27 @@ OPERATIONS = (
         tag="orders",
     ),
     Operation(
+        "list_orders",
+        "GET",
+        "drops/{drop_id}/orders",
+        "List a drop's orders",
+        (Answer(200, "A page of orders.", OrderPage, {"orders": [CONFIRMED], "cursor": None}),),
+        "All of them, or those that the query names, in pages and in no order. `limit` is how many orders a page looks "
+        "at: it may hold fewer, none, more, or some that an earlier page had. A null `cursor` ends the list; any other "
+        "goes into the next request. `queued_for_s`: queued for at least so many seconds, by Redis's clock.",
+        path=DropPath,
+        query=ListOrders,
+        refusals=(errors.NotFound("there is no such drop"),),
+        examples={"drop_id": "demo", "limit": 100},
+        tag="orders",
+    ),
+    Operation(
         "get_order",
         "GET",
         "drops/{drop_id}/orders/{order_id}",
         "Follow an order",
         (Answer(200, "The order, decided or not.", Order, CONFIRMED, sometimes=("Retry-After",)),),
-        "Retry-After comes with an order that is still queued.",
+        "Retry-After comes with an order that is still queued, and grows with its age.",
         path=OrderPath,
         refusals=(errors.NotFound("there is no such order in this drop"),),
         examples={"drop_id": "demo", "order_id": ID},
@@ -105,6 +132,6 @@ OPERATIONS = (
 
 
 @functools.cache
-def openapi_document() -> str:
-    """The OpenAPI document as JSON, made once per process."""
-    return json.dumps(openapi.document(TITLE, DESCRIPTION, OPERATIONS, inputs.MAX_BODY)) + "\n"
+def openapi_document(server: str = inputs.DEFAULT_MOUNT) -> str:
+    """The OpenAPI document as JSON, made once per process and server, which is the path in front of the routes."""
+    return json.dumps(openapi.document(TITLE, DESCRIPTION, OPERATIONS, inputs.MAX_BODY, server)) + "\n"

@@ -2,23 +2,31 @@
 
 import functools
 import json
-from collections.abc import Awaitable, Callable, Mapping
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import ParamSpec
 
 import azure.functions as func
 from pydantic import BaseModel
 
 from blueprints.web.problems import problem_of
+from services import app_services
 from services.errors import UNAVAILABLE, AppError
 
+log = logging.getLogger(__name__)
 P = ParamSpec("P")
+NOT_KEPT = {"Cache-Control": "no-store"}  # an order's state is asked for again and again
 Handler = Callable[P, Awaitable[func.HttpResponse]]
 
 
 def resource(content: BaseModel, status: int, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
     """A resource as JSON."""
     return func.HttpResponse(
-        content.model_dump_json() + "\n", status_code=status, headers=dict(headers or {}), mimetype="application/json"
+        content.model_dump_json() + "\n",
+        status_code=status,
+        headers={**NOT_KEPT, **(headers or {})},
+        mimetype="application/json",
     )
 
 
@@ -28,9 +36,40 @@ def problem(error: Exception, headers: Mapping[str, str] | None = None) -> func.
     return func.HttpResponse(
         json.dumps(answer.body) + "\n",
         status_code=answer.status,
-        headers={**answer.headers, **(headers or {})},
+        headers={**NOT_KEPT, **answer.headers, **(headers or {})},
         mimetype="application/problem+json",
     )
+
+
+class Warnings:
+    """At most so many lines a second in a process; the first line of a later second says how many were left out."""
+
+    def __init__(self, per_second: int = 10) -> None:
+        self._per_second = per_second
+        self._second, self._said, self._left_out = 0, 0, 0
+
+    def say(self, text: str, *values: object, now: float | None = None) -> None:
+        """Log it, unless too many have been logged in this second. `now`: seconds, of any clock."""
+        second = int(time.monotonic() if now is None else now)
+        if second != self._second:
+            if self._left_out:
+                log.warning("%d more answers of 503 were not logged", self._left_out)
+            self._second, self._said, self._left_out = second, 0, 0
+        if self._said >= self._per_second:
+            self._left_out += 1
+            return
+        self._said += 1
+        log.warning(text, *values)
+
+
+_warnings = Warnings()
+
+
+def _say(function: str, error: Exception, args: Iterable[object], kwargs: Mapping[str, object]) -> None:
+    """What the route was called with, besides the reason; never a key or a body."""
+    requests = [given for given in (*args, *kwargs.values()) if isinstance(given, func.HttpRequest)]
+    ids = " ".join(f"{name}={given!r}" for one in requests for name, given in one.route_params.items())
+    _warnings.say("%s answers 503 (%s): %s", function, ids, error)
 
 
 def answers_problems(handler: Handler[P]) -> Handler[P]:
@@ -38,9 +77,13 @@ def answers_problems(handler: Handler[P]) -> Handler[P]:
 
     @functools.wraps(handler)
     async def answer(*args: P.args, **kwargs: P.kwargs) -> func.HttpResponse:
+        app_services.shared.say_what_is_bad()
         try:
             return await handler(*args, **kwargs)
-        except (AppError, *UNAVAILABLE) as error:
+        except AppError as error:
+            return problem(error)
+        except UNAVAILABLE as error:
+            _say(handler.__name__, error, args, kwargs)
             return problem(error)
 
     return answer

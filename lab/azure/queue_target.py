@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,5 +66,5 @@ def find_target(options: argparse.Namespace) -> QueueTarget:
 
 def endpoint(connection_string: str) -> str:
     """The host of a connection string, without its key."""
-    parts = dict(part.split("=", 1) for part in connection_string.split(";") if "=" in part)
-    return parts.get("Endpoint", "?").removeprefix("sb://").strip("/")
+    found = re.search(r"Endpoint=sb://([A-Za-z0-9.:\[\]-]+)", connection_string, re.IGNORECASE)
+    return found[1] if found else "?"

@@ -15,6 +15,8 @@ HINTS = {
     "ServiceBusAuthenticationError": "Service Bus refused the key or the identity: check them, or `az login`.",
     "ServiceBusAuthorizationError": "This identity needs a Service Bus data role on the queue.",
     "MessagingEntityNotFoundError": "There is no such queue: check --queue.",
+    "MessageSizeExceededError": "A message is larger than the queue takes.",
+    "ServiceBusQuotaExceededError": "The queue is full.",
     "OperationTimeoutError": "Service Bus did not answer in time.",
     "ClientAuthenticationError": "Nobody is signed in: `az login` first, or use --service-bus.",
 }

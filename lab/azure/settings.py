@@ -5,9 +5,12 @@ Must never show a value: settings hold secrets.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from lab.azure.functions_host import lenient_json
 
 ROOT = Path(__file__).resolve().parents[2]
 CONNECTION = "ServiceBusConnection"
@@ -19,16 +22,44 @@ class SettingsFileError(ValueError):
     """A settings file cannot be read; the message names it."""
 
 
+@dataclass(frozen=True)
+class SettingsFile:
+    """A local.settings.json: its `Values`, and the `CORS` of its `Host`."""
+
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cors: str = ""
+    cors_credentials: bool = False
+
+
+def read_file(path: Path) -> SettingsFile:
+    """As Core Tools reads it: comments, closing commas and a BOM are fine. Empty if there is no such file.
+
+    Raises SettingsFileError.
+    """
+    if not path.exists():
+        return SettingsFile()
+    try:
+        content = lenient_json.loads(path.read_text(encoding="utf-8-sig"), dates=False)
+        if content.get("IsEncrypted") is True and content.get("Values"):
+            raise SettingsFileError(f"{path} is encrypted: run 'func settings decrypt', and set IsEncrypted to false")
+        host = content.get("Host") or {}
+        return SettingsFile(
+            values={name: text(value) for name, value in (content.get("Values") or {}).items()},
+            cors=str(host.get("CORS") or ""),
+            cors_credentials=host.get("CORSCredentials") is True,
+        )
+    except (lenient_json.NotJson, UnicodeDecodeError, AttributeError, OSError) as error:
+        raise SettingsFileError(f"{path} is not a local.settings.json: {type(error).__name__}") from error
+
+
+def text(value: Any) -> str:
+    """A value as an environment variable."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def read_values(path: Path) -> dict[str, str]:
     """`Values` of a local.settings.json, empty if there is no such file. Raises SettingsFileError."""
-    if not path.exists():
-        return {}
-    try:
-        values = json.loads(path.read_text(encoding="utf-8")).get("Values", {})
-        return {str(name): str(value) for name, value in values.items()}
-    except (ValueError, AttributeError, OSError) as error:
-        where = f" at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise SettingsFileError(f"{path} is not a local.settings.json: {type(error).__name__}{where}") from error
+    return dict(read_file(path).values)
 
 
 def app_settings(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
@@ -38,3 +69,16 @@ def app_settings(folder: Path, environment: Mapping[str, str]) -> dict[str, str]
     """
     example = read_values(folder / "local.settings.json.example")
     return {**example, **read_values(folder / "local.settings.json"), **environment}
+
+
+def serve_redis(settings: dict[str, str], url: str) -> None:
+    """Let the app use this Redis, whatever identity a fetched settings file names."""
+    settings.pop("REDIS_ENTRA_CLIENT_ID", None)
+    settings["REDIS_URL"] = url
+
+
+def serve_bus(settings: dict[str, str], connection: str, connection_string: str) -> None:
+    """Let the app use this Service Bus under the name `connection`, whatever identity its settings name."""
+    for name in [name for name in settings if name.lower().startswith(f"{connection.lower()}__")]:
+        del settings[name]
+    settings[connection] = connection_string

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import signal
 import sys
 import tempfile
@@ -24,12 +25,25 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
+from lab.azure.app_needs import AppNeeds, find_needs, write_config
+from lab.azure.functions_host.function_index import WITHOUT_TOPICS
 from lab.azure.functions_host.server import PortTaken, listen
 from lab.azure.invocation_log import InvocationLog
+from lab.azure.outage import RESTART
 from lab.azure.processes import Child
 from lab.azure.queue_target import endpoint
 from lab.azure.redis_server import RedisServer, RedisServerError
-from lab.azure.settings import CONNECTION, DEFAULT_QUEUE, QUEUE, ROOT, SettingsFileError, app_settings
+from lab.azure.settings import (
+    CONNECTION,
+    DEFAULT_QUEUE,
+    QUEUE,
+    ROOT,
+    SettingsFileError,
+    app_settings,
+    read_file,
+    serve_bus,
+    serve_redis,
+)
 from lab.azure.state_file import DEFAULT_PATH, LabState, read_state, remove_state, write_state
 
 HOST = "127.0.0.1"
@@ -38,6 +52,7 @@ STOP_S = 15.0
 POLL_S = 0.05
 WATCH_S = 0.5
 KEY_SETTING = "LAB_FUNCTIONS_KEY"
+CORS_SETTING, CORS_CREDENTIALS_SETTING = "LAB_CORS", "LAB_CORS_CREDENTIALS"
 REDIS_PORT = 6379  # as in local.settings.json.example
 BUS_PORT = 5672  # where the SDKs look for an emulator
 
@@ -52,10 +67,11 @@ examples:
   python -m lab up --client-limit 20                  a Redis that takes 20 clients and no more
   python -m lab up --redis redis://127.0.0.1:6379/0   your own Redis
   python -m lab up --service-bus "$CONNECTION"        a real namespace, or Microsoft's emulator
+  python -m lab up --app ~/my-app                     another app: the queues that its triggers name are made
   python -m lab up --without-app                      for `func start`: only what local.settings.json.example names
 
 Settings: Values of local.settings.json.example, then local.settings.json, then the environment, then what this command
-starts (REDIS_URL, ServiceBusConnection, ORDERS_QUEUE)."""
+starts (REDIS_URL, ORDERS_QUEUE, ServiceBusConnection and whatever connection the app's triggers name)."""
 
 
 class StopAsked(Exception):
@@ -84,6 +100,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--service-bus", metavar="CONNECTION_STRING", help="use this Service Bus instead of a local one"
     )
     parser.add_argument(
+        "--queues", type=Path, metavar="FILE", help="a Config.json with more queues than the app's triggers name"
+    )
+    parser.add_argument(
         "--without-app",
         action="store_true",
         help=f"only the Redis on port {REDIS_PORT} and the Service Bus on port {BUS_PORT}, for an app on another host",
@@ -109,11 +128,13 @@ def run(options: argparse.Namespace) -> int:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
+    restart = threading.Event()
+    signal.signal(RESTART, lambda *_: restart.set())
     try:
         with Lab(options, InvocationLog(console), stopping) as lab:
             lab.start()
             introduce(console, lab, options)
-            code = watch(console, lab, stopping)
+            code = watch(console, lab, stopping, restart)
             console.print(
                 f"\nStopping ... (at most {STOP_S:.0f} s; Ctrl-C again ends it at once)", style="dim", soft_wrap=True
             )
@@ -137,10 +158,13 @@ class Lab:
         self._stopping = stopping
         self._cleanup = contextlib.ExitStack()
         self.settings = app_settings(options.app, os.environ)
+        self.settings.setdefault(QUEUE, DEFAULT_QUEUE)
+        self.needs = AppNeeds()
         self.children: dict[str, Child] = {}
         self.served: dict[str, Any] = {}
         self.state_path: Path = options.state
         self.not_ready: str | None = None
+        self._redis: RedisServer | None = None
 
     def __enter__(self) -> Lab:
         return self
@@ -157,6 +181,8 @@ class Lab:
         """Start what is wanted, in the order in which it is needed. Raises StartError or RedisServerError."""
         port = 0 if self._options.without_app else self._free_port(self._options.port)
         self._start_redis()
+        if not self._options.without_app or self._options.app != ROOT:
+            self.needs = find_needs(self._options.app.resolve(), self.settings)
         self._start_service_bus()
         if not self._options.without_app:
             self._start_app(port)
@@ -175,20 +201,32 @@ class Lab:
 
     def _start_redis(self) -> None:
         if self._options.redis:
-            self.settings["REDIS_URL"] = self._options.redis
+            serve_redis(self.settings, self._options.redis)
             return
         port = REDIS_PORT if self._options.without_app else 0
-        server = RedisServer(port=port, maxclients=self._options.client_limit)
-        self._cleanup.callback(server.stop)
-        server.start()
-        self.children["redis"] = server.child
-        self.settings["REDIS_URL"] = server.url
+        self._redis = RedisServer(port=port, maxclients=self._options.client_limit)
+        self._cleanup.callback(self._redis.stop)
+        self._redis.start()
+        self.children["redis"] = self._redis.child
+        serve_redis(self.settings, self._redis.url)
+
+    def restart_redis(self) -> None:
+        """Start its own Redis again if it is gone, on the same port and with its data. Raises RedisServerError."""
+        if self._redis is None:
+            return
+        self._redis.start()
+        self.children["redis"] = self._redis.child
+        self._write_state()
 
     def _start_service_bus(self) -> None:
         if self._options.service_bus:
-            self.settings[CONNECTION] = self._options.service_bus
-            self.settings.setdefault(QUEUE, DEFAULT_QUEUE)
+            self._name_bus(self._options.service_bus)
             return
+        config = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="lab-bus-"))) / "Config.json"
+        try:
+            write_config(self.needs.queues, self._options.queues, config)
+        except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
+            raise StartError(f"{self._options.queues} is not a Config.json of queues: {error}") from error
         lines: queue.Queue[str] = queue.Queue()
 
         def on_line(line: str) -> None:
@@ -198,13 +236,19 @@ class Lab:
                 lines.put(line)
 
         port = str(BUS_PORT if self._options.without_app else 0)
-        child = self._child("bus", [sys.executable, "-u", "-m", "lab.azure.service_bus", "--port", port], on_line)
+        words = [sys.executable, "-u", "-m", "lab.azure.service_bus", "--port", port, "--config", str(config)]
+        child = self._child("bus", words, on_line)
         self._wait(child, lambda: not lines.empty())
-        self.settings[CONNECTION] = lines.get()
-        if not self.settings[CONNECTION].startswith("Endpoint="):
+        told = lines.get()
+        if not told.startswith("Endpoint="):
             raise StartError(did_not_start(child))
-        self.settings[QUEUE] = DEFAULT_QUEUE  # the one its shipped Config.json has
+        self._name_bus(told)
+        self.settings[WITHOUT_TOPICS] = "1"
         self.children["bus"] = child
+
+    def _name_bus(self, connection_string: str) -> None:
+        for connection in self.needs.connections:
+            serve_bus(self.settings, connection, connection_string)
 
     def _start_app(self, port: int) -> None:
         folder = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="lab-up-")))
@@ -220,14 +264,18 @@ class Lab:
     def _answers(self) -> bool:
         """True if the host answers at all, whatever the status; what its readiness says is kept for the greeting."""
         try:
-            answer = httpx.get(f"{self.served['url']}/api/health/ready", timeout=START_S)
+            answer = httpx.get(
+                f"{self.served['url']}/api/health/ready", timeout=START_S, trust_env=False
+            )  # on loopback
         except httpx.TransportError:
             return False
         self.not_ready = why_not_ready(answer)
         return True
 
     def _child(self, name: str, words: list[str], on_line: Callable[[str], None]) -> Child:
-        env = {**self.settings, KEY_SETTING: self._options.key or ""}
+        own = read_file(self._options.app / "local.settings.json")
+        cors = {CORS_SETTING: own.cors, CORS_CREDENTIALS_SETTING: "1" if own.cors_credentials else ""}
+        env = {**self.settings, **cors, KEY_SETTING: self._options.key or ""}
         child = Child(name, words, env=env, cwd=ROOT, on_line=on_line)
         self._cleanup.callback(child.stop, STOP_S)
         return child
@@ -246,16 +294,19 @@ class Lab:
         if read_state(path) is not None:  # another lab runs: it stays the one that is found
             path = path.with_name(f"{path.stem}-{os.getpid()}.json")
         self.state_path = path
+        self._write_state()
+        self._cleanup.callback(remove_state, path, os.getpid())
+
+    def _write_state(self) -> None:
         state = LabState(
             pid=os.getpid(),
             url=self.served.get("url", ""),
-            queue=self.settings[QUEUE],
+            queue=self.needs.queues[0],
             redis_url=self.settings["REDIS_URL"],
             service_bus=self.settings[CONNECTION],
             pids={name: child.pid for name, child in self.children.items()},
         )
-        write_state(state, path)
-        self._cleanup.callback(remove_state, path, state.pid)
+        write_state(state, self.state_path)
 
 
 def did_not_start(child: Child) -> str:
@@ -273,10 +324,15 @@ def why_not_ready(answer: httpx.Response) -> str | None:
         return None
 
 
-def watch(console: Console, lab: Lab, stopping: threading.Event) -> int:
+def watch(console: Console, lab: Lab, stopping: threading.Event, restart: threading.Event) -> int:
     """Wait for a signal; say loudly when something dies. Returns 1 if the app itself died, else 0."""
     missing: set[str] = set()
     while not stopping.wait(WATCH_S):
+        if restart.is_set():
+            restart.clear()
+            lab.restart_redis()
+            missing.discard("redis")
+            console.print("redis is back, with its data.", style="bold green")
         for name, child in lab.children.items():
             if child.alive or name in missing:
                 continue
@@ -313,14 +369,18 @@ def functions(lab: Lab, options: argparse.Namespace) -> Iterator[Text]:
     for served in lab.served.get("service_bus", []):
         line = Text(f"{served['name']:<14} ", style="bold")
         yield line.append(f"queue  {served['entity']}", style="not bold magenta")
+    for served in lab.served.get("timers", []):
+        line = Text(f"{served['name']:<14} ", style="bold")
+        fire = f"curl -X POST {lab.served['url']}/admin/functions/{served['name']}"
+        yield line.append(f"timer  {served['schedule']}  (now: {fire})", style="not bold magenta")
 
 
 def places(lab: Lab, options: argparse.Namespace) -> Iterator[str]:
     """Where the parts are, without their secrets."""
-    redis = urlsplit(lab.settings["REDIS_URL"])
     limit = f", at most {options.client_limit} clients" if options.client_limit else ""
-    yield f"Redis          {redis.hostname}:{redis.port or 6379}{limit}"
-    yield f"Service Bus    {endpoint(lab.settings[CONNECTION])}, queue '{lab.settings[QUEUE]}'"
+    yield f"Redis          {redis_place(lab.settings['REDIS_URL'])}{limit}"
+    queues = ", ".join(f"'{queue}'" for queue in lab.needs.queues)
+    yield f"Service Bus    {endpoint(lab.settings[CONNECTION])}, queue {queues}"
     where = "" if lab.state_path == DEFAULT_PATH else f" --state {lab.state_path}"
     command = f"{python()} -m lab"
     yield f"by hand        {command} enqueue{where} BODY, {command} dead-letters{where} (in a second terminal)"
@@ -328,6 +388,17 @@ def places(lab: Lab, options: argparse.Namespace) -> Iterator[str]:
         yield f"API            {lab.served['docs']} (to read and to try)"
     if options.key:
         yield "key            goes into the header x-functions-key"
+
+
+def redis_place(url: str) -> str:
+    """Host and port; of an address that is not as it should be nothing, as any part of it may be the password."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("redis", "rediss") and re.fullmatch(r"[a-z0-9.:-]+", parts.hostname or ""):
+            return f"{parts.hostname}:{parts.port or 6379}"
+    except ValueError:
+        pass
+    return "an address that the app cannot use"
 
 
 def python() -> str:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,12 +26,16 @@ from rich.progress import Progress
 from rich.table import Table
 
 from lab.azure.redis_server import RedisServer
+from lab.proof.bench_loads import KEYS, LARGE, LOADS, META, MIDDLING, SCRIPT
 from lab.proof.bench_sides import KEY, SIDES, VALUE, Call
 from lab.proof.report.markdown import table
 from lab.proof.report.page import write_page
 from lab.proof.spike.command import typed
 
+Right = Callable[[Any], bool]
 CONCURRENCY = (1, 32, 100)
+SMALL = "get64"  # the load of every side: a GET of 64 bytes
+is_value = VALUE.__eq__
 MEASURES = ("calls_per_s", "cpu_us", "p50_ms", "p99_ms")
 LINKS = {"loopback": 0.0, "1ms": 1.0}  # name: milliseconds added to the way to the server
 
@@ -44,6 +48,7 @@ class Cell:
     link: str
     concurrency: int
     side: str
+    load: str
     calls_per_s: float
     cpu_us: float
     p50_ms: float
@@ -65,7 +70,7 @@ def delay_proxy(port: int, delay_ms: float) -> Iterator[int]:
             process.kill()
 
 
-async def drive(call: Callable[[], Awaitable[Any]], concurrency: int, seconds: float) -> list[float]:
+async def drive(call: Call, concurrency: int, seconds: float, right: Callable[[Any], bool]) -> list[float]:
     """Call from `concurrency` tasks for `seconds`; every call's latency in seconds."""
     latencies: list[float] = []
     ends = time.perf_counter() + seconds
@@ -73,8 +78,8 @@ async def drive(call: Callable[[], Awaitable[Any]], concurrency: int, seconds: f
     async def caller() -> None:
         began = time.perf_counter()
         while began < ends:
-            if await call() != VALUE:
-                raise RuntimeError("a GET returned another value than was set")
+            if not right(await call()):
+                raise RuntimeError("a call had a wrong reply")
             latencies.append((now := time.perf_counter()) - began)
             began = now
 
@@ -82,15 +87,13 @@ async def drive(call: Callable[[], Awaitable[Any]], concurrency: int, seconds: f
     return latencies
 
 
-async def measure(number: int, link: str, concurrency: int, side: str, call: Call, seconds: float) -> Cell:
-    """One cell."""
+async def measure(where: tuple[int, str, int, str, str], call: Call, seconds: float, right: Right = is_value) -> Cell:
+    """One cell; `where`: its round, link, concurrency, side and load."""
     began, cpu = time.perf_counter(), time.process_time()
-    latencies = sorted(await drive(call, concurrency, seconds))
+    latencies = sorted(await drive(call, where[2], seconds, right))
     elapsed, cpu, count = time.perf_counter() - began, time.process_time() - cpu, len(latencies)
-    return Cell(
-        number, link, concurrency, side, count / elapsed, cpu / count * 1e6,
-        latencies[count // 2] * 1e3, latencies[min(count - 1, count * 99 // 100)] * 1e3,
-    )  # fmt: skip
+    p50_s, p99_s = latencies[count // 2], latencies[min(count - 1, count * 99 // 100)]
+    return Cell(*where, count / elapsed, cpu / count * 1e6, p50_s * 1e3, p99_s * 1e3)
 
 
 async def measure_link(
@@ -104,25 +107,61 @@ async def measure_link(
         for name, opened in SIDES.items():
             before = admin.info("clients")["connected_clients"]
             calls[name] = await stack.enter_async_context(opened(port))
-            await drive(calls[name], max(CONCURRENCY), seconds / 2)
+            await drive(calls[name], max(CONCURRENCY), seconds / 2, is_value)
             connections[name] = admin.info("clients")["connected_clients"] - before
         for number in range(rounds):
             for concurrency in CONCURRENCY:
                 for name, call in calls.items():
-                    cells.append(await measure(number, link, concurrency, name, call, seconds))
+                    cells.append(await measure((number, link, concurrency, name, SMALL), call, seconds))
                     advance()
     return cells, connections
 
 
-def ratio(cells: list[Cell], other: str, concurrency: int, link: str, field: str = "calls_per_s") -> float | None:
+async def measure_loads(port: int, rounds: int, seconds: float, advance: Callable[[], None]) -> list[Cell]:
+    """The other loads, on loopback."""
+    cells: list[Cell] = []
+    for name, load in LOADS.items():
+        async with AsyncExitStack() as stack:
+            calls = {side: await stack.enter_async_context(opened(port)) for side, opened in load.sides.items()}
+            for call in calls.values():
+                await drive(call, load.concurrency, seconds / 4, load.right)
+            for number in range(rounds):
+                for side, call in calls.items():
+                    where = number, "loopback", load.concurrency, side, name
+                    cells.append(await measure(where, call, seconds, load.right))
+                    advance()
+    return cells
+
+
+def ratio(
+    cells: list[Cell],
+    other: str,
+    concurrency: int = 100,
+    link: str = "loopback",
+    field: str = "calls_per_s",
+    load: str = SMALL,
+    ours: str = "ours",
+) -> float | None:
     """Ours divided by another's in the same round, the median over the rounds; None if the other is not installed."""
-    found = {(c.round, c.side): getattr(c, field) for c in cells if (c.link, c.concurrency) == (link, concurrency)}
-    quotients = [
-        value / found[number, other]
-        for (number, side), value in found.items()
-        if side == "ours" and (number, other) in found
-    ]
+    quotients = [mine / theirs for mine, theirs in _pairs(cells, ours, other, (link, concurrency, load), field)]
     return round(statistics.median(quotients), 3) if quotients else None
+
+
+def run_over_client_us(cells: list[Cell]) -> float | None:
+    """CPU of a GET through `run` above the same call on the bare client, in microseconds."""
+    differences = [run - ours for run, ours in _pairs(cells, "run", "ours", ("loopback", 100, "get"), "cpu_us")]
+    return round(statistics.median(differences), 2) if differences else None
+
+
+def _pairs(
+    cells: list[Cell], ours: str, other: str, where: tuple[str, int, str], field: str
+) -> list[tuple[float, float]]:
+    found = {(c.round, c.side): getattr(c, field) for c in cells if (c.link, c.concurrency, c.load) == where}
+    return [
+        (value, found[number, other])
+        for (number, side), value in found.items()
+        if side == ours and (number, other) in found
+    ]
 
 
 def ratios(cells: list[Cell]) -> dict[str, float | None]:
@@ -134,6 +173,14 @@ def ratios(cells: list[Cell]) -> dict[str, float | None]:
         "vs_glide_c100": ratio(cells, "valkey-glide", 100, "loopback"),
         "vs_bare_c100": ratio(cells, "bare", 100, "loopback"),
         "p50_vs_default_c1": ratio(cells, "default pool", 1, "loopback", "p50_ms"),
+        "vs_bare_c100_1ms": ratio(cells, "bare", 100, "1ms"),
+        "run_evalsha_vs_bare_c100": ratio(cells, "bare", load="script", ours="run"),
+        "run_evalsha_cpu_vs_default_c100": ratio(cells, "default pool", field="cpu_us", load="script", ours="run"),
+        "run_evalsha_cpu_vs_glide_c100": ratio(cells, "valkey-glide", field="cpu_us", load="script", ours="run"),
+        "run_over_client_us": run_over_client_us(cells),
+        "get64k_vs_glide_c100": ratio(cells, "valkey-glide", load="get64k"),
+        "set1k_vs_glide_c100": ratio(cells, "valkey-glide", load="set1k"),
+        "pipeline100_vs_glide": ratio(cells, "valkey-glide", concurrency=20, load="pipeline100"),
     }
 
 
@@ -144,7 +191,7 @@ def medians(report: dict[str, Any]) -> list[dict[str, Any]]:
     for side in report["connections"]:
         for link in LINKS:
             for concurrency in CONCURRENCY:
-                of = [c for c in cells if (c.side, c.link, c.concurrency) == (side, link, concurrency)]
+                of = [c for c in cells if (c.side, c.link, c.concurrency, c.load) == (side, link, concurrency, SMALL)]
                 measured = {name: round(statistics.median(getattr(c, name) for c in of), 2) for name in MEASURES}
                 found.append({"side": side, "link": link, "concurrency": concurrency, **measured})
     return found
@@ -183,18 +230,26 @@ def _cell(one: dict[str, Any], between: str) -> str:
     )
 
 
+def prepare(admin: redis.Redis) -> None:
+    """The values that are read, and the drop that the script places orders in."""
+    admin.mset({KEY: VALUE, "large": LARGE, "middling": MIDDLING})
+    admin.hset(KEYS[0], mapping=META)
+    admin.script_load(SCRIPT._text)
+
+
 def run(rounds: int, seconds: float, advance: Callable[[], None] = lambda: None) -> dict[str, Any]:
     """Measure everything: `rounds` rounds of `seconds` per client, link and concurrency; `advance` after each cell."""
     cells: list[Cell] = []
     connections: dict[str, int] = {}
     began = time.monotonic()
     with RedisServer(appendonly=False) as server, redis.Redis.from_url(server.url) as admin:
-        admin.set(KEY, VALUE)
+        prepare(admin)
         for link, delay_ms in LINKS.items():
             with delay_proxy(server.port, delay_ms) as port:
                 found, counts = asyncio.run(measure_link(link, port, admin, rounds, seconds, advance))
             cells += found
             connections = connections or counts
+        cells += asyncio.run(measure_loads(server.port, rounds, seconds, advance))
     return {
         "rounds": [asdict(cell) for cell in cells],
         "ratios": ratios(cells),
@@ -213,7 +268,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round and the ratios to FILE")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write a page and its numbers to DIR")
-    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5: about 2.5 minutes)")
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5: about 3 minutes)")
     parser.add_argument("--seconds", type=float, default=0.4, help="per client, link and concurrency (default 0.4)")
     parser.set_defaults(run=command)
 
@@ -223,7 +278,8 @@ def command(options: argparse.Namespace) -> int:
     console = Console(width=None if sys.stdout.isatty() else 160)
     with warnings.catch_warnings(), Progress(console=console, transient=True) as progress:
         warnings.simplefilter("ignore", DeprecationWarning)  # of the libraries compared
-        cells = options.rounds * len(LINKS) * len(CONCURRENCY) * len(SIDES)
+        per_round = len(LINKS) * len(CONCURRENCY) * len(SIDES) + sum(len(load.sides) for load in LOADS.values())
+        cells = options.rounds * per_round
         task = progress.add_task("measuring", total=cells)
         report = run(options.rounds, options.seconds, lambda: progress.advance(task))
     if options.json:

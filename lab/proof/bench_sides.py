@@ -10,7 +10,7 @@ import importlib.util
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, Self
 
 import hiredis
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -95,7 +95,7 @@ if importlib.util.find_spec("coredis"):
             yield lambda: client.get(KEY)
 
 
-class _Bare(asyncio.Protocol):
+class Bare(asyncio.Protocol):
     """A protocol, a reader and a FIFO, with no safety at all: the limit in Python."""
 
     def __init__(self) -> None:
@@ -116,14 +116,30 @@ class _Bare(asyncio.Protocol):
         """Close at once."""
         self._transport.close()
 
-    async def get(self) -> Any:
-        """One GET."""
+    @classmethod
+    @asynccontextmanager
+    async def connected(cls, port: int) -> AsyncIterator[Self]:
+        """One connection, closed at the end."""
+        _, protocol = await asyncio.get_running_loop().create_connection(cls, HOST, port)
+        yield protocol
+        protocol.close()
+
+    def call(self, command: tuple[Any, ...]) -> asyncio.Future[Any]:
+        """Its reply; all commands of one turn of the loop leave in one write."""
         future = self._loop.create_future()
         if not self._out:
             self._loop.call_soon(self._flush)
-        self._out.append(hiredis.pack_command(_GET))  # type: ignore[arg-type] # its stub knows tuples of one
+        self._out.append(hiredis.pack_command(command))
         self._owed.append(future)
-        return await future
+        return future
+
+    async def get(self) -> Any:
+        """One GET."""
+        return await self.call(_GET)
+
+    async def get_many(self, key: str = "middling", count: int = 100) -> list[Any]:
+        """Many GETs, next to each other."""
+        return [await reply for reply in [self.call(("GET", key)) for _ in range(count)]]
 
     def _flush(self) -> None:
         self._transport.write(b"".join(self._out))  # type: ignore[attr-defined] # a TCP transport has it
@@ -133,6 +149,5 @@ class _Bare(asyncio.Protocol):
 @side("bare")
 async def bare(port: int) -> AsyncIterator[Call]:
     """asyncio and hiredis, nothing else."""
-    _, protocol = await asyncio.get_running_loop().create_connection(_Bare, HOST, port)
-    yield protocol.get
-    protocol.close()
+    async with Bare.connected(port) as protocol:
+        yield protocol.get

@@ -1,42 +1,57 @@
-"""The orders on the lab's queue and among its dead letters, with the real SDK: peeked at, counted, sent back."""
+"""The messages on the lab's queue and among its dead letters, with the real SDK: peeked at, counted, sent back."""
 
 from __future__ import annotations
 
 import json
+import re
 
-from lab.azure.dead_letters import body_of, peek, work
+from lab.azure.dead_letters import Outcome, listed, peek, work
+from lab.azure.letter import Letter
 from lab.azure.queue_target import QueueTarget
+from lab.azure.raw_messages import keeping_bytes
 from lab.azure.service_bus_connection import ServiceBusConnection
 
 MOST = 200_000
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def order_id(body: str) -> str:
-    """The order's id if the body is an order, else nothing."""
+def order_of(letter: Letter) -> tuple[str, str]:
+    """The drop's id and the order's, each empty if the body does not say it."""
     try:
-        order = json.loads(body)
-    except ValueError:
-        return ""
-    return str(order.get("order_id", "")) if isinstance(order, dict) else ""
+        order = json.loads(letter.content if isinstance(letter.content, str) else letter.text)
+    except (ValueError, RecursionError):
+        return "", ""
+    named = [order.get(name) if isinstance(order, dict) else None for name in ("drop_id", "order_id")]
+    drop_id, order_id = (name if isinstance(name, str) and _ID.fullmatch(name) else "" for name in named)
+    return drop_id, order_id
 
 
 async def waiting_orders(connection_string: str, queue: str, *, dead: bool = False) -> list[str]:
     """The order ids on the queue (locked ones included), or among its dead letters, one per message."""
-    from azure.servicebus import ServiceBusSubQueue  # when used: half a second
-
-    async with ServiceBusConnection(connection_string).client() as client:
-        receiver = client.get_queue_receiver(queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER if dead else None)
-        async with receiver:
-            return [order_id(body_of(letter).decode(errors="replace")) for letter in await peek(receiver, MOST)]
+    if dead:
+        letters = await listed(QueueTarget(ServiceBusConnection(connection_string), queue, "the lab"), MOST)
+    else:
+        letters = await _on_the_queue(connection_string, queue)
+    return [order_of(letter)[1] for letter in letters]
 
 
 async def replay(connection_string: str, queue: str) -> int:
     """Send the dead letters back, as `python -m lab dead-letters --replay` does; returns how many."""
-    _, sent = await work(QueueTarget(ServiceBusConnection(connection_string), queue, "the lab"), MOST, replay=True)
-    return sent
+    target, outcome = QueueTarget(ServiceBusConnection(connection_string), queue, "the lab"), Outcome()
+    await work(target, await listed(target, MOST), outcome, replay=True)
+    return len(outcome.done)
 
 
 async def fewest_deliveries(connection_string: str, queue: str) -> int:
     """Of all messages on the queue, how often the one was delivered that was delivered least; 0 if there are none."""
-    async with ServiceBusConnection(connection_string).client() as client, client.get_queue_receiver(queue) as receiver:
-        return min(((letter.delivery_count or 0) + 1 for letter in await peek(receiver, MOST)), default=0)
+    letters = await _on_the_queue(connection_string, queue)
+    return min((letter.deliveries + 1 for letter in letters), default=0)
+
+
+async def _on_the_queue(connection_string: str, queue: str) -> list[Letter]:
+    with keeping_bytes():
+        async with (
+            ServiceBusConnection(connection_string).client() as client,
+            client.get_queue_receiver(queue) as receiver,
+        ):
+            return await peek(receiver, MOST)

@@ -12,7 +12,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -156,6 +156,14 @@ class QueueService:
             self.counters.failures += 1
             raise
 
+    def prepare(self) -> None:
+        """Begin to open the sender, if nothing has yet, so that the first send need not wait for it. Never raises.
+
+        Opening takes up to half a second (measured, SDK 7.15). If it fails, the first send tries again.
+        """
+        with suppress(QueueNotConfigured):
+            self._owner_here()
+
     @property
     def waiting(self) -> int:
         """Messages not confirmed yet, those of callers who have given up included."""
@@ -247,6 +255,8 @@ class _Owner:
 
     async def _run(self) -> None:
         await self._close()
+        if not self._waiting:
+            await self._open_ahead()
         while True:
             await self._arrived.wait()
             self._arrived.clear()
@@ -288,6 +298,13 @@ class _Owner:
             )  # opens the link and learns its size limit
             self._counters.opened += 1
         return self._sender
+
+    async def _open_ahead(self) -> None:
+        try:
+            await self._open()
+        except SDK_ERRORS as error:
+            raise_if_asked_to_end(error)
+            await self._open_failed(error)
 
     async def _open_failed(self, error: BaseException) -> None:
         """Nothing was sent. Permanent errors fail immediately; others are retried while callers wait."""

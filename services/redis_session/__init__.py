@@ -17,7 +17,9 @@ from .errors import (
     RedisUnavailable,
 )
 from .multiplexed_redis import MultiplexedRedis
+from .outage import SILENT
 from .redis_service import Clocks, Counters, Hooks, RedisService
+from .server_reply import server_state
 
 __all__ = [
     "RedisService",
@@ -36,4 +38,6 @@ __all__ = [
     "Overloaded",
     "OutcomeUnknown",
     "NeedsOwnConnection",
+    "server_state",
+    "SILENT",
 ]

@@ -46,12 +46,6 @@ _EVERY_PRIMARY: dict[str, Callable[[list[Any]], Any]] = {
 }
 
 
-class Asked(NamedTuple):
-    """A redirect that holds for one command: ask this node, with ASKING before it."""
-
-    node: ClusterNode
-
-
 class Route(NamedTuple):
     """What a command's name decides: `name` is its first word, in upper case."""
 
@@ -87,28 +81,35 @@ class ClusterRedis(MultiplexedRedis):
         slot = slot_of(name, words, self.encode)
         if slot is None:
             return await self._without_key(name, words, args, options)
-        return await self.routed(slot, plan, args, options)
+        return await self._routed(slot, plan, args, options)
 
     async def routed(
-        self, slot: int, plan: CommandPlan, args: tuple[Any, ...], options: dict[str, Any], to: Asked | None = None
+        self,
+        slot: int,
+        plan: CommandPlan,
+        args: tuple[Any, ...],
+        options: dict[str, Any],
+        to: ClusterNode | None = None,
     ) -> Any:
         """Follow redirects, at most REDIRECTS, and wait where the cluster says so. Raises NotSent past that."""
-        backoff = Backoff()
+        backoff, to = Backoff(), None
         for _ in range(REDIRECTS):
-            node = self.nodes.owner(slot) if to is None else to.node
+            node = to or self.nodes.owner(slot)
             try:
                 return await self._at(node, plan, args, options, to is not None)
             except ResponseError as error:
                 to = await self.redirected(error, node, slot, backoff)
         raise NotSent(f"the cluster has redirected a command {REDIRECTS} times")
 
-    async def redirected(self, error: ResponseError, node: ClusterNode, slot: int, backoff: Backoff) -> Asked | None:
-        """Where to send it instead; None for the owner of its slot. Raises what speaks of anything else."""
+    async def redirected(
+        self, error: ResponseError, node: ClusterNode, slot: int, backoff: Backoff
+    ) -> ClusterNode | None:
+        """The node to send this command to, with ASKING; None: to the owner of its slot. Raises what speaks of anything else."""
         code, where = self.redirect_of(error, node)
         if code == "MOVED" and where is not None:
             self.nodes.moved(slot, where)
         elif code == "ASK" and where is not None:
-            return Asked(self.nodes.at(where))
+            return self.nodes.at(where)
         elif code in ("TRYAGAIN", "CLUSTERDOWN"):
             if code == "CLUSTERDOWN":
                 self.nodes.refresh_soon()
@@ -132,7 +133,8 @@ class ClusterRedis(MultiplexedRedis):
     async def healthy(self, node: ClusterNode) -> MultiplexedRedis:
         """The client of a node. Raises as RedisService.healthy_client, and has the topology looked at then."""
         try:
-            return await node.session.healthy_client()
+            scope = current_deadline()
+            return await node.session.healthy_client(patient=scope is None or scope.patient)
         except (RedisUnavailable, asyncio.CancelledError) as error:
             self.lost(error)
             raise
@@ -214,6 +216,11 @@ class ClusterRedis(MultiplexedRedis):
         if transaction:
             self.check_side_connection("pipeline(transaction=True)")
         return ClusterPipeline(self, transaction, shard_hint)
+
+    def shut_down(self) -> None:
+        """End the connections without touching their event loop."""
+        for client in self.nodes.open_clients():
+            client.shut_down()
 
     # --- life -------------------------------------------------------------------------------------
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from redis.exceptions import ResponseError
 
 from .backoff import Backoff
 from .call_deadline import current_deadline
+from .cluster_nodes import ClusterNode
 from .command_plan import CommandPlan, command_plan
 from .errors import NeedsOwnConnection, NotSent
 from .key_slots import slot_of
 from .pipeline import MultiplexedPipeline
-
-if TYPE_CHECKING:
-    from .cluster_client import Asked, ClusterRedis
-    from .cluster_nodes import ClusterNode
 
 ROUNDS = 16  # of redirects, for each command
 _ASKING = (("ASKING",), command_plan("ASKING"), dict[str, Any]())
@@ -27,7 +24,8 @@ class _Entry:
 
     def __init__(self, slot: int, args: tuple[Any, ...], options: dict[str, Any]) -> None:
         self.slot, self.args, self.options, self.plan = slot, args, options, command_plan(args[0])
-        self.backoff, self.asked = Backoff(), None  # type: tuple[Backoff, Asked | None]
+        self.backoff = Backoff()
+        self.asked: ClusterNode | None = None
         self.outcome: Any = None
 
     @property
@@ -38,7 +36,7 @@ class _Entry:
 class ClusterPipeline(MultiplexedPipeline):
     """As redis-py's. The batches of several nodes run side by side: only commands of one slot keep their order."""
 
-    _client: ClusterRedis
+    _client: Any  # a ClusterRedis, which makes this one
 
     async def watch(self, *names: Any) -> None:  # type: ignore[override] # redis-py types it as both kinds at once
         """Not offered on a cluster. Raises NeedsOwnConnection."""
@@ -52,14 +50,15 @@ class ClusterPipeline(MultiplexedPipeline):
             node = self._client.nodes.owner(self._only_slot())
             there = (await self._client.healthy(node)).pipeline(self.is_transaction)
             there.command_stack, there.scripts = self.command_stack, self.scripts
-            return await there.execute(raise_on_error)
+            results: list[Any] = await there.execute(raise_on_error)
+            return results
         finally:
             await self.reset()  # type: ignore[no-untyped-call] # redis-py's
 
     def _only_slot(self) -> int:
         slots = {self._slot(args) for args, _ in self.command_stack}
         if len(slots) != 1 or None in slots:
-            raise NeedsOwnConnection("on a cluster, the keys of a transaction lie in one slot: give them one {hash tag}")
+            raise NeedsOwnConnection("a transaction's keys lie in one slot of a cluster: give them one {hash tag}")
         return next(slot for slot in slots if slot is not None)
 
     def _slot(self, args: tuple[Any, ...]) -> int | None:
@@ -90,7 +89,7 @@ class ClusterPipeline(MultiplexedPipeline):
         """Send to each node what is its own; return what is to be sent elsewhere."""
         shares: dict[ClusterNode, list[_Entry]] = {}
         for entry in entries:
-            node = entry.asked.node if entry.asked else self._client.nodes.owner(entry.slot)
+            node = entry.asked or self._client.nodes.owner(entry.slot)
             shares.setdefault(node, []).append(entry)
         failures = await asyncio.gather(*(self._share(*share) for share in shares.items()), return_exceptions=True)
         for failure in failures:

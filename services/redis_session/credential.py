@@ -64,6 +64,7 @@ class RedisCredential(CredentialProvider):
         self._random = randomness or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._backoff, self._not_before = self._new_backoff(), float("-inf")
         self._held: Credential | None = None
+        self.tell: Callable[[str], None] = log.warning  # of a background task: RedisService has a caller say it
         self._failure = ""
         self._last_error: BaseException | None = None
 
@@ -117,7 +118,7 @@ class RedisCredential(CredentialProvider):
         except RedisUnavailable:
             return False
         except RedisError as refusal:
-            log.warning("Redis does not take the renewed credential: %s", type(refusal).__name__)
+            self.tell(f"Redis does not take the renewed credential: {type(refusal).__name__}")
             return False
         return True
 
@@ -159,4 +160,4 @@ class RedisCredential(CredentialProvider):
         reason = error if isinstance(error, RedisUnavailable) else type(error).__name__
         self._failure = f"no credential for Redis: {reason}"
         self._not_before = time.monotonic() + self._backoff.next_wait_s()
-        log.warning("%s", self._failure)
+        self.tell(self._failure)

@@ -17,7 +17,12 @@ class RedisSessionError(Exception):
 
 
 class RedisUnavailable(RedisSessionError):
-    """Redis cannot be used now."""
+    """Redis cannot be used now. `reason`: why, in plain words that anybody may see, where that is known."""
+
+    def __init__(self, text: str = "", reason: str | None = None) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.known_outage = False  # it was not tried: an outage is known
 
 
 class RedisNotConfigured(RedisUnavailable):

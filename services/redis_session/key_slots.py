@@ -15,11 +15,11 @@ from redis.exceptions import RedisClusterException
 
 Words: TypeAlias = Sequence[Any]  # a command's arguments, its name first, split
 
-_KEYLESS = frozenset(
+_KEYLESS = (
     "ACL ASKING AUTH BGREWRITEAOF BGSAVE CLIENT CLUSTER COMMAND COMMANDLOG CONFIG DBSIZE DEBUG DISCARD ECHO EXEC "
     "FAILOVER FLUSHALL FLUSHDB FUNCTION HELLO INFO KEYS LASTSAVE LATENCY LOLWUT MODULE MONITOR MULTI PFSELFTEST PING "
     "PSUBSCRIBE PSYNC PUBLISH PUBSUB PUNSUBSCRIBE QUIT RANDOMKEY READONLY READWRITE REPLCONF REPLICAOF RESET ROLE SAVE "
-    "SCAN SCRIPT SELECT SHUTDOWN SLAVEOF SLOWLOG SUBSCRIBE SWAPDB SYNC TIME UNSUBSCRIBE UNWATCH WAIT WAITAOF".split()
+    "SCAN SCRIPT SELECT SHUTDOWN SLAVEOF SLOWLOG SUBSCRIBE SWAPDB SYNC TIME UNSUBSCRIBE UNWATCH WAIT WAITAOF"
 )
 _RANGES = {  # (first, last, step); the last counted from the end if negative
     (1, -1, 1): "DEL EXISTS MGET PFCOUNT PFMERGE SDIFF SDIFFSTORE SINTER SINTERSTORE SSUBSCRIBE SUNION SUNIONSTORE "
@@ -83,7 +83,7 @@ def _migrated(words: Words) -> Words:
 @lru_cache(maxsize=1024)
 def key_finder(name: str) -> Callable[[Words], Words]:
     """Finds the keys among the words of the command of this name (upper case)."""
-    if name in _KEYLESS or name in ("XGROUP HELP", "XINFO HELP", "OBJECT HELP"):
+    if name in _KEYLESS.split():
         return lambda _: ()
     for (first, last, step), names in _RANGES.items():
         if name in names.split():
@@ -103,7 +103,7 @@ def slot_of(name: str, words: Words, encode: Callable[[Any], Any]) -> int | None
     keys = key_finder(name)(words)
     if not keys:
         return None
-    first, *others = [key_slot(key.encode() if type(key) is str else bytes(encode(key))) for key in keys]
+    first, *others = [key_slot(key if type(key) is bytes else bytes(encode(key))) for key in keys]
     for at, other in enumerate(others):
         if other != first:
             raise RedisClusterException(

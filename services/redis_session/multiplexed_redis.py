@@ -140,6 +140,11 @@ class MultiplexedRedis(Redis):
             await stream.aclose("the client was closed")
         await self.connection_pool.aclose()
 
+    def shut_down(self) -> None:
+        """End the connection without touching its event loop."""
+        if self.wire.opened is not None:
+            self.wire.opened.shut_down()
+
     @property
     def connected(self) -> bool:
         """Whether calls can be made; once False after a connect, it stays so."""
@@ -216,6 +221,16 @@ class MultiplexedRedis(Redis):
         if transaction:
             self.check_side_connection("pipeline(transaction=True)")
         return MultiplexedPipeline(self, transaction, shard_hint)
+
+    def json(self, *args: Any, **options: Any) -> Any:
+        """As redis-py's, but for its pipeline, which is a synchronous one there."""
+
+        def pipeline(*_: Any, **__: Any) -> None:
+            raise NeedsOwnConnection("redis-py's json().pipeline() cannot be awaited: use client.pipeline().json()")
+
+        module: Any = super().json(*args, **options)
+        module.pipeline = pipeline
+        return module
 
     def pubsub(self, **options: Any) -> PubSub:
         """Needs a side connection."""

@@ -19,6 +19,7 @@ class Packer:
     def pack(self, words: tuple[Any, ...]) -> bytes:
         """A command, split into words. Raises DataError for what is neither text, bytes nor a number."""
         if not self._plain.issuperset(map(type, words)):
-            words = tuple([bytes(self._encode(word)) for word in words])  # bytes(): a view's owner may change it
+            name = words[0].encode() if isinstance(words[0], str) else words[0]  # in no encoding but the protocol's
+            words = (name, *[bytes(self._encode(word)) for word in words[1:]])  # bytes(): a view's owner may change it
         packed: bytes = pack_command(words)
         return packed

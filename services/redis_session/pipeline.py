@@ -5,16 +5,32 @@ It never opens a connection: what needs one goes to redis-py's own code and the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable
+from typing import Any, Protocol
 
 from redis.asyncio.client import Pipeline
 from redis.exceptions import ResponseError
 
-from .command_plan import CommandPlan, command_plan
+from .command_plan import CommandPlan, Need, command_plan
+from .reply_stream import Call
+from .wire import Wire
 
-if TYPE_CHECKING:
-    from .multiplexed_redis import MultiplexedRedis
-    from .reply_stream import Call
+
+class Client(Protocol):
+    """What a pipeline needs of the client that made it."""
+
+    connection_pool: Any
+    response_callbacks: Any
+    wire: Wire
+
+    def check_side_connection(self, what: Any, need: Need = ...) -> None:
+        """Raise NeedsOwnConnection unless a side connection may serve it."""
+
+    def script_exists(self, *args: str) -> Awaitable[Any]:
+        """Which of these scripts the server knows."""
+
+    def script_load(self, script: Any) -> Awaitable[Any]:
+        """Its hash."""
 
 
 class MultiplexedPipeline(Pipeline):
@@ -23,16 +39,16 @@ class MultiplexedPipeline(Pipeline):
     `execute()` raises what a call raises. A batch cancelled half-written is answered in part: what was written runs.
     """
 
-    def __init__(self, client: MultiplexedRedis, transaction: bool, shard_hint: str | None) -> None:
+    def __init__(self, client: Client, transaction: bool, shard_hint: str | None) -> None:
         super().__init__(client.connection_pool, client.response_callbacks, transaction, shard_hint)
         self._client = client
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
         """Send the batch and return its results. ResponseErrors stand among them if not `raise_on_error`."""
-        if self._needs_connection():
-            self._client.check_side_connection("this pipeline")
-            return await super().execute(raise_on_error)
         try:
+            if self._needs_connection():
+                self._client.check_side_connection("this pipeline")
+                return await super().execute(raise_on_error)
             if self.command_stack and self.scripts:
                 await self.load_scripts()
             return await self._execute_shared(raise_on_error)

@@ -11,8 +11,10 @@ import copy
 import logging
 import os
 import random
+import re
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any, ParamSpec, Self, TypeVar
 
 from redis.asyncio import Redis
@@ -26,7 +28,8 @@ from .cluster_client import ClusterRedis, join_cluster
 from .credential import Credential, RedisCredential
 from .errors import NotSent, OutcomeUnknown, Overloaded, RedisNotConfigured, RedisUnavailable
 from .multiplexed_redis import MultiplexedRedis
-from .server_reply import ServerState, hear, server_state
+from .outage import SILENT, Outage, reason_not_connected, reason_of_code
+from .server_reply import ServerState, answer_to_ping, hear, server_state
 from .topology import Place
 
 log = logging.getLogger(__name__)
@@ -35,9 +38,18 @@ T = TypeVar("T")
 C = TypeVar("C", bound=MultiplexedRedis)
 CLOSE_S = 1.0  # a close that takes longer is left to the kernel
 SETTLED_S = 5.0  # a session that has lasted this long starts its backoff anew; a shorter one was no recovery
-REFUSALS = 300  # in a row; after the first, and then again after so many, a fresh credential is fetched
-_REFUSED = frozenset(["NOAUTH", "WRONGPASS"])
+FETCH_AGAIN_S = 300.0  # while Redis refuses fresh credentials, too
+GO_ON_S = 60.0  # so long after the last caller an outage is still watched
+_LOGIN_REFUSED = frozenset(["NOAUTH", "WRONGPASS"])
 _INHERITED: list[object] = []  # see _guard_loop
+
+
+class Login(Enum):
+    """What Redis made of our credential the last time."""
+
+    TAKEN = auto()  # or not shown yet
+    DOUBTED = auto()  # refused once: the next attempt shows a fresh one
+    REFUSED = auto()  # the fresh one, too
 
 
 @dataclass(frozen=True)
@@ -50,6 +62,7 @@ class Clocks:
     reply_s: float = 30.0
     idle_check_s: float = 15.0  # 0: a PING before every use
     topology_s: float = 60.0  # of a cluster: how often it is asked who serves what
+    outage_s: float = 2.0  # after so long without a good answer impatient callers are told at once
 
 
 @dataclass
@@ -82,6 +95,7 @@ class RedisService:
         connections: upper bound of the connections this process opens to Redis; the connection budget counts it.
         clocks: deadlines of the session itself.
         credential: instead of a user and password in the address; renewed here, in the stream of the connection.
+        name: who we are in CLIENT LIST; the process id is added.
         randomness: for the jitter between connection attempts.
     """
 
@@ -92,17 +106,22 @@ class RedisService:
         connections: int = 1,
         clocks: Clocks | None = None,
         credential: RedisCredential | None = None,
+        name: str = "",
         hooks: Hooks | None = None,
         randomness: random.Random | None = None,
     ) -> None:
         self.clocks, self.hooks, self.counters = clocks or Clocks(), hooks or Hooks(), Counters()
         self._url, self._connections, self._credential = url, connections, credential
         self._backoff, self._randomness = Backoff(randomness=randomness), randomness
-        self._refusals = 0  # connection attempts in a row whose credentials Redis did not take
         self._make_client: Callable[[], MultiplexedRedis] = self._new_client
         self._of_cluster = False  # a session with one node of a cluster, made by the session with all of it
         self._moved = False  # a server that calls itself no cluster has sent us elsewhere
         self.primaries = 1  # as far as known, and more than one in a cluster
+        self._name = name
+        self._login, self._fetched_at = Login.TAKEN, float("-inf")
+        self.outage = Outage(self.clocks.outage_s)
+        if credential is not None:
+            credential.tell = self.outage.note
         self._start_afresh(None)
 
     def _start_afresh(self, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -110,7 +129,8 @@ class RedisService:
         self._client: MultiplexedRedis | None = None
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._closing: set[asyncio.Task[None]] = set()
-        self._connected_at = self._not_before = float("-inf")
+        self._connected_at = self._not_before = self._called_at = float("-inf")
+        self.outage.trying_since = None
 
     def __repr__(self) -> str:
         return f"<RedisService {'connected' if self._client else 'not connected'}, {self.counters.in_flight} in flight>"
@@ -120,55 +140,68 @@ class RedisService:
         """The client of now, to be looked at; for calls there is `run`, and `healthy_client` proves it first."""
         return self._client
 
-    async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
+    async def run(
+        self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float, patient: bool = False
+    ) -> T:
         """Run one operation on a healthy client, within `within_s` seconds in all.
 
         It is repeated after every failure that left nothing done, and after an unknown outcome only if `idempotent`.
+        A `patient` one is repeated also after what does not pass by itself: a full Redis, bad credentials, no rights,
+        no address, a full backlog; and in a known outage it waits, where others are told at once.
 
         Raises:
             NotSent: it did not run. Overloaded: nor would it if repeated now.
             OutcomeUnknown: it may have run.
-            RedisUnavailable: Redis refuses it for a reason of its own (out of memory, wrong credentials).
+            RedisUnavailable: Redis refuses it for a reason of its own (out of memory, wrong credentials, no rights).
             redis.exceptions.RedisError: the operation itself is wrong (its own error reply).
             RedisNotConfigured: there is no usable address.
         Whatever else the operation raises passes unchanged, a TimeoutError of its own too.
         """
+        self._guard_loop()
         self.counters.commands += 1
         self.counters.in_flight += 1
         try:
-            return await self._repeat(operation, idempotent, self._now() + within_s)
+            return await self._repeat(operation, idempotent, self._now() + within_s, patient)
         except RedisUnavailable as error:
             self.counters.failures += 1
             self._call_hook(self.hooks.on_unavailable, error)
             raise
         finally:
             self.counters.in_flight -= 1
+            self.outage.say(log)
 
-    async def healthy_client(self) -> MultiplexedRedis:
+    async def healthy_client(self, *, patient: bool = True) -> MultiplexedRedis:
         """A healthy client: at once while replies keep coming, after a PING when idle, after a recreate if that fails.
 
-        Bounded by the session's own clocks. Raises NotSent when a connection attempt has failed, RedisNotConfigured, or
-        RedisUnavailable when Redis does not take our credentials.
+        Bounded by the session's own clocks, in a known outage at once unless `patient`. Raises NotSent when a
+        connection attempt has failed, RedisNotConfigured, or RedisUnavailable when Redis refuses our credentials.
         """
         self._guard_loop()
+        self._called_at = self._now()
         client = self._client
         if client is None:
-            return await self._connected()
+            return await self._connected(patient)
         if client.connected:
             if self._now() - client.last_reply_at < self.clocks.idle_check_s:
                 return client
-            if await self._shared("ping", lambda: self._answers(client)):
+            if await self._shared("ping", lambda: self._ping(client), patient):
                 return client
         self._discard(client, client.closed_because or "a PING was not answered")
-        return self._client or await self._connected()
+        return self._client or await self._connected(patient)
 
     async def ping(self, within_s: float) -> None:
-        """Prove the whole way to Redis and back, within `within_s` seconds. Raises as `run` does."""
-        await self.run(Redis.ping, idempotent=True, within_s=within_s)
+        """Prove the whole way to Redis and back, within `within_s` seconds; that PING alone is forbidden is a proof.
+
+        Raises RedisUnavailable, also while the last call was refused for a reason that a PING does not meet.
+        """
+        await self.run(answer_to_ping, idempotent=True, within_s=within_s)
+        if (refusal := self.outage.refusal(self._now())) is not None:
+            raise RedisUnavailable(f"the last call was refused: {refusal}", refusal)
 
     async def aclose(self) -> None:
         """Close the session and end its tasks. A later call opens it again, and so does one in progress."""
         self._guard_loop()
+        self._called_at = float("-inf")
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), *self._closing, return_exceptions=True)
@@ -176,82 +209,123 @@ class RedisService:
         if client is not None:
             await self._close(client)
 
-    async def _repeat(self, operation: Callable[[Redis], Awaitable[T]], idempotent: bool, ends_at: float) -> T:
+    async def _repeat(
+        self, operation: Callable[[Redis], Awaitable[T]], idempotent: bool, ends_at: float, patient: bool
+    ) -> T:
         backoff, maybe_ran = Backoff(randomness=self._randomness), False
         last: RedisUnavailable | None = None
         while True:
             client: MultiplexedRedis | None = None
             try:
                 async with CallDeadline(ends_at - self._now()) as deadline:
-                    client = await self.healthy_client()
-                    return await operation(client)
+                    deadline.patient = patient
+                    client = await self.healthy_client(patient=patient)
+                    result = await operation(client)
             except (RedisUnavailable, RedisError) as error:
                 failure = self.judge(error, client)
                 if isinstance(failure, NotSent) and deadline.written:
-                    failure = OutcomeUnknown(f"a command of the operation may have run; then: {failure}")
+                    failure = OutcomeUnknown(
+                        f"a command of the operation may have run; then: {failure}", failure.reason
+                    )
                 deadline.withdrawn = isinstance(failure, NotSent)  # what still waits must not run after all
+            else:
+                if operation is not answer_to_ping:
+                    self.outage.good(self._now())
+                return result
             if last is not None and isinstance(failure, NotSent) and isinstance(failure.__cause__, TimeoutError):
-                failure = NotSent(f"not sent within the deadline: {last}")  # says more than that time was up
-            maybe_ran, last = maybe_ran or isinstance(failure, OutcomeUnknown), failure
+                failure = NotSent(f"not sent within the deadline: {last}", last.reason)  # says more than that
+            safe = not deadline.written and not isinstance(failure, OutcomeUnknown)
+            maybe_ran, last = maybe_ran or not safe, failure
             wait_s = backoff.next_wait_s()
-            if not self._may_repeat(failure, idempotent) or self._now() + wait_s >= ends_at:
+            passes = patient or (isinstance(failure, NotSent | OutcomeUnknown) and not isinstance(failure, Overloaded))
+            known = not patient and (self._outage_known() or failure.known_outage)
+            if known or not (passes and (safe or idempotent)) or self._now() + wait_s >= ends_at:
                 if maybe_ran and not isinstance(failure, OutcomeUnknown):
-                    raise OutcomeUnknown(f"an earlier attempt may have run; the last one: {failure}")
+                    raise OutcomeUnknown(f"an earlier attempt may have run; the last one: {failure}", failure.reason)
                 raise failure
             await asyncio.sleep(wait_s)
-
-    @staticmethod
-    def _may_repeat(error: RedisUnavailable, idempotent: bool) -> bool:
-        safe = isinstance(error, NotSent) and not isinstance(error, Overloaded)
-        return safe or (idempotent and isinstance(error, OutcomeUnknown))
 
     def judge(self, error: RedisUnavailable | RedisError, client: MultiplexedRedis | None) -> RedisUnavailable:
         """What a failure says is known. Raises the error itself if it is about the operation."""
         if client is not None and not client.connected:
             self._discard(client, client.closed_because or "closed")
         if isinstance(error, RedisUnavailable):
+            if type(error) is RedisUnavailable and client is not None:  # the operation's own verdict on a reply
+                self.outage.failed(self._now(), error.reason or "Redis refuses a call", str(error), refused=True)
             return error
         found = server_state(error)
         if found is not None:
-            return self._react(*found, client)
+            return self._react(*found, client, aside=getattr(error, "aside", False))
         if isinstance(error, RedisConnectionError | RedisTimeoutError):  # of a side connection
-            return OutcomeUnknown("a side connection to Redis failed before the reply")
+            return NotSent("a side connection to Redis failed")
         raise error
 
-    def _react(self, code: str, state: ServerState, client: MultiplexedRedis | None) -> RedisUnavailable:
-        if state is ServerState.RECREATE:
-            if code in _REFUSED and client is self._client:
-                self._refusals = 1  # the next connection takes a fresh credential
-            self._discard(client, f"the server answered {code}", answers=True)
-        if state is ServerState.ELSEWHERE and client is not None and client is self._client:
+    def _react(
+        self, code: str, state: ServerState, client: MultiplexedRedis | None, *, aside: bool
+    ) -> RedisUnavailable:
+        reason = reason_of_code(code)
+        if state is ServerState.ELSEWHERE and client is self._client and not self._of_cluster and not aside:
             self._moved = True  # the next connection looks at the whole cluster
             self._discard(client, "the server belongs to a cluster", answers=True)
-        if state is ServerState.FULL:
-            return RedisUnavailable(f"Redis refuses writes: {code}")
-        return NotSent(f"Redis cannot serve now: {code}")
+            return NotSent(f"the key is elsewhere: {code}", reason)
+        self.outage.failed(self._now(), reason, code, refused=True)
+        if state is ServerState.RECREATE and not aside:
+            if code in _LOGIN_REFUSED and client is self._client:
+                self._login = Login.DOUBTED
+            self._discard(client, f"the server answered {code}", answers=True)
+        if state in (ServerState.FULL, ServerState.REFUSED):
+            return RedisUnavailable(f"Redis refuses: {code}", reason)
+        return NotSent(f"Redis cannot serve now: {code}", reason)
+
+    def _outage_known(self) -> bool:
+        left_s = self.outage.left_s(self._now())
+        return left_s is not None and left_s <= 0
 
     # -- one connection attempt, one PING, for everybody who waits ---------------------------------------------------
-    async def _connected(self) -> MultiplexedRedis:
-        outcome = await self._shared("connect", self._connect)
-        if isinstance(outcome, RedisUnavailable):
-            raise type(outcome)(str(outcome))  # one for each: an error raised by many collects all their tracebacks
+    async def _connected(self, patient: bool) -> MultiplexedRedis:
+        outcome = await self._shared("connect", self._connect, patient)
+        if isinstance(outcome, RedisUnavailable):  # one for each: an error raised by many collects all their tracebacks
+            raise type(outcome)(str(outcome), outcome.reason)
         return outcome
 
-    async def _shared(self, name: str, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Await the one running task of this name. It outlives its callers: cancelling any of them cancels nothing."""
-        tasks = self._tasks
-        task: asyncio.Task[T] | None = tasks.get(name)
-        if task is None:
-            task = tasks[name] = asyncio.get_running_loop().create_task(
-                make(),
-                name=f"redis {name}",
-                context=contextvars.Context(),  # no caller's deadline in it
-            )
-            task.add_done_callback(lambda _: tasks.pop(name))
-        await asyncio.wait([task])
+    async def _shared(self, name: str, make: Callable[[], Coroutine[Any, Any, T]], patient: bool) -> T:
+        """Await the one running task of this name. It outlives its callers: cancelling any of them cancels nothing.
+
+        The impatient are told at once when an outage is known or gets known.
+        """
+        task: asyncio.Task[T] = self._tasks.get(name) or self._start(name, make)
+        await asyncio.wait([task], timeout=None if patient else self.outage.left_s(self._now()))
+        if not task.done():
+            reason = self.outage.reason or SILENT
+            error = NotSent(f"an outage is known: {reason}", reason)
+            error.known_outage = True
+            raise error
         if task.cancelled():
             raise NotSent("the Redis session was closed")
         return task.result()
+
+    def _start(self, name: str, make: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
+        tasks = self._tasks
+        self.outage.trying(self._now())
+        task = tasks[name] = asyncio.get_running_loop().create_task(
+            make(),
+            name=f"redis {name}",
+            context=contextvars.Context(),  # no caller's deadline in it
+        )
+        task.add_done_callback(lambda _: tasks.pop(name))
+        if name == "connect":
+            task.add_done_callback(self._go_on)
+        return task
+
+    def _go_on(self, attempt: asyncio.Task[Any]) -> None:
+        """After a failed attempt make the next one, whether or not somebody waits, until nobody has called for long."""
+        if attempt.cancelled() or attempt.exception() is not None or isinstance(attempt.result(), RedisNotConfigured):
+            self.outage.trying_since = None
+        elif isinstance(attempt.result(), RedisUnavailable) and attempt.get_loop() is self._loop:
+            if self._now() - self._called_at < GO_ON_S:
+                self._start("connect", self._connect)
+            else:
+                self.outage.trying_since = None
 
     async def _connect(self) -> MultiplexedRedis | RedisUnavailable:
         if self._closing:
@@ -261,10 +335,11 @@ class RedisService:
         try:
             client = self._make_client()
             if self._credential is not None:  # outside connect_s: it has a clock of its own
-                used = await self._credential.obtain(fresh=self._refusals % REFUSALS == 1)
+                used = await self._credential.obtain(fresh=self._wants_fresh())
         except NotSent as error:
             self._not_before = self._now() + self._backoff.next_wait_s()
-            return error
+            self.outage.failed(self._now(), "there is no token for Redis", str(error))
+            return NotSent(str(error), "there is no token for Redis")
         except RedisNotConfigured as error:
             return error
         try:
@@ -275,8 +350,9 @@ class RedisService:
             if not isinstance(error, Exception):
                 raise
             return self._not_connected(error)  # a credential provider raises errors of its own, so any
-        self._client, self._refusals = client, 0
+        self._client, self._login = client, Login.TAKEN
         self._connected_at = self._now()
+        self.outage.answered(self._connected_at)
         self._keep_authenticated(client, used)
         self.counters.connections_opened += 1
         self._call_hook(self.hooks.on_connect)
@@ -290,19 +366,40 @@ class RedisService:
         renewing = self._credential.keep(client, used)
         self._tasks["renew"] = asyncio.get_running_loop().create_task(renewing, name="redis renew")
 
+    def _wants_fresh(self) -> bool:
+        """Whether the next attempt shows a credential fetched for it."""
+        again = self._login is Login.REFUSED and self._now() - self._fetched_at > FETCH_AGAIN_S
+        if self._login is Login.DOUBTED or again:
+            self._fetched_at = self._now()
+            return True
+        return False
+
     def _not_connected(self, error: Exception) -> RedisUnavailable:
         """What to say, and when to try again: with a fresh credential once and soon, at a full server not soon."""
         self.counters.connects_failed += 1
-        cause = (isinstance(error, NotSent) and error.__cause__) or error
+        cause = error.__cause__ if isinstance(error, NotSent) and error.__cause__ else error
         text = f"{type(cause).__name__}: {cause}"
         if isinstance(cause, ResponseError):
-            text = type(cause).__name__  # an old server quotes the arguments of a HELLO that it does not know
-        self._refusals = self._refusals + 1 if isinstance(cause, AuthenticationError) else 0
-        far = self._refusals > 1 or "max number of clients" in text
+            text = type(cause).__name__  # a server may quote the arguments of a command
+        refused = isinstance(cause, AuthenticationError)
+        if not refused:
+            self._login = Login.TAKEN
+        else:
+            self._login = Login.DOUBTED if self._login is Login.TAKEN else Login.REFUSED
+        far = self._login is Login.REFUSED or "max number of clients" in text
         self._not_before = self._now() + (self._backoff.longest_wait_s() if far else self._backoff.next_wait_s())
-        if self._refusals > 1:
-            return RedisUnavailable(f"Redis does not take our credentials: {text}")
-        return NotSent(f"cannot connect to Redis: {text}")
+        reason = reason_not_connected(cause)
+        self.outage.failed(self._now(), reason, text)
+        if self._login is Login.REFUSED:
+            return RedisUnavailable(f"Redis does not take our credentials: {text}", reason)
+        return NotSent(f"cannot connect to Redis: {text}", reason)
+
+    async def _ping(self, client: MultiplexedRedis) -> bool:
+        if await self._answers(client):
+            self.outage.answered(self._now())
+            return True
+        self.outage.failed(self._now(), SILENT, "a PING was not answered")
+        return False
 
     async def _answers(self, client: MultiplexedRedis) -> bool:
         self.counters.pings += 1
@@ -358,8 +455,8 @@ class RedisService:
     def _of_node(self, make_client: Callable[[], MultiplexedRedis]) -> Self:
         """A session like this one with one node of a cluster."""
         session = copy.copy(self)
-        session._of_cluster, session._make_client, session._refusals = True, make_client, 0
-        session._backoff = Backoff(randomness=self._randomness)
+        session._of_cluster, session._make_client, session._login = True, make_client, Login.TAKEN
+        session._backoff, session.outage = Backoff(randomness=self._randomness), self.outage.of_a_part()
         session._start_afresh(None)
         return session
 
@@ -379,6 +476,7 @@ class RedisService:
                 side_connections=self._connections - 1,
                 credential_provider=self._credential,
                 at=at,
+                client_name=_client_name(self._name),
             )
         except (ValueError, DataError):  # the latter: a password in the address, and a credential
             raise RedisNotConfigured("the address of Redis is missing or unusable") from None
@@ -398,6 +496,8 @@ class RedisService:
             return
         if self._pid != os.getpid():
             _INHERITED.append((self._loop, self._client, self._tasks, self._closing))
+        elif self._client is not None:
+            self._client.shut_down()
         self._start_afresh(loop)
 
     @staticmethod
@@ -406,3 +506,8 @@ class RedisService:
             hook(*args, **kwargs)
         except Exception:
             log.exception("a hook of the Redis session failed")
+
+
+def _client_name(name: str) -> str:
+    """CLIENT SETNAME takes no spaces and nothing but printable ASCII."""
+    return re.sub(r"[^!-~]", "-", "-".join(part for part in (name, str(os.getpid())) if part))

@@ -56,9 +56,11 @@ _STATES = {
     "DENIED": (_REFUSED, r"\w+ is running in protected mode"),
 }
 _SENTENCE = re.compile(
-    "(?:^|: -)(?:" + "|".join(f"(?P<{code}>{code} {words})" for code, (_, words) in _STATES.items()) + ")"
+    "(?:^|: -|because of: )(?:" + "|".join(f"(?P<{code}>{code} {words})" for code, (_, words) in _STATES.items()) + ")"
 )
-_IN_PIPELINE = re.compile(r"^Command # \d+ \((?P<name>\w+).*\) of pipeline caused error: ", re.DOTALL)  # redis-py's
+_IN_PIPELINE = re.compile(  # redis-py's; from 7 on it quotes the error as a tuple
+    r"^Command # \d+ \((?P<name>\w+).*\) of pipeline caused error: (?:\(['\"])?", re.DOTALL
+)
 _SCRIPTS = frozenset(["EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"])
 _CODES = {  # redis-py before 7.2 keeps no code
     AskError: "ASK",
@@ -115,4 +117,14 @@ async def hear(client: Redis) -> None:
     except RedisError as error:
         found = server_state(error)
         if found is not None and found[1] is ServerState.RECREATE:
+            raise
+
+
+async def answer_to_ping(client: Redis) -> None:
+    """PING; returns once the server has answered that it serves: an error about PING alone says so, too."""
+    try:
+        await client.ping()
+    except RedisError as error:
+        found = server_state(error)
+        if found is not None and found[1] in (ServerState.RECREATE, ServerState.WAIT):
             raise

@@ -59,7 +59,12 @@ class SideConnection(AbstractConnection):
             if scope.given_up:
                 raise NotSent("not written: the operation that it belongs to has been given up")
             scope.count(1)
+        task = asyncio.current_task()
+        cancelled = task.cancelling() if task is not None else 0
         await super().send_packed_command(command, check_health)
+        if task is not None and task.cancelling() > cancelled:  # Python 3.11's wait_for, in there, can swallow it
+            await self.disconnect(nowait=True)  # a reply is owed that nobody will read
+            raise asyncio.CancelledError
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
         """Marks an error as one of a side connection: it says nothing about the shared one."""
@@ -84,7 +89,10 @@ class SidePool(ConnectionPool):
     """At most `size` connections, for what can't share one. Who has waited longest is next; the wait is bounded."""
 
     def __init__(self, size: int, wait_s: float, connection_class: type[AbstractConnection], **options: Any) -> None:
-        ours = type("SideConnection", (SideConnection, connection_class), {"pool": self})
+        kinds = (
+            (connection_class,) if issubclass(connection_class, SideConnection) else (SideConnection, connection_class)
+        )
+        ours = type("SideConnection", kinds, {"pool": self})
         super().__init__(connection_class=ours, max_connections=max(size, 1), **options)
         self.size, self.wait_s, self.closed = size, wait_s, False
         self._free, self._keeps = asyncio.Semaphore(size), True

@@ -1,4 +1,4 @@
-"""Who serves which slot: a cluster's own word, read from CLUSTER SHARDS, or from CLUSTER SLOTS where that is not known."""
+"""Who serves which slot of a cluster: read from CLUSTER SHARDS, or from CLUSTER SLOTS where that is not known."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Topology:
-    """`owners`: the primary of each slot, None where nobody serves it. `others`: replicas, to ask when all else fails."""
+    """`owners`: the primary of each slot, None where nobody serves it. `others`: replicas, asked last."""
 
     owners: tuple[Place | None, ...]
     primaries: frozenset[Place]
@@ -44,7 +44,10 @@ def _is_ip(host: str) -> bool:
 
 
 async def fetch_topology(ask: Callable[..., Awaitable[Any]], asked: Place, tls: bool) -> Topology:
-    """Ask one node, which is reached at `asked`, by its client's `execute_command`. Raises ResponseError if it is in no cluster or may not say."""
+    """Ask one node, which is reached at `asked`, by its client's `execute_command`.
+
+    Raises ResponseError if it is in no cluster or may not say.
+    """
     try:
         return _of_shards(await ask("CLUSTER", "SHARDS"), asked, tls)
     except NoPermissionError:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, SSLConnection
 from redis.client import EMPTY_RESPONSE, NEVER_DECODE
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -43,7 +43,8 @@ class Wire:
             async with asyncio.timeout(within_s):
                 self.opened, self.mode = await open_stream(self._how, self._limits, self._tls_name)
         except TimeoutError as error:
-            raise RedisTimeoutError(f"no connection to Redis within {within_s:g} s") from error
+            tls = "TLS " if isinstance(self._how, SSLConnection) else ""
+            raise RedisTimeoutError(f"no {tls}connection to Redis within {within_s:g} s") from error
         finally:
             self._opening = False
 

@@ -39,8 +39,9 @@ class Spans:
 
 
 def message_properties(trace: Headers) -> dict[str, str]:
-    """A trace as a message carries it: by its W3C names, and by the one that the SDKs and the host's trigger read."""
-    return {**trace, "Diagnostic-Id": trace["traceparent"]} if trace else {}
+    """A trace as a message carries it: by the one name that the SDKs and the host's trigger read."""
+    properties = {"Diagnostic-Id": trace["traceparent"]} if trace else {}
+    return {**properties, **{name: trace[name] for name in ("tracestate",) if name in trace}}
 
 
 spans = Spans()

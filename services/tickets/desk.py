@@ -6,11 +6,8 @@ Knows no HTTP and no trigger; both call it with parsed commands.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from random import Random
 
-from services.errors import UNAVAILABLE
 from services.queue_session import MessageNotSent, QueueNotConfigured, QueueService
-from services.redis_session.backoff import Backoff
 from services.tickets.models import NewOrder, Order, OrderMessage, OrderStatus
 from services.tickets.store import REQUEST_S, OrderStore
 
@@ -28,7 +25,6 @@ class OrderDesk:
     store: OrderStore
     queue: QueueService
     patience_s: float = 120.0
-    randomness: Random | None = None
 
     async def place(self, new: NewOrder, trace: Mapping[str, str] | None = None) -> Order:
         """Record the order and enqueue it. It is queued for certain only when this returns.
@@ -42,14 +38,15 @@ class OrderDesk:
         """
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + REQUEST_S
-        order = await self.store.place(new)
+        self.queue.prepare()  # the first request of a process opens Service Bus while it asks Redis
+        order, age_s = await self.store.place(new)
         if order.status is OrderStatus.QUEUED:
             left_s = ends_at - loop.time()
             if left_s <= 0:
                 raise MessageNotSent("no time was left to send the order")
             body = order.model_dump_json().encode()
             try:
-                await self.queue.send(order.order_id, body, within_s=left_s, properties=trace)
+                await self.queue.send(_message_id(order, age_s), body, within_s=left_s, properties=trace)
             except QueueNotConfigured as error:  # the order is recorded all the same: the caller is told where
                 raise MessageNotSent(str(error)) from error
         return order
@@ -60,13 +57,14 @@ class OrderDesk:
         Waits up to `patience_s` for Redis: a function that raises at once would have its message dead-lettered within
         seconds. Raises Undecidable at once.
         """
-        loop = asyncio.get_running_loop()
-        backoff, ends_at = Backoff(randomness=self.randomness), loop.time() + self.patience_s
-        while True:
-            try:
-                return await self.store.decide(message, max(ends_at - loop.time(), AT_LEAST_S))
-            except UNAVAILABLE:
-                wait_s = backoff.next_wait_s()
-                if loop.time() + wait_s >= ends_at:
-                    raise
-                await asyncio.sleep(wait_s)
+        return await self.store.decide(message, max(self.patience_s, AT_LEAST_S))
+
+
+def _message_id(order: Order, age_s: float) -> str:
+    """The order's id, so that duplicate detection drops a repeated request.
+
+    Past a minute the first message may be lost with its decision, and a repeated request is its repair: it is sent
+    under an id of its own, a new one each time that the age in minutes has doubled.
+    """
+    minutes = int(age_s // 60)
+    return f"{order.order_id}.{minutes.bit_length()}" if minutes > 0 else order.order_id

@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 MAX_STOCK = 1_000_000
+MAX_AGE_S = 366 * 24 * 3600
 MAX_TICKETS = 100  # of one order, and of one customer in one drop
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
@@ -35,6 +36,19 @@ def _rfc3339_only(value: Any) -> Any:
     if isinstance(value, datetime) or (isinstance(value, str) and _RFC3339.fullmatch(value)):
         return value
     raise ValueError("must be an RFC 3339 time such as 2030-01-31T18:00:00Z")
+
+
+def _digits_only(value: Any) -> Any:
+    """A query's values are text; pydantic would also take `1.0` and ` 1`."""
+    if isinstance(value, int) or (isinstance(value, str) and value.isascii() and value.isdigit()):
+        return value
+    raise ValueError("must be a whole number")
+
+
+def _in_64_bits(cursor: str) -> str:
+    if int(cursor) >= 2**64:
+        raise ValueError("is no cursor that a page has given")
+    return cursor
 
 
 def _in_utc(time: datetime) -> datetime:
@@ -111,6 +125,26 @@ class PlaceOrder(_Strict):
     quantity: Quantity
 
 
+class ListOrders(_Strict):
+    """The query of GET /drops/{drop_id}/orders. `queued_for_s`: queued at least that long, by Redis's clock.
+
+    `limit` is HSCAN's COUNT and `cursor` its cursor: a page may hold fewer orders, more, or some again.
+    """
+
+    status: Annotated[
+        OrderStatus | None, Field(strict=False), WithJsonSchema({"enum": [status.value for status in OrderStatus]})
+    ] = None
+    customer_id: Annotated[Id | None, WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"})] = None
+    queued_for_s: Annotated[
+        int | None,
+        Field(strict=False, ge=0, le=MAX_AGE_S),
+        BeforeValidator(_digits_only),
+        WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_AGE_S}),
+    ] = None
+    limit: Annotated[int, Field(strict=False, ge=1, le=500), BeforeValidator(_digits_only)] = 100
+    cursor: Annotated[str, StringConstraints(pattern=r"^\d{1,20}\z"), AfterValidator(_in_64_bits)] = "0"
+
+
 class OrderHeaders(_Strict):
     """The header that makes a POST repeatable: 1 to 128 visible ASCII characters."""
 
@@ -140,6 +174,13 @@ class Order(_Strict):
     reason: RefusalReason | None = None
     placed_at: Time
     decided_at: Time | None = None
+
+
+class OrderPage(_Strict):
+    """Some of a drop's orders. A null cursor ends the list; any other leads to the next page."""
+
+    orders: list[Order]
+    cursor: str | None
 
 
 class OrderMessage(BaseModel):

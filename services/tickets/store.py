@@ -6,21 +6,23 @@ queue, and keeps nothing in memory.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from services import telemetry
 from services.errors import InvalidInput, KeyReused, NotFound, Refused, Undecidable
-from services.redis_session import RedisService
+from services.redis_session import RedisService, RedisUnavailable, server_state
 from services.tickets.errors import BelowConfirmed, CustomerLimit, DropClosed, SoldOut
-from services.tickets.models import Drop, NewOrder, Order, OrderMessage, PutDrop
+from services.tickets.models import Drop, ListOrders, NewOrder, Order, OrderMessage, OrderPage, OrderStatus, PutDrop
 
 REQUEST_S = 2.5  # Redis and the send together: an HTTP caller has an answer within 3 s
+
+ANSWER_SHOWN = 200  # characters of an error reply in the log
 
 _LUA = Path(__file__).parent / "lua"
 _DROP_FIELDS = ("stock", "per_customer", "closes_at", "confirmed", "refused")
@@ -44,6 +46,7 @@ class Script:
 
 
 _PUT_DROP, _PLACE_ORDER, _DECIDE_ORDER = Script("put_drop"), Script("place_order"), Script("decide_order")
+_LIST_ORDERS = Script("list_orders")
 
 
 class OrderStore:
@@ -72,15 +75,16 @@ class OrderStore:
     async def read_drop(self, drop_id: str, within_s: float = REQUEST_S) -> Drop:
         """Raises NotFound."""
         meta = _keys(drop_id)[0]
-        amounts = await self._redis.run(
-            lambda redis: redis.hmget(meta, list(_DROP_FIELDS)), idempotent=True, within_s=within_s
-        )
+        amounts = await self._ask(lambda redis: redis.hmget(meta, list(_DROP_FIELDS)), within_s)
         if amounts[0] is None:
             raise NotFound("there is no such drop")
         return _drop(drop_id, amounts)
 
-    async def place(self, order: NewOrder, within_s: float = REQUEST_S) -> Order:
-        """Record the order as queued, or find it as it is. Raises NotFound, KeyReused or a Conflict."""
+    async def place(self, order: NewOrder, within_s: float = REQUEST_S) -> tuple[Order, float]:
+        """Record the order as queued, or find it as it is; the order, and for how many seconds it has been recorded.
+
+        Raises NotFound, KeyReused or a Conflict.
+        """
         outcome, *record = await self._change(
             _PLACE_ORDER,
             order.drop_id,
@@ -93,18 +97,32 @@ class OrderStore:
         if not record:
             refusal, detail = _REFUSALS[outcome]
             raise refusal(detail)
-        return _order(order.order_id, order.drop_id, record[0])
+        return _order(order.order_id, order.drop_id, record[0]), record[1] / 1000
+
+    async def list_orders(self, drop_id: str, wanted: ListOrders, within_s: float = REQUEST_S) -> OrderPage:
+        """One page of the drop's orders. Raises NotFound."""
+        reply = await self._change(_LIST_ORDERS, drop_id, wanted.cursor, wanted.limit, within_s=within_s)
+        if not reply:
+            raise NotFound("there is no such drop")
+        now, cursor, found = reply
+        pairs = zip(found[::2], found[1::2], strict=True)
+        orders = (_order(order_id.decode(), drop_id, record) for order_id, record in pairs)
+        return OrderPage(
+            orders=list(_those(orders, wanted, _time(now))), cursor=cursor.decode() if int(cursor) else None
+        )
 
     async def read_order(self, drop_id: str, order_id: str, within_s: float = REQUEST_S) -> Order:
         """Raises NotFound."""
         orders = _keys(drop_id)[1]
-        record = await self._redis.run(lambda redis: redis.hget(orders, order_id), idempotent=True, within_s=within_s)
+        record = await self._ask(lambda redis: redis.hget(orders, order_id), within_s)
         if record is None:
             raise NotFound("there is no such order in this drop")
         return _order(order_id, drop_id, record)
 
     async def decide(self, message: OrderMessage, within_s: float) -> Order:
-        """Decide the order against the stock, once; a decided one comes back as it is. Raises Undecidable."""
+        """Decide the order against the stock, once; a decided one comes back as it is. Waits for Redis all the time.
+
+        Raises Undecidable."""
         outcome, *record = await self._change(
             _DECIDE_ORDER,
             message.drop_id,
@@ -112,6 +130,7 @@ class OrderStore:
             message.customer_id,
             message.quantity,
             within_s=within_s,
+            patient=True,
         )
         if outcome == b"no_drop":
             raise Undecidable(f"order {message.order_id}: there is no drop {message.drop_id}")
@@ -119,16 +138,41 @@ class OrderStore:
             raise Undecidable(f"order {message.order_id}: the message differs from its record in customer or quantity")
         return _order(message.order_id, message.drop_id, record[0])
 
-    async def _change(self, script: Script, drop_id: str, *arguments: str | float, within_s: float) -> list[Any]:
+    async def _change(
+        self, script: Script, drop_id: str, *arguments: str | float, within_s: float, patient: bool = False
+    ) -> list[Any]:
         keys = _keys(drop_id)
-        reply: list[Any] = await self._redis.run(
-            lambda redis: script(redis, keys, *arguments), idempotent=True, within_s=within_s
-        )
+        reply: list[Any] = await self._ask(lambda redis: script(redis, keys, *arguments), within_s, patient)
         return reply
+
+    async def _ask(self, question: Callable[[Redis], Awaitable[Any]], within_s: float, patient: bool = False) -> Any:
+        """Everything here may be repeated. Whatever Redis answers with an error is never the caller's fault."""
+
+        async def ask(redis: Redis) -> Any:
+            try:
+                return await question(redis)
+            except ResponseError as error:
+                if server_state(error) is not None:  # the session knows what to do
+                    raise
+                text = str(error)[:ANSWER_SHOWN]
+                raise RedisUnavailable(f"Redis answered: {text}", "Redis refuses the app's commands") from error
+
+        return await self._redis.run(ask, idempotent=True, within_s=within_s, patient=patient)
 
 
 def _keys(drop_id: str) -> tuple[str, str, str]:
     return f"{{drop:{drop_id}}}:meta", f"{{drop:{drop_id}}}:orders", f"{{drop:{drop_id}}}:customers"
+
+
+def _those(orders: Iterator[Order], wanted: ListOrders, now: datetime) -> Iterator[Order]:
+    for order in orders:
+        age_s = (now - order.placed_at).total_seconds() if order.status is OrderStatus.QUEUED else -1
+        if (
+            wanted.status in (None, order.status)
+            and wanted.customer_id in (None, order.customer_id)
+            and (wanted.queued_for_s is None or age_s >= wanted.queued_for_s)
+        ):
+            yield order
 
 
 def _drop(drop_id: str, amounts: Sequence[Any]) -> Drop:

@@ -49,4 +49,4 @@ def test_an_answer_names_at_least_three_tests(page: Path) -> None:
 
 def test_every_page_is_reached_from_the_readme() -> None:
     linked = set(re.findall(r"\]\(docs/([\w-]+\.md)", (ROOT / "README.md").read_text(encoding="utf-8")))
-    assert {page.name for page in PAGES if page.parent.name == "docs"} == linked
+    assert {page.name for page in PAGES if page.parent == ROOT / "docs"} == linked

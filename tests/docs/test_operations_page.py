@@ -37,7 +37,7 @@ def test_the_query_of_a_rate_alert_is_shown_as_it_is_deployed(file: Path) -> Non
 
 @pytest.mark.parametrize("text", sorted(TEXTS))
 def test_a_text_that_a_query_looks_for_is_one_that_the_code_logs(text: str) -> None:
-    assert re.search(rf'(log\.\w+\(|reason = )"[^"]*{re.escape(text)}', CODE)
+    assert re.search(rf'(log\.\w+\(|reason = )f?"[^"]*{re.escape(text)}', CODE)
 
 
 def test_the_query_of_confirmed_orders_reads_the_line_that_is_logged() -> None:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from lab.proof.faults.command import SIDES
 from lab.proof.faults.session.faults import FAULTS
+from lab.proof.strategies import SIDES
 from tests.pages import page, proof, row
 
 PAGE = page("redis-session.md")

@@ -15,6 +15,10 @@ HEADROOMS = rows_with(SIZING, "headroom %")
 
 # Numbers in the prose that no table of the page holds, and where they come from.
 FACTS = {
+    "300": "bytes of an order, and MB of a million, about",
+    "283": "bytes of an order, measured on Valkey 9 with ids of 36 and 15 characters",
+    "304": "bytes of an order with longer ids, measured",
+    "200,000": "orders whose expiry took 0.14 s, measured",
     "1000": "the end of Flex, and of trivial invocations a second per process; azure-functions/flex-consumption-plan",
     "2000": "trivial invocations a second per process, measured on the real host",
     "512,000": "MB per subscription and region on Flex",

@@ -87,10 +87,10 @@ def test_the_page_says_where_the_cpu_goes() -> None:
     assert [text for text in told if text not in " ".join(PAGE.split())] == []
 
 
-@pytest.mark.parametrize("name", ["faults", "faults-full"])
-def test_every_fault_has_its_row_and_broke_nothing(name: str) -> None:
+@pytest.mark.parametrize(("name", "never_run"), [("faults", set()), ("faults-full", {"drain"})])
+def test_every_fault_has_its_row_and_broke_nothing(name: str, never_run: set[str]) -> None:
     faults = proof(name)["faults"]
-    assert [fault["name"] for fault in faults] == list(NAMES)
+    assert [fault["name"] for fault in faults] == [known for known in NAMES if known not in never_run]
     for fault in faults:
         assert endured(fault) in PAGE
         assert (fault["lost"], fault["decided_twice"], fault["oversold"], fault["leaked"], fault["broken"]) == (

@@ -53,7 +53,10 @@ def test_redis_dies_and_returns(redis: RedisServer, tmp_path: Path) -> None:
         assert_unavailable(order(api, "drop", "ada"))
         assert_unavailable(api.get("/drops/drop"))
         assert api.get("/health").status_code == 200
-        assert api.get("/health/ready").json() == {"status": "unavailable", "reason": "Redis does not answer"}
+        assert api.get("/health/ready").json() == {
+            "status": "unavailable",
+            "reason": "Redis: the connection is refused",
+        }
         lab.command("enqueue", '{"order_id": "meanwhile", "drop_id": "drop", "customer_id": "bob", "quantity": 1}')
         redis.restart()
         ready_again(api)
@@ -114,10 +117,13 @@ def test_a_mute_service_bus_is_answered_for_with_503(redis: RedisServer, tmp_pat
         bus.faults.unmute()
 
 
-def test_an_unusable_redis_setting_is_named_by_readiness_and_answered_with_503(tmp_path: Path) -> None:
-    with running_lab(tmp_path, "--redis", "http://user:hunter2@example.test") as lab:
+@pytest.mark.parametrize(
+    "address", ["http://user:hunter2@example.test", "rediss://host:6380,password=hunter2", "redis://x,password=hunter2"]
+)
+def test_an_unusable_redis_setting_is_named_by_readiness_and_answered_with_503(tmp_path: Path, address: str) -> None:
+    with running_lab(tmp_path, "--redis", address) as lab:
         ready = httpx.get(f"{lab.url}/api/health/ready", timeout=5)
         assert ready.status_code == 503
-        assert ready.json()["reason"].startswith("REDIS_URL: must be redis://")
+        assert ready.json()["reason"] == "Bad app setting: REDIS_URL; the log says what is wrong"
         assert_unavailable(httpx.get(f"{lab.url}/api/drops/drop", timeout=5))
     assert "hunter2" not in (tmp_path / "up.log").read_text()

@@ -87,7 +87,12 @@ escaped = st.one_of(
     st.binary(max_size=70).map(lambda raw: quote_from_bytes(raw, safe="")),
     st.sampled_from(["..", "%2e%2e", "%2F", "%00", "%", "%zz", "%ff", "%F0%9F%8E%9F", "a;b=c", "{id}", "x" * 4000]),
 )
-queries = st.sampled_from(["?", "?code=", "?code=wrong", "?a=1&a=2&A=3", "?%ff=%00", "?" + "&" * 500])
+queries = st.one_of(
+    st.sampled_from(["?", "?code=", "?code=wrong", "?a=1&a=2&A=3", "?%ff=%00", "?" + "&" * 500]),
+    st.sampled_from(
+        ["?limit=501", "?limit=5&limit=6", "?queued_for_s=%D9%A3", "?status=,", f"?cursor={2**64}", "?cursor=7"]
+    ),
+)
 visible = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=128)
 header_values = st.one_of(st.just(b"v" * 129), st.binary(max_size=40).map(lambda raw: raw.translate(None, b"\r\n\x00")))
 hosts = st.sampled_from([b"localhost", b"localhost:7071", b"[::1]:7071", b"[", b"a/b", b"a?b#c", b"", b"\xff", b"x:y"])
@@ -128,6 +133,7 @@ TARGETS: tuple[tuple[str, str, st.SearchStrategy[Any], st.SearchStrategy[Any]], 
     ("POST", "/api/drops/{0}/orders", good_orders, order_bodies),
     ("POST", "/api/drops/{0}/orders", good_orders, order_bodies),
     ("GET", "/api/drops/{0}", good_orders, order_bodies),
+    ("GET", "/api/drops/{0}/orders", good_orders, order_bodies),
     ("GET", "/api/drops/{0}/orders/{1}", good_orders, order_bodies),
     ("DELETE", "/api/{0}/{1}", good_orders, order_bodies),
     ("P\x00T", "/{0}", good_orders, order_bodies),

@@ -9,8 +9,8 @@ import pytest
 
 from services.settings import LOCK_RENEWAL_S, Settings
 from tests import ROOT
+from tests.function_index import index_of
 from tests.infra.deployment import Deployment
-from tests.unit.blueprints.test_index import index_of
 
 RENEWED = timedelta(seconds=LOCK_RENEWAL_S)
 

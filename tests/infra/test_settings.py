@@ -13,7 +13,7 @@ BICEP, CODE, LOCAL = "Bicep", "code", "local.settings.json.example"
 EVERYWHERE = {BICEP, CODE, LOCAL}
 
 BOTH = {HOST_TELEMETRY, WORKER_TELEMETRY}  # or neither
-SAMPLING = {"OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"}
+SAMPLING = {"OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"}
 
 # Every setting that does not stand in all three places: where it stands, and why not in the others.
 DIFFERENCES: dict[str, tuple[set[str], str]] = {
@@ -96,6 +96,7 @@ def test_the_host_and_the_worker_export_by_opentelemetry_together_or_not_at_all(
         WORKER_TELEMETRY: "true",
         "OTEL_TRACES_SAMPLER": "microsoft.fixed_percentage",
         "OTEL_TRACES_SAMPLER_ARG": "0.1",
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "azure_sdk",
     }
     assert written in ({}, together)
     assert load_settings(deployment.resolved_app_settings).telemetry is bool(written)

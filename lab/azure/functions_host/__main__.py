@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import sys
 from pathlib import Path
 from typing import TextIO
 
+from lab.azure.functions_host.cors import Cors
+from lab.azure.functions_host.function_index import HostStartError
 from lab.azure.functions_host.host_json import HostJsonError
-from lab.azure.functions_host.server import PortTaken, listen, run_instance
+from lab.azure.functions_host.http_frontend import Keys
+from lab.azure.functions_host.server import PortTaken, list_functions, listen, run_instance
 
 KEY_SETTING = "LAB_FUNCTIONS_KEY"
+MASTER_SETTING = "LAB_FUNCTIONS_MASTER_KEY"
 
 DESCRIPTION = """\
 Serve one instance of a Python v2 function app on 127.0.0.1: its HTTP functions and its Service Bus triggers.
@@ -22,7 +27,8 @@ EXAMPLES = """\
 examples:
   python -m lab.azure.functions_host .                       the app in this folder, on port 7071
   python -m lab.azure.functions_host ~/my-app --port 7072    another app on another port
-  LAB_FUNCTIONS_KEY=s3cret python -m lab.azure.functions_host .   FUNCTION-level functions want this key"""
+  LAB_FUNCTIONS_KEY=s3cret python -m lab.azure.functions_host .   FUNCTION-level functions want this key
+LAB_FUNCTIONS_MASTER_KEY is the key for ADMIN-level ones. The app sees neither."""
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -35,6 +41,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("folder", type=Path, help="the folder that holds function_app.py and host.json")
     parser.add_argument("--port", type=int, default=7071, help="port on 127.0.0.1; 0 picks a free one (default: 7071)")
+    parser.add_argument("--list", action="store_true", help="print the triggers of the app's functions and end")
     parser.add_argument("--announce", type=Path, metavar="FILE", help="write what is served where to FILE, as JSON")
     return parser.parse_args(arguments)
 
@@ -73,21 +80,34 @@ def log_to_stdout() -> None:
     )  # its warnings are tracebacks of what we log in a line
 
 
+def list_triggers(folder: Path, settings: dict[str, str]) -> int:
+    """Print the bindings of the app's triggers, as a JSON array in a line; 1 if the app cannot be imported."""
+    functions, error = asyncio.run(list_functions(folder, settings))
+    bindings = [binding for function in functions for binding in function.bindings]
+    told = json.dumps([each for each in bindings if each["type"].lower().endswith("trigger")])
+    print(f"\nfunctions: {told}\n", end="", flush=True)  # in one write: the worker writes to the same place
+    print(error, end="", file=sys.stderr)
+    return 1 if error else 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run until a signal; returns the exit code."""
     options = parse(arguments)
     log_to_stdout()
     folder = options.folder.resolve()
     settings = dict(os.environ)
-    key = settings.pop(KEY_SETTING, None) or None
+    if options.list:
+        return list_triggers(folder, settings)
+    keys = Keys(settings.pop(KEY_SETTING, None) or None, settings.pop(MASTER_SETTING, None) or None)
+    cors = Cors.of(settings.pop("LAB_CORS", ""), credentials=bool(settings.pop("LAB_CORS_CREDENTIALS", "")))
     try:
         listener = listen("127.0.0.1", options.port)
-        os.chdir(folder)  # as `func start`, so that an app's relative paths work
-        asyncio.run(run_instance(folder, listener, settings=settings, key=key, announce_to=options.announce))
-    except (PortTaken, HostJsonError) as error:
+        instance = run_instance(folder, listener, settings=settings, keys=keys, cors=cors, announce_to=options.announce)
+        served = asyncio.run(instance)
+    except (PortTaken, HostJsonError, HostStartError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    return 0
+    return 0 if served else 1
 
 
 if __name__ == "__main__":

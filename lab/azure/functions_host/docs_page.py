@@ -1,5 +1,6 @@
 """The page /docs: Swagger UI over an app's OpenAPI document, without the network. The real host has no such page.
 
+Sends `/` there, where the real host has a page of its own.
 Must leave every other path to the app, and load nothing from anywhere else.
 """
 
@@ -9,7 +10,8 @@ import importlib.util
 from pathlib import Path
 
 from lab.azure.functions_host.host import FunctionsHost
-from lab.azure.functions_host.http_frontend import HttpFrontend, Receive, Scope, Send
+from lab.azure.functions_host.http_request import Receive, Scope, Send
+from lab.azure.functions_host.timers_by_hand import TimersByHand
 
 PAGE = "/docs"
 ROUTE = "openapi.json"
@@ -17,6 +19,7 @@ PACKAGE = "flask_swagger_ui"  # it carries Swagger UI's files; never imported, s
 POLICY = b"default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 CONTENT_TYPES = {".css": b"text/css", ".js": b"text/javascript", ".png": b"image/png", ".html": b"text/html"}
 ASSETS = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
+TO_PAGE = [(b"Location", PAGE.encode()), (b"Content-Length", b"0")]
 
 HTML = """\
 <!DOCTYPE html>
@@ -34,7 +37,7 @@ HTML = """\
 SCRIPT = 'window.ui = SwaggerUIBundle({url: "%s", dom_id: "#page", deepLinking: true, tryItOutEnabled: true});\n'
 
 
-def with_docs(host: FunctionsHost) -> DocsPage | HttpFrontend:
+def with_docs(host: FunctionsHost) -> DocsPage | TimersByHand:
     """The host's HTTP side, with the page if the app has a document to show."""
     description = description_of(host)
     return host.frontend if description is None else DocsPage(host.frontend, description)
@@ -46,7 +49,7 @@ def description_of(host: FunctionsHost) -> str | None:
         return None
     for function in host.index.http:
         if (function.route, function.auth_level) == (ROUTE, "ANONYMOUS") and function.takes("GET"):
-            return "/" + "/".join(part for part in (host.config.route_prefix, ROUTE) if part)
+            return "/" + "/".join(part for part in (host.config.http.route_prefix, ROUTE) if part)
     return None
 
 
@@ -61,16 +64,22 @@ def assets_folder() -> Path | None:
 class DocsPage:
     """ASGI application: the page and its assets, and the app for all the rest. `description`: path of the document."""
 
-    def __init__(self, app: HttpFrontend, description: str) -> None:
+    def __init__(self, app: TimersByHand, description: str) -> None:
         folder = assets_folder()
         if folder is None:
             raise LookupError(f"the package {PACKAGE} is not installed")
         self._app = app
+        self._has_prefix = description != f"/{ROUTE}"  # without one, `/` may be a function
         self._made = {PAGE: (HTML, ".html"), f"{PAGE}/start.js": (SCRIPT % description, ".js")}
         self._files = {f"{PAGE}/{name}": folder / name for name in ASSETS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = self._find(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
+        asked = scope["type"] == "http" and scope["method"] == "GET"
+        if asked and scope["path"] == "/" and self._has_prefix:
+            await send({"type": "http.response.start", "status": 302, "headers": TO_PAGE})
+            await send({"type": "http.response.body"})
+            return
+        found = self._find(scope["path"]) if asked else None
         if found is None:
             await self._app(scope, receive, send)
             return

@@ -1,24 +1,17 @@
-"""What the host knows of one function. Must hold no state of an invocation."""
+"""What the host knows of one function. It holds no state of an invocation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from lab.azure.functions_host.route_template import RouteTemplate
 from lab.azure.service_bus_connection import ServiceBusConnection
 
 
 @dataclass(frozen=True)
 class Function:
-    """How to call it: `argument` is the name of its trigger's parameter."""
+    """What every function has."""
 
     name: str
-    call: Callable[..., Any]
-    argument: str
-    is_async: bool
-    wants_context: bool
 
 
 @dataclass(frozen=True)
@@ -26,7 +19,6 @@ class HttpFunction(Function):
     """With an HTTP trigger. `route` is without the host's prefix; `methods` None takes every method."""
 
     route: str
-    template: RouteTemplate
     methods: frozenset[str] | None
     auth_level: str
 
@@ -54,3 +46,11 @@ class ServiceBusFunction(Function):
     def entity(self) -> str:
         """The path of what it receives from."""
         return self.queue or f"{self.topic}/Subscriptions/{self.subscription}"
+
+
+@dataclass(frozen=True)
+class TimerFunction(Function):
+    """With a timer trigger. `schedule` is an NCRONTAB expression of six fields, or of five."""
+
+    schedule: str
+    run_on_startup: bool = False

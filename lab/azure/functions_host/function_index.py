@@ -1,95 +1,93 @@
-"""The functions of an app: names, triggers, routes and settings, read through `azure.functions`' public API.
+"""The functions that the host serves, of those that the worker told it: names, triggers, routes and settings.
 
-Follows the real host: what is wrong with one function loses that function, what is wrong with the app loses the whole
-app. Must never raise for an app's fault: it stands in `FunctionIndex.errors`.
+Follows the real host: what is wrong with one function loses that function and stands in `FunctionIndex.errors`; two
+names that differ in case only keep the host from starting.
 """
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import json
+import itertools
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import azure.functions as func
 
-from lab.azure.functions_host.function import Function, HttpFunction, ServiceBusFunction
-from lab.azure.functions_host.route_template import RouteTemplate, RouteTemplateError
+from lab.azure.functions_host.function import Function, HttpFunction, ServiceBusFunction, TimerFunction
+from lab.azure.functions_host.timer_schedule import ScheduleError, TimerSchedule
+from lab.azure.functions_host.worker.app import MODULE, Declared, LoadedApp, load_app, load_folder
+from lab.azure.functions_host.worker.signature import RETURN, is_out
 from lab.azure.service_bus_connection import find_connection
 
 SETTING = re.compile(r"%([^%]+)%")
+NAME = re.compile(r"(?!host$)[a-z][a-z0-9_-]{0,127}", re.IGNORECASE | re.ASCII)  # Utility.cs of the host
+PARAMETER = re.compile(r"[a-z][a-z0-9]{0,127}", re.IGNORECASE | re.ASCII)  # likewise
 RESERVED_ROUTES = ("admin", "runtime")  # measured: refused when the route starts with these letters
 DEFAULT_CONNECTION = "AzureWebJobsServiceBus"  # the trigger's default, Service Bus trigger reference
-MODULE = "function_app"
+WITHOUT_TOPICS = "LAB_WITHOUT_TOPICS"  # set by whoever starts the host beside a Service Bus that has none
 
 
 class FunctionError(ValueError):
     """This function cannot be served; the message says why."""
 
 
+class HostStartError(ValueError):
+    """The real host would not start with this app, and neither does this one; the message says why."""
+
+
 @dataclass(frozen=True)
 class FunctionIndex:
-    """What an app offers, in order of name. `errors`: function name (or the module's) -> why it is not served."""
+    """What is served, in order of name. `errors`: function name (or the module's) -> why it is not; `app`: for a
+    worker in this process."""
 
     http: tuple[HttpFunction, ...] = ()
     service_bus: tuple[ServiceBusFunction, ...] = ()
+    timers: tuple[TimerFunction, ...] = ()
     errors: Mapping[str, str] = field(default_factory=dict)
+    app: LoadedApp = field(default_factory=LoadedApp, repr=False)
 
 
 def index_folder(folder: Path, settings: Mapping[str, str]) -> FunctionIndex:
-    """Import `folder`/function_app.py and index its app. An import error leaves an empty index with one error."""
-    if not (folder / f"{MODULE}.py").is_file():  # else one from elsewhere on the path would be taken for it
-        return FunctionIndex(errors={MODULE: f"there is no {MODULE}.py in {folder}"})
-    sys.path.insert(0, str(folder))
-    try:
-        return index_app(find_app(importlib.import_module(MODULE)), settings)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the app raises, the host stays up
-        return FunctionIndex(errors={MODULE: describe(error)})
+    """Import `folder`/function_app.py in this process and index its app; what loses the app is the only error."""
+    app = load_folder(folder)
+    if app.error:
+        return FunctionIndex(errors={MODULE: app.error})
+    return build_index((loaded.told for loaded in app.functions.values()), settings, app)
 
 
-def describe(error: BaseException) -> str:
-    """An app's import error in one line, with where it was raised."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = "" if trace is None else f" ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})"
-    return f"{type(error).__name__}: {error}{place}"
-
-
-def find_app(module: ModuleType) -> func.FunctionApp:
-    """The one FunctionApp among a module's names. Raises FunctionError if no name holds one, or more than one does."""
-    apps = [value for value in vars(module).values() if isinstance(value, func.FunctionApp)]
-    if len(apps) != 1:
-        raise FunctionError(f"{MODULE}.py must hold exactly one FunctionApp, found {len(apps)}")
-    return apps[0]
-
-
-def index_app(app: func.FunctionApp, settings: Mapping[str, str]) -> FunctionIndex:
+def index_app(app: func.FunctionRegister, settings: Mapping[str, str]) -> FunctionIndex:
     """Index an app's functions; `settings` resolve `%Name%` and connections. azure.functions allows it once per app.
 
-    Raises ValueError for what loses the whole app, such as two functions of one name.
+    Raises ValueError or RuntimeError for what loses the whole app: two functions of one name, a wrong annotation.
     """
+    loaded = load_app(app)
+    return build_index((function.told for function in loaded.functions.values()), settings, loaded)
+
+
+def build_index(
+    functions: Iterable[Declared], settings: Mapping[str, str], app: LoadedApp | None = None
+) -> FunctionIndex:
+    """What of these functions is served. Raises HostStartError."""
     built: list[Function] = []
     errors: dict[str, str] = {}
-    for declared in sorted(app.get_functions(), key=lambda function: sort_key(str(function.get_function_name()))):
-        name = str(declared.get_function_name())
+    declared = sorted(functions, key=lambda function: sort_key(function.name))
+    refuse_same_names([function.name for function in declared])
+    for function in declared:
         try:
-            function = build(name, declared.get_user_function(), declared.get_raw_bindings(), settings)
-            refuse_conflict(function, built)
-        except (FunctionError, RouteTemplateError) as error:
-            errors[name] = str(error)
+            served = build(function, settings)
+            refuse_conflict(served, built)
+        except (FunctionError, ScheduleError) as error:
+            errors[function.name] = str(error)
         else:
-            built.append(function)
+            built.append(served)
     return FunctionIndex(
         http=tuple(function for function in built if isinstance(function, HttpFunction)),
         service_bus=tuple(function for function in built if isinstance(function, ServiceBusFunction)),
+        timers=tuple(function for function in built if isinstance(function, TimerFunction)),
         errors=errors,
+        app=app or LoadedApp(),
     )
 
 
@@ -98,28 +96,58 @@ def sort_key(name: str) -> str:
     return name.upper()
 
 
-def build(name: str, call: Any, raw_bindings: Iterable[str], settings: Mapping[str, str]) -> Function:
-    """A function from its declaration. Raises FunctionError or RouteTemplateError."""
-    bindings = [json.loads(binding) for binding in raw_bindings]
-    triggers = [binding for binding in bindings if binding["type"].lower().endswith("trigger")]
+def refuse_same_names(names: list[str]) -> None:
+    """Raises HostStartError for two names that differ in case only; `names` are sorted."""
+    for first, second in itertools.pairwise(names):
+        if sort_key(first) == sort_key(second):
+            raise HostStartError(f"the function names {first!r} and {second!r} differ in case only")
+
+
+def build(function: Declared, settings: Mapping[str, str]) -> Function:
+    """A function from its declaration. Raises FunctionError or ScheduleError."""
+    if not NAME.fullmatch(function.name):
+        raise FunctionError(f"{function.name!r} is not a valid function name: a letter, then letters, digits, _ and -")
+    refuse_disabled(function.name, settings)
+    refuse_parameters(function.bindings)
+    triggers = [binding for binding in function.bindings if binding["type"].lower().endswith("trigger")]
     if len(triggers) != 1:
         raise FunctionError("it needs exactly one trigger")
-    refuse_other_bindings(bindings, triggers[0])
-    trigger = {key: resolve(value, settings) for key, value in triggers[0].items()}
-    common = call_details(name, call, str(trigger["name"]))
+    trigger = triggers[0]
+    refuse_other_bindings(function.bindings, trigger)
     if trigger["type"] == "httpTrigger":
-        return build_http(trigger, common)
+        return build_http(function.name, trigger)
+    resolved = {key: resolve(value, settings) for key, value in trigger.items()}
     if trigger["type"] == "serviceBusTrigger":
-        return build_service_bus(trigger, common, settings)
+        return build_service_bus(function.name, resolved, settings)
+    if trigger["type"] == "timerTrigger":
+        return build_timer(function.name, resolved)
     raise FunctionError(f"the lab's host does not serve a {trigger['type']}")
+
+
+def refuse_disabled(name: str, settings: Mapping[str, str]) -> None:
+    """Raises FunctionError for a function that the setting AzureWebJobs.NAME.Disabled switches off."""
+    wanted = f"azurewebjobs.{name}.disabled".lower()
+    for setting, value in settings.items():
+        if setting.lower().replace("__", ".") == wanted and value.strip().lower() in ("true", "1"):
+            raise FunctionError(f"disabled by the setting {setting}")
+
+
+def refuse_parameters(bindings: Iterable[Mapping[str, Any]]) -> None:
+    """Raises FunctionError for a parameter whose name the host refuses."""
+    for binding in bindings:
+        if binding["name"] != RETURN and not PARAMETER.fullmatch(str(binding["name"])):
+            raise FunctionError(f"its parameter {binding['name']!r} must be letters and digits, a letter first")
 
 
 def refuse_other_bindings(bindings: Iterable[Mapping[str, Any]], trigger: Mapping[str, Any]) -> None:
     """Raises FunctionError for any binding but the trigger and an HTTP function's `$return`."""
     for binding in bindings:
-        is_response = (binding["type"], binding["name"]) == ("http", "$return")
+        is_response = (binding["type"], binding["name"]) == ("http", RETURN)
         if binding is not trigger and not is_response:
-            raise FunctionError(f"the lab's host has no {binding['type']} binding ({binding['name']}): use the SDK")
+            way = "output" if is_out(binding) else "input"
+            raise FunctionError(
+                f"the lab's host has no {binding['type']} {way} binding ({binding['name']}): use the SDK"
+            )
 
 
 def resolve(value: Any, settings: Mapping[str, str]) -> Any:
@@ -135,50 +163,39 @@ def resolve(value: Any, settings: Mapping[str, str]) -> Any:
     return SETTING.sub(setting, value)
 
 
-def call_details(name: str, call: Any, argument: str) -> dict[str, Any]:
-    """The fields every function has. Raises FunctionError if its parameters and its trigger do not agree."""
-    parameters = set(inspect.signature(call).parameters)
-    unknown = parameters - {argument, "context"}
-    if argument not in parameters or unknown:
-        raise FunctionError(
-            f"its parameters must be {argument!r} and, if wanted, 'context'; they are {sorted(parameters)}"
-        )
-    return {
-        "name": name,
-        "call": call,
-        "argument": argument,
-        "is_async": inspect.iscoroutinefunction(call),
-        "wants_context": "context" in parameters,
-    }
-
-
-def build_http(trigger: Mapping[str, Any], common: Mapping[str, Any]) -> HttpFunction:
-    """An HTTP function. Raises FunctionError or RouteTemplateError."""
-    route = (str(trigger.get("route") or "").strip() or str(common["name"])).strip("/")
+def build_http(name: str, trigger: Mapping[str, Any]) -> HttpFunction:
+    """An HTTP function. Raises FunctionError."""
+    route = str(trigger.get("route") or "") or name
     if route.lower().startswith(RESERVED_ROUTES):
         raise FunctionError(f"the route {route!r} conflicts with the host's own routes (admin, runtime)")
     methods = trigger.get("methods")
     return HttpFunction(
-        **common,
+        name,
         route=route,
-        template=RouteTemplate.parse(route),
-        methods=frozenset(method.upper() for method in methods) if methods else None,
+        methods=None if methods is None else frozenset(method.upper() for method in methods),
         auth_level=str(trigger.get("authLevel") or "FUNCTION").upper(),
     )
 
 
-def build_service_bus(
-    trigger: Mapping[str, Any], common: Mapping[str, Any], settings: Mapping[str, str]
-) -> ServiceBusFunction:
+def build_timer(name: str, trigger: Mapping[str, Any]) -> TimerFunction:
+    """A timer function. Raises ScheduleError."""
+    TimerSchedule.parse(str(trigger["schedule"]))
+    at_start = str(trigger.get("runOnStartup", "")).lower() == "true"
+    return TimerFunction(name, schedule=str(trigger["schedule"]), run_on_startup=at_start)
+
+
+def build_service_bus(name: str, trigger: Mapping[str, Any], settings: Mapping[str, str]) -> ServiceBusFunction:
     """A Service Bus function. Raises FunctionError, also if its connection is not among the settings."""
     if str(trigger.get("isSessionsEnabled", "")).lower() == "true" or str(trigger.get("cardinality", "")) == "MANY":
         raise FunctionError("the lab's host takes neither sessions nor batches (cardinality many)")
-    name = str(trigger.get("connection") or DEFAULT_CONNECTION)
-    connection = find_connection(name, settings)
+    if trigger.get("topicName") and settings.get(WITHOUT_TOPICS):
+        raise FunctionError("the lab's Service Bus has no topics: name a queue, or use a real one (--service-bus)")
+    prefix = str(trigger.get("connection") or DEFAULT_CONNECTION)
+    connection = find_connection(prefix, settings)
     if connection is None:
-        raise FunctionError(f"the Service Bus connection is missing: set {name} or {name}__fullyQualifiedNamespace")
+        raise FunctionError(f"the Service Bus connection is missing: set {prefix} or {prefix}__fullyQualifiedNamespace")
     return ServiceBusFunction(
-        **common,
+        name,
         connection=connection,
         queue=str(trigger.get("queueName") or ""),
         topic=str(trigger.get("topicName") or ""),

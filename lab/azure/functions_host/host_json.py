@@ -12,8 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lab.azure.functions_host import lenient_json
+
+VERSION = "2.0"
 OVERRIDE = "AzureFunctionsJobHost__"  # "Override host.json values", host.json reference
 TIMESPAN = re.compile(r"(?:(?P<days>\d+)\.)?(?P<hours>\d+):(?P<minutes>\d+)(?::(?P<seconds>\d+(?:\.\d+)?))?")
+DAYS = re.compile(r"\d+")  # .NET reads a lone number as days
+UNLIMITED = -1
 
 
 class HostJsonError(ValueError):
@@ -31,10 +36,20 @@ class ServiceBusOptions:
 
 
 @dataclass(frozen=True)
+class HttpOptions:
+    """`extensions.http`. `max_concurrent`, `max_outstanding`: requests; None: no limit."""
+
+    route_prefix: str = "api"
+    max_concurrent: int | None = None
+    max_outstanding: int | None = None
+    custom_headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class HostConfig:
     """host.json as far as this host follows it. `function_timeout_s` None: no limit."""
 
-    route_prefix: str = "api"
+    http: HttpOptions = field(default_factory=HttpOptions)
     function_timeout_s: float | None = 1800.0
     service_bus: ServiceBusOptions = field(default_factory=ServiceBusOptions)
 
@@ -45,36 +60,50 @@ class HostConfig:
         Raises HostJsonError.
         """
         path = folder / "host.json"
+        if not path.exists():
+            return cls.parse(override({}, settings))
         try:
-            document = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            document = lenient_json.loads(path.read_text(encoding="utf-8-sig"), dates=False)
         except ValueError as error:
             raise HostJsonError(f"{path} is not JSON: {error}") from error
         if not isinstance(document, dict):
             raise HostJsonError(f"{path} must hold an object")
+        if str(found(document, "version")) != VERSION:
+            raise HostJsonError(f'{path} must say "version": "{VERSION}"')
         return cls.parse(override(document, settings))
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> HostConfig:
         """From host.json's content. Raises HostJsonError."""
         http, bus = section(document, "extensions", "http"), section(document, "extensions", "serviceBus")
-        default = ServiceBusOptions()
+        default, timeout_text = ServiceBusOptions(), found(document, "functionTimeout", "00:30:00")
         return cls(
-            route_prefix=str(http.get("routePrefix", cls.route_prefix)).strip("/"),
-            function_timeout_s=timeout(str(document.get("functionTimeout", "00:30:00"))),
+            http=HttpOptions(
+                route_prefix=str(found(http, "routePrefix", HttpOptions.route_prefix)),
+                max_concurrent=limit(http, "maxConcurrentRequests"),
+                max_outstanding=limit(http, "maxOutstandingRequests"),
+                custom_headers={str(k): str(v) for k, v in section(http, "customHeaders").items()},
+            ),
+            function_timeout_s=timeout(str(timeout_text)),
             service_bus=ServiceBusOptions(
-                max_concurrent_calls=whole(bus, "maxConcurrentCalls", default.max_concurrent_calls, least=1),
-                max_auto_lock_renewal_s=timespan(str(bus.get("maxAutoLockRenewalDuration", "00:05:00"))),
+                max_concurrent_calls=whole(bus, "maxConcurrentCalls", default.max_concurrent_calls, least=0),
+                max_auto_lock_renewal_s=timespan(str(found(bus, "maxAutoLockRenewalDuration", "00:05:00"))),
                 prefetch_count=whole(bus, "prefetchCount", default.prefetch_count, least=0),
-                auto_complete=str(bus.get("autoCompleteMessages", True)).lower() == "true",
+                auto_complete=str(found(bus, "autoCompleteMessages", True)).lower() == "true",
             ),
         )
+
+
+def found(values: Mapping[str, Any], name: str, default: Any = None) -> Any:
+    """The value of a name in any case, as .NET's configuration finds it."""
+    return next((value for known, value in values.items() if known.lower() == name.lower()), default)
 
 
 def section(document: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
     """The object at a path of names, empty if any part is missing. Raises HostJsonError if it is not an object."""
     value: Any = document
     for name in names:
-        value = value.get(name, {})
+        value = found(value, name, {})
         if not isinstance(value, dict):
             raise HostJsonError(f"host.json: {'.'.join(names)} must be an object")
     return dict(value)
@@ -83,7 +112,7 @@ def section(document: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
 def whole(values: Mapping[str, Any], name: str, default: int, *, least: int) -> int:
     """An integer of at least `least`. Raises HostJsonError."""
     try:
-        number = int(values.get(name, default))
+        number = int(found(values, name, default))
     except (TypeError, ValueError):
         number = least - 1
     if number < least:
@@ -91,12 +120,20 @@ def whole(values: Mapping[str, Any], name: str, default: int, *, least: int) -> 
     return number
 
 
+def limit(values: Mapping[str, Any], name: str) -> int | None:
+    """A number of requests, None for -1 or none given. Raises HostJsonError."""
+    number = whole(values, name, UNLIMITED, least=UNLIMITED)
+    return None if number == UNLIMITED else number
+
+
 def timespan(text: str) -> float:
-    """`[d.]hh:mm[:ss[.fff]]` in seconds. Raises HostJsonError."""
-    found = TIMESPAN.fullmatch(text.strip())
-    if found is None:
+    """`[d.]hh:mm[:ss[.fff]]`, or days alone, in seconds. Raises HostJsonError."""
+    if DAYS.fullmatch(text.strip()):
+        return int(text) * 86_400.0
+    read = TIMESPAN.fullmatch(text.strip())
+    if read is None:
         raise HostJsonError(f"host.json: {text!r} is not a time span, write hh:mm:ss")
-    days, hours, minutes, seconds = (float(part or 0) for part in found.group("days", "hours", "minutes", "seconds"))
+    days, hours, minutes, seconds = (float(part or 0) for part in read.group("days", "hours", "minutes", "seconds"))
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 

@@ -6,7 +6,6 @@ Source: "Routing in ASP.NET Core", route constraints. Must never treat an unknow
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Callable
 from datetime import datetime
 
@@ -16,6 +15,12 @@ INT32 = range(-(2**31), 2**31)
 INT64 = range(-(2**63), 2**63)
 NUMBER = re.compile(r"\s*[+-]?(\d[\d,]*\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.IGNORECASE | re.ASCII)
 WHOLE = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
+NOT_FINITE = re.compile(r"\s*(nan|[+-]?infinity)\s*", re.IGNORECASE)
+HEX = "[0-9a-f]"
+PLAIN_GUID = f"{HEX}{{8}}-({HEX}{{4}}-){{3}}{HEX}{{12}}"
+GUID = re.compile(rf"\s*({PLAIN_GUID}|\{{{PLAIN_GUID}\}}|\({PLAIN_GUID}\)|{HEX}{{32}})\s*", re.IGNORECASE)
+DATES = ("%Y-%m-%d", "%Y/%m/%d", "%m-%d-%Y", "%m/%d/%Y", "%b %d %Y", "%B %d %Y", "%d %b %Y", "%d %B %Y")
+TIMES = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%H:%M:%S%z", "%H:%M:%S.%f%z")
 ALPHA = re.compile(r"[a-z]*", re.IGNORECASE | re.ASCII)
 
 
@@ -28,30 +33,40 @@ def whole_in(allowed: range) -> Constraint:
     return lambda text: WHOLE.fullmatch(text) is not None and int(text) in allowed
 
 
-def is_guid(text: str) -> bool:
-    """A GUID with or without hyphens or braces."""
-    try:
-        return bool(uuid.UUID(text))
-    except ValueError:
-        return False
+def is_number(text: str) -> bool:
+    """A floating-point number, NaN and Infinity among them."""
+    return (NUMBER.fullmatch(text) or NOT_FINITE.fullmatch(text)) is not None
 
 
 def is_datetime(text: str) -> bool:
-    """An ISO 8601 date or date and time (the real host takes more formats)."""
+    """A date, or a date and a time, in the common formats (the real host takes a few more)."""
+    plain = " ".join(text.replace(",", " ").split())
+    separator = "T" if re.match(r"\d{4}-\d\d-\d\dT", plain) else " "
+    formats = (f"{date}{separator}{time}" if time else date for date in DATES for time in TIMES)
+    return any(parses(plain, style) for style in formats)
+
+
+def parses(text: str, style: str) -> bool:
+    """True if the text is a time in this format of strptime."""
     try:
-        return bool(datetime.fromisoformat(text))
+        return bool(datetime.strptime(text, style))
     except ValueError:
         return False
+
+
+def utf16_length(text: str) -> int:
+    """Its length as .NET counts: an emoji is two."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 PLAIN: dict[str, Constraint] = {
     "int": whole_in(INT32),
     "long": whole_in(INT64),
-    "double": lambda text: NUMBER.fullmatch(text) is not None,
-    "float": lambda text: NUMBER.fullmatch(text) is not None,
+    "double": is_number,
+    "float": is_number,
     "decimal": lambda text: NUMBER.fullmatch(text) is not None,
     "bool": lambda text: text.strip().lower() in ("true", "false"),
-    "guid": is_guid,
+    "guid": lambda text: GUID.fullmatch(text) is not None,
     "datetime": is_datetime,
     "alpha": lambda text: ALPHA.fullmatch(text) is not None,
     "required": lambda text: text != "",
@@ -63,7 +78,7 @@ PLAIN: dict[str, Constraint] = {
 def length(arguments: list[int]) -> Constraint:
     """`length(n)` or `length(least,most)`."""
     least, most = arguments[0], arguments[-1]
-    return lambda text: least <= len(text) <= most
+    return lambda text: least <= utf16_length(text) <= most
 
 
 def minimum(arguments: list[int]) -> Constraint:
@@ -84,8 +99,8 @@ def between(arguments: list[int]) -> Constraint:
 # name -> how many arguments it takes, what makes it
 WITH_NUMBERS: dict[str, tuple[tuple[int, ...], Callable[[list[int]], Constraint]]] = {
     "length": ((1, 2), length),
-    "minlength": ((1,), lambda arguments: lambda text: len(text) >= arguments[0]),
-    "maxlength": ((1,), lambda arguments: lambda text: len(text) <= arguments[0]),
+    "minlength": ((1,), lambda arguments: lambda text: utf16_length(text) >= arguments[0]),
+    "maxlength": ((1,), lambda arguments: lambda text: utf16_length(text) <= arguments[0]),
     "min": ((1,), minimum),
     "max": ((1,), maximum),
     "range": ((2,), between),

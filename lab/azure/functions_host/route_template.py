@@ -42,11 +42,11 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Segment:
-    """What stands between two slashes: a literal, one parameter, or literals and parameters mixed (`pattern`)."""
+    """What stands between two slashes: a literal, one parameter, or both mixed (`patterns`, to be tried in turn)."""
 
     parameters: tuple[Parameter, ...] = ()
     literal: str = ""
-    pattern: re.Pattern[str] | None = None
+    patterns: tuple[re.Pattern[str], ...] = ()
 
     @property
     def catch_all(self) -> Parameter | None:
@@ -56,15 +56,15 @@ class Segment:
     @property
     def omittable(self) -> bool:
         """True if the path may end before it."""
-        return self.pattern is None and bool(self.parameters) and self.parameters[0].omittable
+        return not self.patterns and bool(self.parameters) and self.parameters[0].omittable
 
     def match(self, text: str) -> dict[str, str] | None:
-        """The values of its parameters in `text`, None if it does not fit."""
-        if self.pattern is not None:
-            found = self.pattern.fullmatch(text)
-            if found is None:
-                return None
-            return {p.name: value for p, value in zip(self.parameters, found.groups(), strict=True)}
+        """The values of its parameters in `text`, None if it does not fit; an empty text fits nothing."""
+        for pattern in self.patterns:
+            if found := pattern.fullmatch(text):
+                return {p.name: value for p, value in zip(self.parameters, found.groups(), strict=False)}
+        if self.patterns or not text:
+            return None
         if self.parameters:
             return {self.parameters[0].name: text}
         return {} if text.lower() == self.literal else None
@@ -79,7 +79,7 @@ class RouteTemplate:
     @classmethod
     def parse(cls, template: str) -> RouteTemplate:
         """Read a template. Raises RouteTemplateError."""
-        parts = [list(tokens(part)) for part in split_segments(template.strip("/"))]
+        parts = [list(tokens(part)) for part in split_segments(without_start(template).removesuffix("/"))]
         segments = tuple(make_segment(part) for part in parts)
         names = [parameter.name.lower() for segment in segments for parameter in segment.parameters]
         if len(names) != len(set(names)):
@@ -88,13 +88,16 @@ class RouteTemplate:
             raise RouteTemplateError("a catch-all parameter must come last in the route")
         return cls(segments)
 
-    def match(self, path: Sequence[str]) -> dict[str, str] | None:
-        """The route values if the path's segments fit, else None. What is left out is absent or has its default."""
+    def match(self, path: Sequence[str], end: str = "") -> dict[str, str] | None:
+        """The route values if the path's segments fit, else None. What is left out is absent or has its default.
+
+        `end`: the path's trailing slash, which only a catch-all sees.
+        """
         values: dict[str, str] = {}
         taken = 0
         for segment in self.segments[: len(path)]:
             if rest := segment.catch_all:
-                values[rest.name] = "/".join(path[taken:])
+                values[rest.name] = "/".join(path[taken:]) + end
                 taken = len(path)
                 break
             found = segment.match(path[taken])
@@ -116,6 +119,13 @@ class RouteTemplate:
         return values
 
 
+def without_start(template: str) -> str:
+    """A template without the `/` or `~/` that it may begin with. Raises RouteTemplateError."""
+    if template.startswith("~") and not template.startswith("~/"):
+        raise RouteTemplateError("a route may not start with '~' without a '/' behind it")
+    return template.removeprefix("~").removeprefix("/")
+
+
 def make_segment(parts: list[str | Parameter]) -> Segment:
     """A segment of the parts between two slashes. Raises RouteTemplateError."""
     parameters = tuple(part for part in parts if isinstance(part, Parameter))
@@ -123,12 +133,22 @@ def make_segment(parts: list[str | Parameter]) -> Segment:
         return Segment(literal="".join(str(part) for part in parts).lower())
     if len(parts) == 1:
         return Segment(parameters=parameters)
-    if any(parameter.omittable for parameter in parameters):
-        raise RouteTemplateError("a parameter that may be left out must stand alone between two slashes")
+    last = parts[-1]
+    tail = 2 if isinstance(last, Parameter) and last.optional and str(parts[-2]).endswith(".") else 0
+    if any(parameter.omittable for parameter in parameters[: -1 if tail else None]):
+        raise RouteTemplateError("a parameter that may be left out must stand alone, or last behind a dot")
     if any(isinstance(a, Parameter) and isinstance(b, Parameter) for a, b in itertools.pairwise(parts)):
         raise RouteTemplateError("two parameters need a literal between them")
+    patterns = [mixed(parts)]
+    if tail:
+        patterns.append(mixed([*parts[:-2], str(parts[-2])[:-1]]))
+    return Segment(parameters=parameters, patterns=tuple(patterns))
+
+
+def mixed(parts: Sequence[str | Parameter]) -> re.Pattern[str]:
+    """What matches these literals and parameters."""
     pattern = "".join("(.+)" if isinstance(part, Parameter) else re.escape(part) for part in parts)
-    return Segment(parameters=parameters, pattern=re.compile(pattern, re.IGNORECASE | re.DOTALL))
+    return re.compile(pattern, re.IGNORECASE | re.DOTALL)
 
 
 def split_segments(template: str) -> list[str]:
@@ -159,6 +179,8 @@ def tokens(segment: str) -> Iterator[str | Parameter]:
         found = re.match(r"(?:[^{}]|\{\{|\}\})+", rest)
         if found is None:
             raise RouteTemplateError(f"a brace is not closed or not opened in {segment!r}")
+        if "?" in found[0]:
+            raise RouteTemplateError("a literal may not hold a question mark")
         yield found[0].replace("{{", "{").replace("}}", "}")
         rest = rest[found.end() :]
 
@@ -187,6 +209,8 @@ def parse_parameter(content: str) -> Parameter:
         constraints.append(constraint)
     if rest not in ("", "?") and not rest.startswith("="):
         raise RouteTemplateError(f"{{{content}}} cannot be read after {content[: len(content) - len(rest)]!r}")
+    if found["stars"] and rest == "?":
+        raise RouteTemplateError("a catch-all parameter cannot be optional")
     return Parameter(
         name=found["name"],
         catch_all=bool(found["stars"]),

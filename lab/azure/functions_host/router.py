@@ -1,53 +1,44 @@
 """Finds the HTTP function for a method and a path, by the rules measured on the real host.
 
-The first function by name wins, not the most specific route; one that does not take the method is passed over. Must
-never lead to a 405: what is not found is not there.
+The first function by name wins, not the most specific route; one that does not take the method is passed over. What is
+not found is not there: never a 405.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from urllib.parse import unquote_to_bytes
 
 from lab.azure.functions_host.function import HttpFunction
-
-ESCAPED_SLASH = re.compile(r"%(2f)", re.IGNORECASE)
+from lab.azure.functions_host.function_index import HostStartError
+from lab.azure.functions_host.route_template import RouteTemplate, RouteTemplateError
 
 
 class Router:
-    """`functions` in order of name, all under `prefix` (host.json's routePrefix)."""
+    """`functions` in order of name, all under `prefix` (host.json's routePrefix). Raises HostStartError."""
 
     def __init__(self, functions: Iterable[HttpFunction], prefix: str) -> None:
-        self._functions = tuple(functions)
-        self._prefix = [part.lower() for part in prefix.split("/") if part]
+        self._routes = [(function, template(function, prefix)) for function in functions]
 
     def match(self, method: str, path: str) -> tuple[HttpFunction, dict[str, str]] | None:
-        """The function and its route values for a path as it came over the wire (escaped), None if nothing fits."""
+        """The function and its route values for a normalized path, None if nothing fits."""
         segments = split_path(path)
-        depth = len(self._prefix)
-        if segments is None or [segment.lower() for segment in segments[:depth]] != self._prefix:
-            return None
-        rest = segments[depth:]
-        for function in self._functions:
-            if function.takes(method) and (values := function.template.match(rest)) is not None:
+        end = "/" if path.endswith("/") else ""
+        for function, route in self._routes:
+            if function.takes(method) and (values := route.match(segments, end)) is not None:
                 return function, values
         return None
 
 
-def split_path(path: str) -> list[str] | None:
-    """The unescaped segments of a path; a trailing slash is ignored; None for an empty segment (`//`)."""
-    trimmed = path.removeprefix("/").removesuffix("/")
-    segments = trimmed.split("/") if trimmed else []
-    if "" in segments or path == "//":
-        return None
-    return [unescape(segment) for segment in segments] if "%" in path else segments
-
-
-def unescape(segment: str) -> str:
-    """Percent escapes undone, except `%2F` and what is not UTF-8."""
-    raw = unquote_to_bytes(ESCAPED_SLASH.sub(r"%25\1", segment))
+def template(function: HttpFunction, prefix: str) -> RouteTemplate:
+    """A function's whole route. Raises HostStartError, as one wrong route keeps the real host from starting."""
+    route = f"{prefix}/{function.route}" if prefix else function.route
     try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return segment
+        return RouteTemplate.parse(route)
+    except RouteTemplateError as error:
+        raise HostStartError(f"the function {function.name} has the route {route!r}: {error}") from error
+
+
+def split_path(path: str) -> list[str]:
+    """The segments of a path, without its trailing slash."""
+    trimmed = path.removeprefix("/").removesuffix("/")
+    return trimmed.split("/") if trimmed else []

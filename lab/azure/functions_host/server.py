@@ -8,22 +8,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import uvicorn
 
+from lab.azure.functions_host.cors import Cors, CorsFrontend
 from lab.azure.functions_host.docs_page import PAGE, DocsPage, with_docs
-from lab.azure.functions_host.function_index import index_folder
+from lab.azure.functions_host.function_index import FunctionIndex, HostStartError, build_index
 from lab.azure.functions_host.host import FunctionsHost
 from lab.azure.functions_host.host_json import HostConfig
+from lab.azure.functions_host.http_frontend import Keys
+from lab.azure.functions_host.http_protocol import HostProtocol
+from lab.azure.functions_host.worker.app import MODULE, Declared
+from lab.azure.functions_host.worker.log_handler import EXPLAINED
+from lab.azure.functions_host.worker_process import WorkerProcess
+
+log = logging.getLogger("host")
 
 BACKLOG = 2048
 DRAIN_S = 10  # how long running requests may take after SIGTERM
+MAX_HEAD = 128 * 1024  # bytes that h11 keeps of a head: above our own limits, which answer
 KEEP_ALIVE_S = 130  # Kestrel's default
 
 
@@ -62,7 +73,8 @@ def make_server(host: FunctionsHost, *, parser: Literal["h11", "httptools"] = "h
     return Server(
         uvicorn.Config(
             application or host.frontend,
-            http=parser,
+            http=HostProtocol if parser == "h11" else parser,
+            h11_max_incomplete_event_size=MAX_HEAD,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -88,28 +100,66 @@ async def run_instance(
     listener: socket.socket,
     *,
     settings: Mapping[str, str],
-    key: str | None = None,
+    keys: Keys | None = None,
+    cors: Cors | None = None,
     announce_to: Path | None = None,
-) -> None:
-    """Serve the app in `folder` on `listener` until SIGTERM or SIGINT. Raises HostJsonError.
-
-    The app is imported here, on the running loop, as the Python worker does.
+) -> bool:
+    """Serve the app in `folder` on `listener`, with a worker process, until SIGTERM or SIGINT: True. False if the
+    worker ended too often. Raises HostJsonError or HostStartError.
     """
     address, port = listener.getsockname()[:2]
-    host = FunctionsHost(index_folder(folder, settings), HostConfig.load(folder, settings), directory=folder, key=key)
+    config = HostConfig.load(folder, settings)
+    log.info("%s", EXPLAINED)
+    worker = WorkerProcess(folder, {**settings, **platform_settings(folder, port)})
+    functions, error = await worker.start()
+    try:
+        index = FunctionIndex(errors={MODULE: error}) if error else build_index(functions, settings)
+        host = FunctionsHost(index, config, directory=folder, worker=worker, keys=keys)
+    except HostStartError:
+        worker.close()
+        raise
     application = with_docs(host)
+    outside = application if cors is None else CorsFrontend(application, cors)
 
     def started() -> None:
         if announce_to is not None:
             announce(announce_to, host, f"http://{address}:{port}", docs=isinstance(application, DocsPage))
 
-    await serve_until_signal(make_server(host, application=application), host, listener, started)
+    ended = asyncio.create_task(worker.gave_up.wait())
+    await serve_until_signal(make_server(host, application=outside), host, listener, started, ended)
+    return not worker.gave_up.is_set()
+
+
+async def list_functions(folder: Path, settings: Mapping[str, str]) -> tuple[list[Declared], str]:
+    """The functions of the app in `folder`, or why it has none; it is imported in a process of its own."""
+    worker = WorkerProcess(folder, {**settings, **platform_settings(folder, 0)})
+    try:
+        return await worker.start()
+    finally:
+        worker.close()
+
+
+def platform_settings(folder: Path, port: int) -> dict[str, str]:
+    """What the real host tells its worker in the environment (measured with Core Tools)."""
+    return {
+        "FUNCTIONS_WORKER_RUNTIME": "python",
+        "FUNCTIONS_WORKER_RUNTIME_VERSION": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "FUNCTIONS_EXTENSION_VERSION": "~4",
+        "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
+        "AzureWebJobsScriptRoot": str(folder),
+        "WEBSITE_HOSTNAME": f"localhost:{port}",
+    }
 
 
 async def serve_until_signal(
-    server: Server, host: FunctionsHost, listener: socket.socket, started: Callable[[], None]
+    server: Server,
+    host: FunctionsHost,
+    listener: socket.socket,
+    started: Callable[[], None],
+    ended: asyncio.Task[Any] | None = None,
 ) -> None:
-    """Serve a host's functions until SIGTERM or SIGINT, then finish what runs. `started` is called once it serves."""
+    """Serve a host's functions until SIGTERM, SIGINT or `ended`, then finish what runs. `started` is called once it
+    serves."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -117,6 +167,7 @@ async def serve_until_signal(
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await host.start()
     started()
-    await asyncio.wait([serving, asyncio.create_task(stopped.wait())], return_when=asyncio.FIRST_COMPLETED)
+    reasons = [serving, asyncio.create_task(stopped.wait()), *([ended] if ended else [])]
+    await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
     await asyncio.gather(serving, host.stop())

@@ -21,8 +21,15 @@ from azure.servicebus.exceptions import MessageAlreadySettled, MessageLockLostEr
 
 from lab.azure.functions_host.function import ServiceBusFunction
 from lab.azure.functions_host.host_json import ServiceBusOptions
-from lab.azure.functions_host.invocation import Invoker, trace_context
-from lab.azure.functions_host.service_bus_message import application_properties, to_function_message
+from lab.azure.functions_host.invocation import Invoker
+from lab.azure.functions_host.sdk_types import keep_types
+from lab.azure.functions_host.service_bus_message import (
+    BodyNotText,
+    application_properties,
+    body_datum,
+    trigger_metadata,
+)
+from lab.azure.functions_host.worker.context import trace_context
 
 if TYPE_CHECKING:
     from azure.servicebus import ServiceBusReceivedMessage
@@ -74,6 +81,7 @@ class ServiceBusTrigger:
 
     def start(self) -> None:
         """Begin to receive, on the running loop."""
+        keep_types()
         self._owner = asyncio.create_task(self._own(), name=f"trigger {self.function.name}")
 
     async def stop(self, deadline_s: float) -> None:
@@ -172,8 +180,12 @@ class ServiceBusTrigger:
         trace = trace_context(properties.get("Diagnostic-Id") or properties.get("traceparent"))
         delivery = (message.delivery_count or 0) + 1
         reason = f"New message in '{self.function.entity}': MessageId {message.message_id}, delivery {delivery}"
-        argument = to_function_message(message)
-        await self._invoker.invoke(self.function, argument, reason=reason, trace=trace)
+        try:
+            body, metadata = body_datum(message), trigger_metadata(message)
+        except BodyNotText as error:
+            log.error("Functions.%s cannot get it: %s", self.function.name, error)  # noqa: TRY400 - it says it all
+            raise
+        await self._invoker.invoke(self.function, body, reason=reason, trace=trace, metadata=metadata)
 
     async def _wait_for_a_call(self) -> None:
         next_renewal = min((call.renew_at for call in self._calls.values()), default=0.0)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from lab.azure.settings import DEFAULT_QUEUE
 from lab.proof.faults import redis
+from lab.proof.faults.crash_loop import worker_crash_loop
 from lab.proof.faults.drain import drain_aborts
 from lab.proof.faults.pace import Pace
 from lab.proof.faults.redis import FaultDidNotHappen
@@ -203,6 +204,7 @@ FAULTS = {
         Fault("server-busy", "Service Bus is busy", server_busy, _soon),
         Fault("duplicates", "duplicates, out of order", duplicates, _soon),
         Fault("instance-kill", "fulfilment SIGKILL in mid-message", instance_kill, _soon),
+        Fault("worker-crash-loop", "worker SIGKILL, three times", worker_crash_loop, _after_connect),
         Fault("scale-in", "scale-in wave", scale_in, _soon),
         Fault("drain", "drain aborts, completions are lost", drain_aborts, _soon),
         Fault("vanish", "30 % of the instances vanish", vanish, _soon),

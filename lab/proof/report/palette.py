@@ -23,6 +23,10 @@ PURPLE = "#aa4499"
 TEAL = "#4b8b9b"
 OLIVE = "#6f6f3c"
 VIOLET = "#7a5c9e"
+ROSE = "#c0466a"
+BROWN = "#8c5a2b"
+SLATE = "#5b6b8c"
+MOSS = "#4f7f3f"
 DARK = {
     INK: "#e6edf3",
     QUIET: "#9da7b3",
@@ -35,9 +39,13 @@ DARK = {
     TEAL: "#7cc4d6",
     OLIVE: "#c3c382",
     VIOLET: "#b79be0",
+    ROSE: "#f08aa8",
+    BROWN: "#cf9a66",
+    SLATE: "#9db0d6",
+    MOSS: "#8fc47c",
 }
-OTHERS = (OCHRE, PURPLE, TEAL, OLIVE, VIOLET)
-MARKERS = ("s", "^", "D", "v", "P")
+OTHERS = (OCHRE, PURPLE, TEAL, OLIVE, VIOLET, ROSE, BROWN, SLATE, MOSS)
+MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "p")
 LONGEST_LABEL = 64
 
 
@@ -65,11 +73,21 @@ def labels(runs: Sequence[Outcome]) -> list[str]:
 
 
 def looks(runs: Sequence[Outcome]) -> list[Look]:
-    """Ours is blue, bold and on a thicker line; another run has its own colour and marker, until they repeat."""
+    """A look for each run."""
+    return _looks([run.strategy for run in runs], labels(runs))
+
+
+def side_looks(sides: Sequence[str]) -> list[Look]:
+    """A look for each side."""
+    return _looks(sides, [TITLES[side] for side in sides])
+
+
+def _looks(strategies: Sequence[str], names: Sequence[str]) -> list[Look]:
+    """Ours is blue, bold and on a thicker line; another has its own colour and marker, until they repeat."""
     found: list[Look] = []
     others = 0
-    for run, label in zip(runs, labels(runs), strict=True):
-        if run.strategy == OURS:
+    for strategy, label in zip(strategies, names, strict=True):
+        if strategy == OURS:
             found.append(Look(label, BLUE, "o", 2.6, "bold", ours=True))
         else:
             turn = others % len(OTHERS)

@@ -1,11 +1,14 @@
 """Other ways to hold Redis sessions, each a drop-in for RedisService: what the session is compared with.
 
-None is meant to be used: they fail as they fail in the wild, and nothing here may be improved beyond what people write.
+Every side has the same deadline per operation and repeats what its own documentation says. The first three fail as they
+fail in the wild: nothing here is improved beyond what people write.
 """
 
 from collections.abc import Callable
 
 from lab.proof.strategies.client_per_call import ClientPerCall
+from lab.proof.strategies.coredis_client import CoredisClient
+from lab.proof.strategies.glide_client import GlideClient
 from lab.proof.strategies.ping_first import PingFirst
 from lab.proof.strategies.session import Session
 from lab.proof.strategies.shared_client import SharedClient
@@ -17,16 +20,24 @@ STRATEGIES: dict[str, Callable[[str], Session]] = {
     "per-call": lambda url: ClientPerCall(url, close=True),
     "strategy3": PingFirst,
     "redis-py": SharedClient,
+    "blocking-pool-1": lambda url: SharedClient(url, blocking_connections=1),
     "blocking-pool-2": lambda url: SharedClient(url, blocking_connections=2),
+    "blocking-pool-8": lambda url: SharedClient(url, blocking_connections=8),
     OURS: RedisService,
 }
+# Without redis-py's API the app does not run on them; the scenarios of the session alone do.
+SIDES: dict[str, Callable[[str], Session]] = {"valkey-glide": GlideClient, "coredis": CoredisClient, **STRATEGIES}
 TITLES = {
-    "never-closed": "1 client per call, never closed",
-    "per-call": "2 connect + quit per call",
-    "strategy3": "3 shared redis-py client + PING each",
+    "never-closed": "(1) client per call, never closed",
+    "per-call": "(2) connect + quit per call",
+    "strategy3": "(3) shared redis-py client + PING each",
     "redis-py": "redis-py shared client, defaults",
+    "blocking-pool-1": "BlockingConnectionPool(1)",
     "blocking-pool-2": "BlockingConnectionPool(2)",
+    "blocking-pool-8": "BlockingConnectionPool(8)",
+    "valkey-glide": "valkey-glide",
+    "coredis": "coredis",
     OURS: "one multiplexed connection per process",
 }
 
-__all__ = ["OURS", "STRATEGIES", "TITLES", "Session"]
+__all__ = ["OURS", "SIDES", "STRATEGIES", "TITLES", "Session"]

@@ -1,6 +1,6 @@
 """Strategies 1 and 2 of 2023: a client per call, either forgotten with its connection open, or closed afterwards.
 
-It keeps no deadline: `within_s` and `idempotent` mean nothing to it.
+`idempotent` means nothing to it: it repeats what redis-py repeats.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from redis.asyncio import Redis
 
-from lab.proof.strategies.session import default_client, told_as_unavailable
+from lab.proof.strategies.session import bounded, default_client
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ class ClientPerCall:
 
     async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
         """One client for this operation."""
-        with told_as_unavailable():
+        async with bounded(within_s):
             client = default_client(self._url)
             if not self._close:
                 self._open.append(client)

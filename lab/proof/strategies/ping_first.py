@@ -1,7 +1,7 @@
 """Strategy 3 of 2023, in Python: one shared client, a PING before each call, a new client when the PING fails.
 
-Racy as published: callers that fail together recreate together, and all but one of the new clients are forgotten. It
-keeps no deadline: `within_s` and `idempotent` mean nothing to it.
+Racy as published: callers that fail together recreate together, and all but one of the new clients are forgotten.
+`idempotent` means nothing to it: it repeats what redis-py repeats.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TypeVar
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from lab.proof.strategies.session import default_client, told_as_unavailable
+from lab.proof.strategies.session import bounded, default_client
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ class PingFirst:
 
     async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
         """On the shared client, after a PING."""
-        with told_as_unavailable():
+        async with bounded(within_s):
             return await operation(await self._healthy())
 
     async def ping(self, within_s: float) -> None:

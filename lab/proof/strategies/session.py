@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
 from redis.asyncio import Redis, SSLConnection
@@ -17,7 +18,8 @@ T = TypeVar("T")
 
 
 class Session(Protocol):
-    """As in services/redis_session/redis_service.py, where the contract stands; only RedisService keeps all of it."""
+    """As in services/redis_session/redis_service.py, where the contract stands; all keep the deadline, only
+    RedisService the rest."""
 
     async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
         """Run one operation on a client."""
@@ -35,10 +37,13 @@ def default_client(url: str) -> Redis:
     return Redis(ssl=options.pop("connection_class", None) is SSLConnection, **options)
 
 
-@contextmanager
-def told_as_unavailable() -> Iterator[None]:
-    """redis-py's connection errors as the app's, so that it answers 503: after its retries nobody knows what ran."""
+@asynccontextmanager
+async def bounded(within_s: float) -> AsyncIterator[None]:
+    """The deadline that every side has, and redis-py's connection errors as the session's own, so that the app answers
+    503: after its retries nobody knows what ran. Raises OutcomeUnknown.
+    """
     try:
-        yield
+        async with asyncio.timeout(within_s):
+            yield
     except (RedisConnectionError, RedisTimeoutError, OSError) as error:
         raise OutcomeUnknown(f"{type(error).__name__}: {error}") from error

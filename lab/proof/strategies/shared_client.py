@@ -1,6 +1,6 @@
 """One shared redis-py client at module scope: as it comes, or with a blocking pool of few connections.
 
-It keeps no deadline but redis-py's own: `within_s` and `idempotent` mean nothing to it.
+`idempotent` means nothing to it: it repeats what redis-py repeats.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from redis.asyncio import BlockingConnectionPool, Redis
 
-from lab.proof.strategies.session import default_client, told_as_unavailable
+from lab.proof.strategies.session import bounded, default_client
 
 T = TypeVar("T")
 
@@ -20,13 +20,15 @@ class SharedClient:
 
     def __init__(self, url: str, *, blocking_connections: int = 0) -> None:
         if blocking_connections:
-            self._client = Redis.from_pool(BlockingConnectionPool.from_url(url, max_connections=blocking_connections))
+            options = default_client(url).connection_pool.connection_kwargs  # its retries, too
+            pool = BlockingConnectionPool(max_connections=blocking_connections, **options)
+            self._client = Redis.from_pool(pool)
         else:
             self._client = default_client(url)
 
     async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
         """On the shared client."""
-        with told_as_unavailable():
+        async with bounded(within_s):
             return await operation(self._client)
 
     async def ping(self, within_s: float) -> None:

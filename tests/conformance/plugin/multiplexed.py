@@ -21,7 +21,8 @@ SIDE_CONNECTIONS = 8
 
 class _Pipeline(MultiplexedPipeline):
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
-        await self._client.initialize()
+        client: Any = self._client
+        await client.initialize()
         return await super().execute(raise_on_error)
 
 

@@ -3,23 +3,28 @@
 import asyncio
 import json
 import logging
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from azure.functions.servicebus import ServiceBusMessage
 from redis.asyncio import Redis
 
+from blueprints import fulfilment
 from lab.azure.redis_server import RedisServer, free_port
 from lab.azure.service_bus import Broker
+from lab.azure.service_bus.config import load
 from services import telemetry
 from services.errors import Undecidable
 from services.queue_session.connection import ServiceBusConnection
 from services.queue_session.queue_service import QueueService
-from services.redis_session import RedisNotConfigured, RedisUnavailable
+from services.redis_session import MultiplexedRedis, RedisNotConfigured, RedisUnavailable
 from services.redis_session.redis_service import RedisService
 from services.telemetry.otel_spans import OtelSpans
+from tests import ROOT
 from tests.integration.services.tickets.shop import DROP, snapshot
 
 from .worker import Worker, fulfil, install, queue_on
@@ -87,6 +92,27 @@ async def test_a_message_that_can_never_succeed_raises_with_its_reason_logged_an
     assert await snapshot(worker.redis) == before
 
 
+@pytest.mark.parametrize("delivery", range(1, 11))
+async def test_a_poison_message_tells_its_reason_in_one_frame_and_logs_it_on_the_first_delivery_and_the_last(
+    worker: Worker, caplog: pytest.LogCaptureFixture, delivery: int
+) -> None:
+    message = ServiceBusMessage(
+        body=b"[", message_id="m", delivery_count=delivery, application_properties={}, user_properties={}
+    )
+    with pytest.raises(Undecidable, match=r"message 'm' can never succeed .*: not an order message") as caught:
+        await fulfil(message)
+    app_s = [frame for frame in traceback.extract_tb(caught.tb) if "/tests/" not in frame.filename]
+    assert [frame.name for frame in app_s] == ["fulfil_order"]
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    assert len(caplog.records) == (delivery in (1, 10))
+
+
+def test_the_last_delivery_is_the_queue_s_own_here_and_in_the_template() -> None:
+    assert load()["orders"].max_delivery_count == fulfilment.MOST_DELIVERIES
+    template = (ROOT / "infra/modules/service-bus.bicep").read_text()
+    assert f"maxDeliveryCount: {fulfilment.MOST_DELIVERIES}\n" in template
+
+
 async def test_a_made_up_field_name_or_message_id_cannot_forge_a_log_line(
     worker: Worker, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -144,11 +170,55 @@ async def test_without_redis_a_message_raises_after_the_patience_so_that_it_is_d
 
 
 async def test_without_a_redis_setting_a_message_waits_its_patience_and_raises(monkeypatch: pytest.MonkeyPatch) -> None:
-    session = RedisService(None)
-    install(monkeypatch, session, NO_QUEUE, patience_s=0.3)
+    attempts = 0
+
+    class Counting(RedisService):
+        async def healthy_client(self, *, patient: bool = True) -> MultiplexedRedis:
+            nonlocal attempts
+            attempts += 1
+            return await super().healthy_client(patient=patient)
+
+    install(monkeypatch, Counting(None), NO_QUEUE, patience_s=0.3)
     with pytest.raises(RedisNotConfigured):
         await Worker.fulfil(MESSAGE)
-    assert session.counters.commands > 1
+    assert attempts > 1
+
+
+async def test_a_message_waits_while_redis_refuses_the_app_s_scripts(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = RedisService(own_redis.url.replace("//", "//app:secret@"))
+    install(monkeypatch, session, NO_QUEUE, patience_s=40)
+    with redis.Redis.from_url(own_redis.url) as admin, Broker() as broker:
+        admin.execute_command("ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all")
+        async with Redis.from_url(own_redis.url) as client:
+            worker = Worker(client, broker)
+            await worker.put_drop()
+            admin.execute_command("ACL", "SETUSER", "app", "-evalsha", "-eval")
+            answer = await worker.put_drop()
+            assert (answer.status, "Retry-After" in answer.headers) == (503, True)
+            ready = await worker.ready()
+            assert (ready.status, ready.document["reason"]) == (503, "Redis does not permit a command")
+            message = asyncio.create_task(worker.fulfil(MESSAGE))
+            await asyncio.sleep(0.3)
+            assert not message.done()
+            admin.execute_command("ACL", "SETUSER", "app", "+evalsha", "+eval")
+            await message
+            assert (await worker.get_order("o")).document["status"] == "confirmed"
+    assert [record.getMessage() for record in caplog.records if "put_drop answers 503" in record.getMessage()]
+    await session.aclose()
+
+
+async def test_a_script_s_error_that_only_the_app_could_explain_is_a_503_and_the_message_waits(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = RedisService(own_redis.url)
+    install(monkeypatch, session, NO_QUEUE, patience_s=0.3)
+    with redis.Redis.from_url(own_redis.url) as admin:
+        admin.set(f"{{drop:{DROP}}}:meta", "of another kind")  # WRONGTYPE
+        with pytest.raises(RedisUnavailable, match="WRONGTYPE"):
+            await Worker.fulfil(MESSAGE)
+    await session.aclose()
 
 
 @pytest.fixture

@@ -1,14 +1,19 @@
 """Health, readiness and openapi.json: what they do, what they cost, and that they say no more than they must."""
 
 import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 
 from lab.azure.redis_server import free_port
-from services import readiness
+from services import app_services, readiness
+from services.errors import Undecidable
 from services.queue_session.connection import ServiceBusConnection
 from services.queue_session.queue_service import QueueService
 from services.redis_session.redis_service import RedisService
+from services.settings import load_settings
 
 from .worker import Worker, install
 
@@ -35,15 +40,56 @@ async def test_ready_is_503_with_the_reason_alone_when_redis_does_not(
     session = RedisService(f"redis://:{SECRET}@127.0.0.1:{free_port()}/0")
     install(monkeypatch, session, NO_QUEUE)
     answer = await worker.ready()
-    assert (answer.status, answer.document) == (503, {"status": "unavailable", "reason": "Redis does not answer"})
+    assert (answer.status, answer.document) == (
+        503,
+        {"status": "unavailable", "reason": "Redis: the connection is refused"},
+    )
     await session.aclose()
 
 
-async def test_ready_is_503_with_the_setting_that_is_bad(monkeypatch: pytest.MonkeyPatch, worker: Worker) -> None:
-    install(monkeypatch, RedisService(None), NO_QUEUE, problems=("HOLD_S: is bad", "REDIS_URL: is missing"))
+async def test_ready_is_503_with_the_names_of_the_settings_that_are_bad_and_nothing_else_about_them(
+    monkeypatch: pytest.MonkeyPatch, worker: Worker
+) -> None:
+    budget = "Redis connection budget exceeded: Basic_C0 allows 256 clients"
+    problems = ("HOLD_S: is bad", "REDIS_URL: write rediss://cache.example", budget)
+    install(monkeypatch, RedisService(None), NO_QUEUE, problems=problems)
     answer = await worker.ready()
-    expected = {"status": "unavailable", "reason": "HOLD_S: is bad; REDIS_URL: is missing"}
+    named = "HOLD_S, REDIS_URL, Redis connection budget exceeded"
+    expected = {"status": "unavailable", "reason": f"Bad app setting: {named}; the log says what is wrong"}
     assert (answer.status, answer.document) == (503, expected)
+
+
+async def test_a_bad_setting_is_logged_once_in_the_first_invocation_of_any_function(
+    monkeypatch: pytest.MonkeyPatch, worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[Callable[[], Awaitable[object]]] = [worker.ready, worker.get_drop, partial(worker.fulfil, b"")]
+    for first in calls:
+        caplog.clear()
+        install(monkeypatch, RedisService(None), NO_QUEUE, problems=("HOLD_S: is bad", "ORDERS_QUEUE: is missing"))
+        for call in (first, *calls):
+            with contextlib.suppress(Undecidable):
+                await call()
+        lines = [one.getMessage() for one in caplog.records if "Bad app setting" in one.getMessage()]
+        assert lines == ["Bad app setting: HOLD_S: is bad", "Bad app setting: ORDERS_QUEUE: is missing"]
+
+
+async def test_ready_is_503_while_service_bus_takes_nothing_and_200_once_it_does(
+    monkeypatch: pytest.MonkeyPatch, worker: Worker, redis_url: str
+) -> None:
+    environment = {"REDIS_URL": redis_url, "ServiceBusConnection": worker.broker.connection_string}
+    services = app_services.build(load_settings(environment | {"ORDERS_QUEUE": "orders"}))
+    monkeypatch.setattr(app_services, "shared", services)
+    await worker.put_drop()
+    worker.broker.stop()
+    assert (await worker.ready()).status == 200  # it never asks by itself
+    assert (await worker.place_order()).status == 503
+    answer = await worker.ready()
+    assert (answer.status, answer.document["reason"]) == (503, "Service Bus takes no messages")
+    worker.broker.start()
+    assert (await worker.place_order()).status == 202
+    assert (await worker.ready()).status == 200
+    await services.queue_service.aclose()
+    await services.redis_service.aclose()
 
 
 async def test_many_who_ask_ready_at_once_share_one_ping(

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import azure.functions as func
 import pytest
@@ -15,14 +16,14 @@ from redis.asyncio import Redis
 import function_app
 from blueprints import drops, fulfilment, orders
 from blueprints.web import operations
-from lab.azure.functions_host.invocation import Context, TraceContext
 from lab.azure.functions_host.service_bus_message import to_function_message
+from lab.azure.functions_host.worker.context import Context, TraceContext
 from lab.azure.service_bus import Broker
 from services import app_services
 from services.app_services import AppServices
 from services.queue_session.connection import ServiceBusConnection
 from services.queue_session.queue_service import QueueService
-from services.readiness import Readiness
+from services.readiness import Readiness, RecentSends
 from services.redis_session.redis_service import RedisService
 from services.settings import load_settings
 from services.tickets.desk import OrderDesk
@@ -76,7 +77,9 @@ def install(
     settings = load_settings({}).model_copy(update={"problems": problems})
     store = OrderStore(session, settings.hold_s)
     desk = OrderDesk(store, queue, patience_s)
-    composition = AppServices(settings, session, queue, store, desk, Readiness(session, problems))
+    composition = AppServices(
+        settings, session, queue, store, desk, Readiness(session, problems, RecentSends()), list(problems)
+    )
     monkeypatch.setattr(app_services, "shared", composition)
 
 
@@ -105,18 +108,25 @@ class Worker:
         drop: str = DROP,
         body: bytes | None = None,
         content_type: str = "application/json",
+        encoding: str | None = None,
+        mount: str = "/api",
         trace: TraceContext = TRACE,
         host: str = HOST,
         **values: Any,
     ) -> Answer:
         content = json.dumps({"customer_id": "ann", "quantity": 2} | values).encode() if body is None else body
         headers = {"content-type": content_type} | ({} if key is None else {"idempotency-key": key})
-        request = _request("POST", f"drops/{drop}/orders", content, headers, host, drop_id=drop)
+        headers |= {} if encoding is None else {"content-encoding": encoding}
+        request = _request("POST", f"drops/{drop}/orders", content, headers, host, mount, drop_id=drop)
         return Answer.of("place_order", await orders.place_order(request, Context("id", "place_order", ".", trace)))
 
     async def get_order(self, order: str, drop: str = DROP) -> Answer:
         request = _request("GET", f"drops/{drop}/orders/{order}", drop_id=drop, order_id=order)
         return Answer.of("get_order", await orders.get_order(request))
+
+    async def list_orders(self, drop: str = DROP, **query: str) -> Answer:
+        request = _request("GET", f"drops/{drop}/orders", query=query, drop_id=drop)
+        return Answer.of("list_orders", await orders.list_orders(request))
 
     async def health(self) -> Answer:
         return Answer.of("health", await function_app.health(_request("GET", "health")))
@@ -163,13 +173,15 @@ def _request(
     body: bytes = b"",
     headers: Mapping[str, str] | None = None,
     host: str = HOST,
+    mount: str = "/api",
+    query: Mapping[str, str] | None = None,
     **route: str,
 ) -> func.HttpRequest:
     return func.HttpRequest(
         method,
-        f"http://{host}/api/{path}?code=function-key",
+        f"http://{host}{mount}/{path}?{urlencode({'code': 'function-key', **(query or {})})}",
         headers={"content-type": "application/json"} if headers is None else headers,
-        params={"code": "function-key"},
+        params={"code": "function-key"} | {name: text for name, text in (query or {}).items() if text},
         route_params=route,
         body=body,
     )

@@ -1,6 +1,9 @@
 """The settings: what is taken, what each bad one is told, and that no value of a bad or secret one ever shows."""
 
+import urllib.parse
+
 import pytest
+from azure.servicebus import ServiceBusClient
 
 from services.app_services import build
 from services.redis_session.redis_service import RedisService
@@ -126,6 +129,89 @@ def test_a_bad_setting_is_one_problem_with_name_and_reason_and_without_the_value
     assert SECRET not in f"{problem} {settings!r}"
 
 
+@pytest.mark.parametrize("key", ["a/b", "a#b", "a?b", "a[b", "a%b", "a%zz", "a@b", "ab/cd+ef="])
+def test_a_redis_key_that_is_not_percent_encoded_is_told_so_with_the_form(key: str) -> None:
+    (problem,) = problems_with(REDIS_URL=f"rediss://:{SECRET}{key}@cache.example:6380/0")
+    assert problem.startswith("REDIS_URL: percent-encode the password: rediss://:PASSWORD@host:port/0")
+    assert SECRET not in problem
+
+
+@pytest.mark.parametrize("key", ["ab+cd=", "ab%2Fcd%2B%3D%40%25"])
+def test_a_key_with_a_plus_or_well_encoded_reaches_redis_as_it_is(key: str) -> None:
+    settings = load_settings({**GOOD, "REDIS_URL": f"rediss://:{key}@cache.example:6380/0"})
+    assert settings.problems == ()
+    assert settings.redis_url is not None
+    client = RedisService(settings.redis_url.get_secret_value())._new_client()
+    assert client.connection_pool.connection_kwargs["password"] == urllib.parse.unquote(key)
+
+
+@pytest.mark.parametrize("scheme", ["", "rediss://", "redis://"])
+@pytest.mark.parametrize(
+    ("rest", "instead"),
+    [
+        (":6380,password=SECRET/=,ssl=True,abortConnect=False", "rediss://:PASSWORD@cache.example:6380/0"),
+        (",ssl=True,Password=SECRET", "rediss://:PASSWORD@cache.example:6380/0"),
+        (":10000,password=SECRET@,ssl=True", "rediss://:PASSWORD@cache.example:10000/0"),
+        (",password=SECRET,ssl=False", "redis://:PASSWORD@cache.example:6379/0"),
+    ],
+)
+def test_the_portals_redis_connection_string_is_told_what_to_write_instead(
+    scheme: str, rest: str, instead: str
+) -> None:
+    (problem,) = problems_with(REDIS_URL=f"{scheme}cache.example{rest.replace('SECRET', SECRET)}")
+    assert f"write {instead} and percent-encode the password" in problem
+    assert SECRET not in problem
+
+
+@pytest.mark.parametrize("name", [*SETTING_NAMES, "PARTNER_KEY"])
+def test_a_key_vault_reference_that_is_not_resolved_is_told_so_in_any_setting(name: str) -> None:
+    problems = problems_with(**{name: f"@Microsoft.KeyVault(SecretUri=https://{SECRET}.vault.azure.net/secrets/x)"})
+    assert any(one.startswith(f"{name}: is a Key Vault reference that is not resolved") for one in problems)
+    assert SECRET not in str(problems)
+
+
+@pytest.mark.parametrize("name", ["ORDERS_QUEUE", IDENTITY])
+@pytest.mark.parametrize("around", [" {}", "{} ", "{}\n"])
+def test_what_the_trigger_reads_untrimmed_is_reported_and_not_trimmed(name: str, around: str) -> None:
+    (problem,) = problems_with(**{name: around.format("orders")})
+    assert problem.startswith(f"{name}: has a space or a line break around it")
+
+
+BUS_KEY = f"SharedAccessKeyName=app;SharedAccessKey={SECRET}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BUS,
+        f"endpoint=sb://bus.example;sharedaccesskeyname=app;SHAREDACCESSKEY={SECRET}",
+        f"Endpoint=SB://bus.example/;{BUS_KEY};",
+        f"Endpoint=sb://127.0.0.1:5672;{BUS_KEY};UseDevelopmentEmulator=true;",
+        f"Endpoint=sb://bus.example/;{BUS_KEY};EntityPath=orders",
+        "Endpoint=sb://bus.example/;SharedAccessSignature=SharedAccessSignature sr=x&sig=y&se=1",
+    ],
+)
+def test_a_connection_string_that_the_sdk_takes_is_taken(text: str) -> None:
+    assert problems_with(ServiceBusConnection=text) == ()
+    ServiceBusClient.from_connection_string(text).get_queue_sender("orders")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (f"Endpoint=sb://bus.example/;{BUS_KEY};EntityPath=other", "its EntityPath is another queue"),
+        (f"Endpoint=sb://bus.example:port/;{BUS_KEY}", "a port that is no number"),
+        (f"Endpoint=sb://bus.example:99999/;{BUS_KEY}", "a port that is no number"),
+        (f"Endpoint=sb://;{BUS_KEY}", "must name a host"),
+        (f"Endpoint=sb://bus.example/;{BUS_KEY};SharedAccessSignature=x", "or SharedAccessSignature"),
+        (f"Endpoint=sb://bus.example/;{BUS_KEY};rubbish", "must be a Service Bus connection string"),
+    ],
+)
+def test_a_connection_string_that_would_fail_at_each_send_is_told_why(text: str, reason: str) -> None:
+    (problem,) = problems_with(ServiceBusConnection=text)
+    assert (problem.startswith("ServiceBusConnection: "), reason in problem, SECRET in problem) == (True, True, False)
+
+
 @pytest.mark.parametrize("name", ["REDIS_CONNECTIONS_PER_WORKER", "REDIS_IDLE_CHECK_S", "HOLD_S", "PATIENCE_S"])
 def test_a_bad_number_counts_as_left_out(name: str) -> None:
     bad = load_settings({**GOOD, name: "many"})
@@ -152,13 +238,11 @@ def test_a_namespace_stands_in_for_the_connection_string() -> None:
 
 
 def test_every_bad_setting_has_its_own_line() -> None:
-    bad = problems_with(REDIS_URL=SECRET, HOLD_S="x", PATIENCE_S="x", ServiceBusConnection="x")
-    assert sorted(problem.split(":")[0] for problem in bad) == [
-        "HOLD_S",
-        "PATIENCE_S",
-        "REDIS_URL",
-        "ServiceBusConnection",
-    ]
+    bad = problems_with(
+        REDIS_URL="@Microsoft.KeyVault()", ORDERS_QUEUE="a ", HOLD_S="x", PATIENCE_S="x", ServiceBusConnection="x"
+    )
+    names = ["HOLD_S", "ORDERS_QUEUE", "PATIENCE_S", "REDIS_URL", "ServiceBusConnection"]
+    assert sorted(problem.split(":")[0] for problem in bad) == names
 
 
 WORKER, HOST = "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY", "AzureFunctionsJobHost__telemetryMode"

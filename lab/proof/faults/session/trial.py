@@ -15,7 +15,7 @@ from lab.proof.faults.session.outcome import Outcome, of_calls
 from lab.proof.faults.session.pace import Pace
 from lab.proof.faults.session.scene import Scene, new_password, prepare, url_of, user_option, written
 from lab.proof.sentinel import Sentinel
-from lab.proof.strategies import OURS, STRATEGIES, Session
+from lab.proof.strategies import OURS, SIDES, Session
 from services.redis_session import RedisService
 
 SETTLE_S = 2.0  # for connections that are about to go
@@ -23,7 +23,7 @@ SETTLE_S = 2.0  # for connections that are about to go
 
 def session_of(side: str, pace: Pace) -> Callable[[str], Session]:
     """How to make that side's session for a URL; ours takes its clocks from the pace."""
-    return (lambda url: RedisService(url, clocks=pace.clocks)) if side == OURS else STRATEGIES[side]
+    return (lambda url: RedisService(url, clocks=pace.clocks)) if side == OURS else SIDES[side]
 
 
 async def endure(fault: Fault, side: str, pace: Pace, binary: Path | None = None) -> Outcome:

@@ -20,6 +20,7 @@ __all__ = ["hurried_sdk"]
 QUEUES = {
     "orders": QueueConfig(lock_duration_s=30, max_delivery_count=10),
     "brief": QueueConfig(lock_duration_s=2, max_delivery_count=3),
+    "small": QueueConfig(max_messages=3),
 }
 
 

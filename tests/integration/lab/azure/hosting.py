@@ -11,6 +11,7 @@ import httpx
 
 from lab.azure.functions_host import FunctionsHost, HostConfig, index_app
 from lab.azure.functions_host.docs_page import with_docs
+from lab.azure.functions_host.http_frontend import Keys
 from lab.azure.functions_host.server import listen, make_server
 
 
@@ -38,7 +39,7 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def serving(
-    app: func.FunctionApp,
+    app: func.FunctionRegister,
     *,
     config: HostConfig | None = None,
     settings: dict[str, str] | None = None,
@@ -47,7 +48,7 @@ async def serving(
     docs: bool = False,
 ) -> AsyncIterator[Served]:
     index = index_app(app, settings or {})
-    host = FunctionsHost(index, config or HostConfig(), directory=Path.cwd(), key=key, max_body=max_body)
+    host = FunctionsHost(index, config or HostConfig(), directory=Path.cwd(), keys=Keys(key), max_body=max_body)
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
     server = make_server(host, application=with_docs(host) if docs else None)

@@ -1,4 +1,4 @@
-"""HTTP over a real socket: each rule measured on the real host."""
+"""HTTP over a real socket: what the recorded requests in `real_host` do not show."""
 
 import asyncio
 import json
@@ -55,11 +55,8 @@ def shop() -> func.FunctionApp:
         raise RuntimeError("out of tickets")
 
     @app.route(route="odd", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-    async def odd(req: func.HttpRequest) -> int:
+    async def odd(req: func.HttpRequest):  # type: ignore[no-untyped-def]
         return 1
-
-    @app.route(route="nothing", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-    async def nothing(req: func.HttpRequest) -> None: ...
 
     return app
 
@@ -76,108 +73,18 @@ async def unlocked() -> AsyncIterator[Served]:
         yield running
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "/"),
-        ("GET", "/api/none"),
-        ("DELETE", "/api/guarded"),
-        ("OPTIONS", "/api/guarded"),
-        ("HEAD", "/api/guarded"),
-        ("GET", "/api//echo"),
-    ],
-)
-async def test_what_no_function_takes_is_404_without_a_body_or_an_allow_header(
-    served: Served, method: str, path: str
-) -> None:
-    answer = await served.http.request(method, path)
-    assert (answer.status_code, answer.content, answer.headers.get("allow")) == (404, b"", None)
-
-
-@pytest.mark.parametrize(
-    ("headers", "query", "status"),
-    [
-        ({}, "", 401),
-        ({"x-functions-key": KEY}, "", 200),
-        ({}, f"?code={KEY}", 200),
-        ({"x-functions-key": "wrong"}, "", 401),
-        ({}, "?code=wrong", 401),
-        ({"x-functions-key": "wrong"}, f"?code={KEY}", 401),  # the header goes first
-        ({"x-functions-key": "é"}, "", 401),
-    ],
-)
-async def test_a_function_level_function_wants_the_key(
-    served: Served, headers: dict[str, str], query: str, status: int
-) -> None:
-    encoded = {name.encode(): value.encode() for name, value in headers.items()}
-    answer = await served.http.get(f"/api/guarded{query}", headers=encoded)
-    assert answer.status_code == status
-    if status == 401:
-        assert (answer.content, answer.headers.get("www-authenticate")) == (b"", None)
-
-
-async def test_404_comes_before_401(served: Served) -> None:
-    assert (await served.http.post("/api/guarded")).status_code == 404
-
-
-async def test_a_wrong_key_does_not_matter_on_an_anonymous_route(served: Served) -> None:
-    assert (await served.http.get("/api/echo?code=wrong")).status_code == 200
-
-
-async def test_the_host_key_does_not_open_an_admin_level_function(served: Served) -> None:
-    assert (await served.http.get("/api/master", headers={"x-functions-key": KEY})).status_code == 401
-
-
 @pytest.mark.parametrize("path", ["/api/guarded", "/api/master"])
 async def test_without_a_key_given_to_the_host_no_key_is_asked_for(unlocked: Served, path: str) -> None:
     assert (await unlocked.http.get(path)).text == "inside"
 
 
-async def test_a_request_reaches_the_function_as_the_real_host_passes_it_on(unlocked: Served) -> None:
-    seen = (
-        await unlocked.http.post(
-            "/api/echo/a%2Fb%20c?x=1&x=2&y=&code=k", content=b"body", headers=[("X-Mixed", "1"), ("x-mixed", "2")]
-        )
-    ).json()
-    assert (seen["method"], seen["body"], seen["route"]) == ("POST", "body", {"id": "a%2Fb c"})
-    assert seen["query"] == {"x": "1,2", "code": "k"}
-    assert seen["url"] == f"http://127.0.0.1:{unlocked.port}/api/echo/a%2Fb%20c?x=1&x=2&y=&code=k"
-    assert seen["headers"]["x-mixed"] == "1,2"
-    assert [name for name in seen["headers"] if name != name.lower()] == []
-
-
-async def test_the_context_carries_the_callers_trace_or_a_new_one(unlocked: Served) -> None:
+async def test_the_context_carries_the_callers_trace_or_none(unlocked: Served) -> None:
     parent = f"00-{'a' * 32}-{'b' * 16}-01"
     seen = (await unlocked.http.get("/api/echo", headers={"traceparent": parent})).json()
     assert (seen["trace_parent"], seen["function"], seen["retries"]) == (parent, "echo", 0)
     new = (await unlocked.http.get("/api/echo", headers={"traceparent": "nonsense"})).json()
-    assert len(new["trace_parent"]) == 55
+    assert new["trace_parent"] == ""
     assert new["invocation"] != seen["invocation"]
-
-
-async def test_a_response_leaves_chunked_with_its_headers_case_kept(unlocked: Served) -> None:
-    request = b"GET /api/echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    head, _, _ = (await unlocked.raw(request)).partition(b"\r\n\r\n")
-    lines = head.split(b"\r\n")
-    assert b"X-Kept-Case: Yes" in lines
-    assert b"Content-Type: application/json" in lines
-    assert b"transfer-encoding: chunked" in head.lower()
-    assert b"content-length" not in head.lower()
-
-
-async def test_a_chunked_body_arrives_empty(unlocked: Served) -> None:
-    request = (
-        b"POST /api/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-        b"4\r\nbody\r\n0\r\n\r\n"
-    )
-    answer = await unlocked.raw(request)
-    assert answer.startswith(b"HTTP/1.1 200")
-    assert b'"body": ""' in answer
-
-
-async def test_a_body_over_the_limit_is_500_and_not_read(served: Served) -> None:
-    request = b"POST /api/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n"  # and no byte of it
-    assert (await served.raw(request)).startswith(b"HTTP/1.1 500")
 
 
 async def test_a_body_at_the_limit_is_served(served: Served) -> None:
@@ -206,18 +113,13 @@ async def test_an_error_is_500_with_an_empty_body_and_stands_in_the_log(
 ) -> None:
     answer = await served.http.get(path)
     assert (answer.status_code, answer.content) == (500, b"")
-    assert "out of tickets" in caplog.text or "returned int" in caplog.text
+    assert "out of tickets" in caplog.text or "cannot return the type int" in caplog.text
 
 
 async def test_a_traceback_starts_in_the_function(served: Served, caplog: pytest.LogCaptureFixture) -> None:
     await served.http.get("/api/fails")
     assert "in fails" in caplog.text
     assert "_bounded" not in caplog.text
-
-
-async def test_a_function_that_returns_nothing_is_204(unlocked: Served) -> None:
-    answer = await unlocked.http.get("/api/nothing")
-    assert (answer.status_code, answer.content) == (204, b"")
 
 
 async def test_a_call_is_logged_as_the_host_does_without_key_query_or_header(
@@ -241,9 +143,3 @@ async def test_a_function_over_its_time_out_is_500() -> None:
 
     async with serving(app, config=HostConfig(function_timeout_s=0.05)) as running:
         assert (await running.http.get("/api/slow")).status_code == 500
-
-
-async def test_connections_are_kept_alive(unlocked: Served) -> None:
-    request = b"GET /api/thread HTTP/1.1\r\nHost: x\r\n\r\n"
-    last = b"GET /api/thread HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    assert (await unlocked.raw(request + last)).count(b"HTTP/1.1 200") == 2

@@ -99,16 +99,14 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(app: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     running: list[Up] = []
 
-    def begin(*words: str) -> Up:
+    def begin(*words: str, **environment: str) -> Up:
         folder = tmp_path_factory.mktemp("up")
         log = folder / "log"
         command = [sys.executable, "-m", "lab", "up", "--port", "0", "--app", str(app)]
         command += ["--state", str(folder / "up.json"), *words]
         with log.open("w") as output:
-            environment = os.environ | {"TMPDIR": str(folder)}  # a lab that is killed leaves its files
-            process = subprocess.Popen(
-                command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, text=True, env=environment
-            )
+            own = os.environ | {"TMPDIR": str(folder)} | environment  # a lab that is killed leaves its files
+            process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, text=True, env=own)
         running.append(Up(process, folder / "up.json", log))
         return running[-1]
 
@@ -213,6 +211,54 @@ def test_a_service_bus_that_does_not_answer_is_one_line_on_stderr(
     assert "s3cret" not in shown
 
 
+OTHER = """
+import os
+import azure.functions as func
+import lab
+from services.mine import NAME
+
+try:
+    import blueprints
+except ImportError:
+    blueprints = None
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+GOT = []
+
+@app.route("who")
+def who(req: func.HttpRequest) -> str:
+    return f"{NAME} {lab.NAME} {blueprints} {GOT} {[name for name in os.environ if name.startswith('LAB_')]}"
+
+@app.service_bus_queue_trigger(arg_name="message", queue_name="tasks", connection="Other")
+def work(message: func.ServiceBusMessage) -> None:
+    GOT.append(message.get_body())
+
+@app.service_bus_topic_trigger(arg_name="message", topic_name="t", subscription_name="s", connection="Other")
+def hear(message: func.ServiceBusMessage) -> None: ...
+"""
+
+
+def test_another_app_gets_its_own_queues_connections_and_packages(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "function_app.py").write_text(OTHER)
+    (tmp_path / "lab.py").write_text("NAME = 'own lab'")
+    (tmp_path / "services").mkdir()  # without __init__.py: a package of ours elsewhere on the path would win
+    (tmp_path / "services" / "mine.py").write_text("NAME = 'own services'")
+    up = start("--app", str(tmp_path))
+    up.wait_ready()
+    assert "hear is not served: the lab's Service Bus has no topics" in up.log.read_text()
+    assert up.run("enqueue", "for tasks") == 0
+    expected = "own services own lab None [b'for tasks'] []"
+    wait_until(lambda: httpx.get(f"{up.state['url']}/api/who", timeout=20).text == expected)
+    assert up.end() == 0
+
+
+def test_an_app_that_keeps_the_host_from_starting_is_told_why(start: Start, tmp_path: Path) -> None:
+    bad = APP.replace('route="seen"', 'route="/seen"')
+    (tmp_path / "function_app.py").write_text(bad)
+    up = start("--app", str(tmp_path))
+    assert up.process.wait(60) == 1
+    assert "error: the function seen has the route 'api//seen'" in up.log.read_text()
+
+
 def test_ctrl_c_ends_everything_it_started(start: Start) -> None:
     up = start()
     up.wait_ready()
@@ -314,7 +360,32 @@ def test_an_app_that_ends_at_its_start_is_shown_in_its_own_words(start: Start, t
     assert "host.json is not JSON" in up.log.read_text()
 
 
-@pytest.mark.parametrize("command", ["up", "enqueue", "dead-letters"])
+def test_neither_a_proxy_nor_a_bad_certificate_file_comes_between_the_lab_and_its_app(
+    start: Start, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        through = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        names = [*("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), *("http_proxy", "https_proxy", "all_proxy")]
+        odd = {
+            "NO_PROXY": "::1,[::1],*.internal",
+            "no_proxy": "10.0.0.0/8",
+            "SSL_CERT_FILE": str(tmp_path / "none.pem"),
+        }
+        environment = dict.fromkeys(names, through) | odd
+        up = start("--app", str(ROOT), **environment)
+        up.wait_ready()
+        assert "NOT READY" not in up.log.read_text()
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        assert up.run("requeue", "--drop", "none") == 1
+        assert "There is no drop none." in capsys.readouterr().err
+        proxy.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            proxy.accept()  # nobody came
+    assert up.end() == 0
+
+
+@pytest.mark.parametrize("command", ["up", "enqueue", "dead-letters", "requeue"])
 def test_help_teaches_with_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([command, "--help"])

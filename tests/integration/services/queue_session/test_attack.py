@@ -44,17 +44,19 @@ class Callers:
             self.told[message_id] = "not sent"
         except MessageOutcomeUnknown:
             self.told[message_id] = "unknown"
-        except asyncio.CancelledError:
-            self.told[message_id] = "given up"
-        finally:
-            self.room.release()
+
+    def left(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():  # perhaps before it began
+            self.told[task.get_name()] = "given up"
+        self.tasks.discard(task)
+        self.room.release()
 
     async def run(self, sends: int) -> None:
         for number in range(sends):
             await self.room.acquire()
-            task = asyncio.create_task(self.send(f"{number}"), name="caller")
+            task = asyncio.create_task(self.send(f"{number}"), name=f"{number}")
             self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
+            task.add_done_callback(self.left)
             if number % 10 == 0:
                 await asyncio.sleep(0)
         while self.tasks:

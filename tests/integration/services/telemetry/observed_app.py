@@ -24,7 +24,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from lab.azure.functions_host import HostConfig
-from lab.azure.functions_host.function_index import find_app
+from lab.azure.functions_host.worker.app import find_app
 from tests import ROOT
 from tests.integration.lab.azure.hosting import serving
 

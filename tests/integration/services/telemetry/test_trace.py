@@ -94,7 +94,7 @@ def test_every_span_of_a_trace_is_about_the_one_order(exported: dict[str, Any]) 
 
 def test_every_line_about_an_order_has_its_id_and_that_of_the_invocation(exported: dict[str, Any]) -> None:
     lines = [line for line in exported["logs"] if line["logger"].startswith("blueprints.")]
-    assert len(lines) == 2 * len(TRACES)
+    assert len(lines) == len(TRACES)  # of fulfil_order; place_order's is DEBUG
     for line in lines:
         assert line["fields"]["order_id"] in line["message"]
         assert any(line["fields"]["invocation_id"] in host["message"] for host in exported["logs"] if host is not line)
@@ -103,8 +103,8 @@ def test_every_line_about_an_order_has_its_id_and_that_of_the_invocation(exporte
 def test_a_line_and_the_span_that_it_was_written_in_name_the_same_invocation(exported: dict[str, Any]) -> None:
     of_lines = {line["fields"]["invocation_id"] for line in exported["logs"] if "invocation_id" in line["fields"]}
     of_spans = {span["attributes"].get("invocation_id") for span in exported["spans"]} - {None}
-    assert of_lines == of_spans
-    assert len(of_lines) == 2 * len(TRACES)
+    assert of_lines < of_spans
+    assert (len(of_lines), len(of_spans)) == (len(TRACES), 2 * len(TRACES))
 
 
 def test_no_key_shows_in_a_span_a_metric_or_a_line(exported: dict[str, Any]) -> None:

@@ -181,7 +181,7 @@ class DropMachine(RuleBasedStateMachine):
                     return await self._put(step)
                 case Place():
                     new = NewOrder(step.order, step.drop, step.customer, step.quantity)
-                    return _said(await self.stores[step.hold].place(new, WITHIN_S))
+                    return _said((await self.stores[step.hold].place(new, WITHIN_S))[0])
                 case Decide():
                     message = OrderMessage(
                         order_id=step.order, drop_id=step.drop, customer_id=step.customer, quantity=step.quantity

@@ -45,7 +45,7 @@ class Shop:
         return (await self.put(stock, per_customer, datetime(2001, 1, 1, tzinfo=UTC)))[0]
 
     async def place(self, order_id: str, quantity: int = 1, customer: str = "ann", drop: str = DROP) -> Order:
-        return await self.store.place(NewOrder(order_id, drop, customer, quantity), WITHIN_S)
+        return (await self.store.place(NewOrder(order_id, drop, customer, quantity), WITHIN_S))[0]
 
     async def decide(self, order_id: str, quantity: int = 1, customer: str = "ann", drop: str = DROP) -> Order:
         message = OrderMessage(order_id=order_id, drop_id=drop, customer_id=customer, quantity=quantity)

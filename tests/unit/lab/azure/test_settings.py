@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from lab.azure.queue_target import endpoint
-from lab.azure.settings import SettingsFileError, app_settings
+from lab.azure.settings import (
+    SettingsFile,
+    SettingsFileError,
+    app_settings,
+    read_file,
+    read_values,
+    serve_bus,
+    serve_redis,
+)
 from lab.azure.state_file import LabState, read_state, remove_state, write_state
 
 
@@ -20,6 +28,33 @@ def test_the_developers_file_goes_before_the_example_and_the_environment_before_
     write_values(tmp_path / "local.settings.json.example", A="example", B="example", C="example")
     write_values(tmp_path / "local.settings.json", A="own", B="own")
     assert app_settings(tmp_path, {"A": "environment"}) == {"A": "environment", "B": "own", "C": "example"}
+
+
+def test_a_settings_file_is_read_as_core_tools_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "local.settings.json"
+    path.write_text('\ufeff{"IsEncrypted": false, // mine\n"Values": {"A": "2026-01-02T03:04:05.10Z", "B": true,},}')
+    assert read_values(path) == {"A": "2026-01-02T03:04:05.10Z", "B": "true"}
+    path.write_text('{"Host": {"CORS": "https://a.example", "CORSCredentials": true}}')
+    assert read_file(path) == SettingsFile(cors="https://a.example", cors_credentials=True)
+
+
+def test_an_encrypted_settings_file_is_refused_with_the_command_that_helps(tmp_path: Path) -> None:
+    (tmp_path / "local.settings.json").write_text('{"IsEncrypted": true, "Values": {"HOLD_S": "CfDJ8"}}')
+    with pytest.raises(SettingsFileError, match="func settings decrypt"):
+        app_settings(tmp_path, {})
+
+
+def test_what_the_lab_serves_itself_it_sets_whole() -> None:
+    fetched = {"REDIS_URL": "rediss://x", "REDIS_ENTRA_CLIENT_ID": "id", "REDIS_TIER": "basic_c0", "Bus": "old"}
+    fetched |= {"Bus__fullyQualifiedNamespace": "x", "bus__clientId": "id", "Business": "kept"}
+    serve_redis(fetched, "redis://here")
+    serve_bus(fetched, "Bus", "Endpoint=here")
+    assert fetched == {
+        "REDIS_URL": "redis://here",
+        "REDIS_TIER": "basic_c0",
+        "Bus": "Endpoint=here",
+        "Business": "kept",
+    }
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"Values": 1}'])

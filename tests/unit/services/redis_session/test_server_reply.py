@@ -31,6 +31,8 @@ def parsed(line: str) -> RedisError:
         ("TRYAGAIN Multiple keys request during rehashing of slot", "TRYAGAIN", ServerState.WAIT),
         ("NOREPLICAS Not enough good replicas to write.", "NOREPLICAS", ServerState.WAIT),
         ("OOM command not allowed when used memory > 'maxmemory'.", "OOM", ServerState.FULL),
+        ("EXECABORT Transaction discarded because of: NOREPLICAS Not enough good replicas to write.", "NOREPLICAS", ServerState.WAIT),  # noqa: E501 - a recorded reply
+        ("Command # 1 (INCRBY k 1) of pipeline caused error: ('NOREPLICAS Not enough good replicas to write.',)", "NOREPLICAS", ServerState.WAIT),  # noqa: E501 - a recorded reply
         (f"{SCRIPT}-OOM command not allowed when used memory > 'maxmemory'.", "OOM", ServerState.FULL),
         ("NOPERM this user has no permissions to run the 'get' command", "NOPERM", ServerState.REFUSED),
         ("NOPERM User a has no permissions to run the 'evalsha' command", "NOPERM", ServerState.REFUSED),

@@ -10,10 +10,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
+from services.errors import Conflict
 from services.redis_session import NotSent
-from services.telemetry import Headers, Spans
+from services.telemetry import Headers, Spans, message_properties
 from services.telemetry.otel_spans import OtelSpans
-from services.tickets.errors import SoldOut
 
 SECRET = "hunter2"
 TRACE, OTHER = "0af7651916cd43dd8448eb211c80319c", "1bf7651916cd43dd8448eb211c80319c"
@@ -101,18 +101,21 @@ def test_a_trace_context_that_is_none_begins_a_trace(recorded: Recorded, text: s
     assert SECRET not in recorded.only().to_json()
 
 
-def test_what_is_sent_carries_the_span_under_every_name_that_is_read(recorded: Recorded) -> None:
-    with recorded.spans.function("place_order", HOST, ids=IDS), recorded.spans.sending("orders", "o-1", HOST) as sent:
+def test_what_is_sent_carries_the_span_under_the_name_that_the_trigger_reads(recorded: Recorded) -> None:
+    properties = message_properties(HOST)
+    with (
+        recorded.spans.function("place_order", HOST, ids=IDS),
+        recorded.spans.sending("orders", "o", properties) as sent,
+    ):
         pass
     send, function = recorded.all()
     assert sent == {
-        "traceparent": f"00-{TRACE}-{context_of(send).span_id:016x}-01",
         "Diagnostic-Id": f"00-{TRACE}-{context_of(send).span_id:016x}-01",
         "tracestate": "vendor=value",
     }
     assert parent_of(send) == f"{TRACE}-{context_of(function).span_id:016x}"
     assert (send.name, send.kind) == ("send orders", SpanKind.PRODUCER)
-    assert (send.attributes or {})["messaging.message.id"] == "o-1"
+    assert (send.attributes or {})["messaging.message.id"] == "o"
 
 
 def test_a_script_is_a_call_of_redis_by_its_name(recorded: Recorded) -> None:
@@ -127,7 +130,7 @@ def test_a_script_is_a_call_of_redis_by_its_name(recorded: Recorded) -> None:
     ("error", "status", "text"),
     [
         pytest.param(NotSent("not written"), StatusCode.ERROR, "not written", id="ours"),
-        pytest.param(SoldOut("sold out"), StatusCode.UNSET, None, id="a refusal is an answer"),
+        pytest.param(Conflict("sold out"), StatusCode.UNSET, None, id="a refusal is an answer"),
         pytest.param(ValueError(SECRET), StatusCode.ERROR, None, id="anybody's"),
         pytest.param(KeyboardInterrupt(SECRET), StatusCode.ERROR, None, id="not even an Exception"),
     ],

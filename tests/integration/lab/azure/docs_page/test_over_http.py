@@ -8,6 +8,7 @@ import pytest
 
 from lab.azure.functions_host import HostConfig
 from lab.azure.functions_host.docs_page import ASSETS
+from lab.azure.functions_host.host_json import HttpOptions
 from tests.integration.lab.azure.hosting import Served, serving
 
 
@@ -42,7 +43,7 @@ async def test_the_page_loads_only_what_the_host_serves_and_forbids_the_rest(ser
 
 
 async def test_the_page_shows_the_document_under_the_hosts_prefix() -> None:
-    async with serving(described(), config=HostConfig(route_prefix="shop"), docs=True) as served:
+    async with serving(described(), config=HostConfig(http=HttpOptions("shop")), docs=True) as served:
         assert '"/shop/openapi.json"' in (await served.http.get("/docs/start.js")).text
 
 
@@ -65,3 +66,14 @@ async def test_without_a_document_for_everybody_there_is_no_page(level: func.Aut
 async def test_an_instance_of_a_fleet_has_no_page() -> None:
     async with serving(described()) as served:
         assert (await served.http.get("/docs")).status_code == 404
+
+
+async def test_the_root_leads_to_the_page(served: Served) -> None:
+    answer = await served.http.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (302, "/docs")
+    assert (await served.http.post("/")).status_code == 200  # as on the real host
+
+
+async def test_without_a_prefix_the_root_does_not_lead_there() -> None:
+    async with serving(described(), config=HostConfig(http=HttpOptions("")), docs=True) as own:
+        assert (await own.http.get("/")).status_code == 200

@@ -8,10 +8,9 @@ import uuid
 from typing import Any
 
 import pytest
-from azure.servicebus import ServiceBusMessage, ServiceBusSubQueue
+from azure.servicebus import ServiceBusMessage
 from azure.servicebus.amqp import AmqpAnnotatedMessage
 from azure.servicebus.exceptions import (
-    MessagingEntityNotFoundError,
     ServiceBusError,
 )
 
@@ -42,31 +41,11 @@ async def test_a_message_of_two_data_sections_stays_one_message(client: Client) 
     assert list(got.body) == [b"part1", b"part2"]
 
 
-async def test_an_abandoned_message_comes_back_until_it_is_dead_lettered(client: Client) -> None:
-    await client.send("orders", ServiceBusMessage("x", message_id="m1", application_properties={"k": 1}))
-    async with client.receiver("orders") as receiver:
-        for deliveries in range(3):
-            (got,) = await take(receiver)
-            assert (got.delivery_count, got.sequence_number) == (deliveries, 1)
-            await receiver.abandon_message(got)
-        assert await take(receiver, wait_s=0.2) == []
-    async with client.receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as receiver:
-        (dead,) = await take(receiver)
-        assert dead.dead_letter_reason == "MaxDeliveryCountExceeded"
-        assert (dead.message_id, dead.application_properties[b"k"], dead.delivery_count) == ("m1", 1, 3)
-
-
 @leaks
 async def test_cancelling_what_is_not_scheduled_is_an_error(client: Client) -> None:
     async with client.sender("orders") as sender:
         with pytest.raises(ServiceBusError):
             await sender.cancel_scheduled_messages([4711])
-
-
-async def test_an_expired_message_is_dropped_although_nobody_receives(client: Client, broker: Broker) -> None:
-    await client.send("orders", ServiceBusMessage("x", time_to_live=dt.timedelta(seconds=0.2)))
-    await until(lambda: broker.stats("orders")["active"] == 0)
-    assert broker.stats("orders")["dead"] == 0
 
 
 async def test_an_expired_message_is_dead_lettered_where_the_queue_says_so(client: Client, broker: Broker) -> None:
@@ -113,17 +92,6 @@ async def test_a_full_queue_refuses_a_send_as_a_whole(broker: Broker, kind: str)
     with pytest.raises(ServiceBusError, match="resource-limit-exceeded"):
         await client.send("small", [ServiceBusMessage("3"), ServiceBusMessage("4")])
     assert broker.stats("small")["active"] == 2
-    await client.close()
-
-
-@leaks
-async def test_an_unknown_queue_is_not_found(broker: Broker, kind: str) -> None:
-    client = connect(kind, broker.connection_string, retry_total=0)
-    with pytest.raises(MessagingEntityNotFoundError):
-        await client.send("nowhere", ServiceBusMessage("x"))
-    with pytest.raises(MessagingEntityNotFoundError):
-        async with client.receiver("nowhere") as receiver:
-            await take(receiver)
     await client.close()
 
 

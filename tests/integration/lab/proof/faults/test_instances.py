@@ -6,6 +6,6 @@ from tests.integration.lab.proof.faults.enduring import outcome_of
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("name", ["instance-kill", "scale-in", "drain", "vanish"])
+@pytest.mark.parametrize("name", ["instance-kill", "worker-crash-loop", "scale-in", "drain", "vanish"])
 async def test_every_promise_holds_under(name: str) -> None:
     assert (await outcome_of(name)).broken == []

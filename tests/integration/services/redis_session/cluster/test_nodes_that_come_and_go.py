@@ -4,6 +4,7 @@ import asyncio
 import gc
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from redis.crc import key_slot
@@ -43,7 +44,7 @@ async def test_a_replica_that_takes_over_is_found(replicated: RedisCluster, sess
     redis = session(replicated.url)
     await warm(redis, replicated)
     replicated.nodes[2].kill()
-    assert await redis.run(lambda client: client.incr(KEYS[2]), idempotent=True, within_s=60) >= 2
+    assert await redis.run(lambda client: client.incr(KEYS[2]), idempotent=True, within_s=60, patient=True) >= 2
     assert client_of(redis).nodes.owner(15495).place.port == replicated.nodes[5].port
     assert client_of(redis) is client_of(redis)
 
@@ -62,7 +63,7 @@ async def test_a_dead_shard_fails_the_calls_to_it_alone(session: Session) -> Non
         with pytest.raises(RedisUnavailable):
             await redis.ping(1)
         cluster.nodes[2].start()
-        await redis.run(lambda client: client.set(KEYS[2], 1), idempotent=True, within_s=30)
+        await redis.run(lambda client: client.set(KEYS[2], 1), idempotent=True, within_s=30, patient=True)
         assert [clients_of(node) for node in cluster.nodes] == [1, 1, 1]
 
 
@@ -107,7 +108,7 @@ async def test_a_node_that_leaves_is_closed_after_its_replies(cluster: RedisClus
     third = client.nodes.owner(15495)
     cluster.nodes[2].pause()
     try:
-        owed = asyncio.create_task(client.get(KEYS[2]))
+        owed: asyncio.Future[Any] = asyncio.ensure_future(client.get(KEYS[2]))
         await until(lambda: third.in_flight == 1)
         await third_leaves(client, third.place)
         assert not owed.done()

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -16,6 +18,10 @@ from services.redis_session.topology import Place
 from .conftest import Session, calls_of
 
 TAG, SLOT = "{a}", key_slot(b"a")  # 15495, of the third node
+
+
+async def _increment(key: str, client: Redis) -> int:
+    return await client.incr(key)
 
 
 async def clustered(redis: RedisService) -> ClusterRedis:
@@ -71,7 +77,7 @@ async def test_a_missing_key_of_a_slot_that_moves_is_asked_for_at_the_target(
 async def test_a_pipeline_over_a_slot_that_moves_keeps_its_order(cluster: RedisCluster, session: Session) -> None:
     client = await clustered(session(cluster.url))
     async with migrating(cluster):
-        pipeline = client.pipeline(transaction=False)
+        pipeline: Any = client.pipeline(transaction=False)
         pipeline.incr(f"{TAG}new").incr(f"{TAG}warm").incr("elsewhere").incr(f"{TAG}new")
         assert await pipeline.execute() == [1, 2, 1, 2]
 
@@ -144,8 +150,7 @@ async def test_every_increment_under_a_moving_slot_is_counted_once(cluster: Redi
         n = 0
         while moving:
             n += 1
-            key = f"{TAG}{n % 50}"
-            assert await redis.run(lambda client: client.incr(key), idempotent=False, within_s=5) > 0
+            assert await redis.run(partial(_increment, f"{TAG}{n % 50}"), idempotent=False, within_s=5) > 0
             done += 1
 
     loads = [asyncio.create_task(load()) for _ in range(20)]

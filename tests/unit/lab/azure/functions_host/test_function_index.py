@@ -9,7 +9,9 @@ import azure.functions as func
 import pytest
 
 from lab.azure.functions_host import FunctionIndex
-from lab.azure.functions_host.function_index import FunctionError, find_app, index_folder
+from lab.azure.functions_host.function_index import HostStartError, index_folder
+from lab.azure.functions_host.router import Router
+from lab.azure.functions_host.worker.app import find_app
 
 from .apps import http_app, index, named
 
@@ -28,8 +30,7 @@ def bus_app(**options: Any) -> func.FunctionApp:
 
 def test_a_trigger_gets_its_settings_from_the_names_in_percent_signs() -> None:
     (function,) = index(bus_app(), SETTINGS).service_bus
-    assert (function.name, function.entity, function.argument) == ("fulfil", "orders", "message")
-    assert function.is_async
+    assert (function.name, function.entity) == ("fulfil", "orders")
 
 
 @pytest.mark.parametrize(
@@ -69,19 +70,60 @@ def test_an_output_binding_is_refused_aloud() -> None:
         return ""
 
     found = index(app, SETTINGS)
-    assert found.errors == {"send": "the lab's host has no serviceBus binding (out): use the SDK"}
+    assert found.errors == {"send": "the lab's host has no serviceBus output binding (out): use the SDK"}
 
 
 def test_another_trigger_is_refused_aloud() -> None:
     app = func.FunctionApp()
 
-    @app.timer_trigger(schedule="0 * * * * *", arg_name="timer")
+    @app.queue_trigger(queue_name="items", arg_name="item", connection="Storage")
+    def take(item: func.QueueMessage) -> None: ...
+
+    assert index(app).errors == {"take": "the lab's host does not serve a queueTrigger"}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "reason"),
+    [("0 */5 * * * *", ""), ("%EVERY%", ""), ("* * *", "must have six fields"), ("0 0 25 * * *", "cannot be read")],
+)
+def test_a_timer_wants_a_schedule_that_can_be_read(schedule: str, reason: str) -> None:
+    app = func.FunctionApp()
+
+    @app.timer_trigger(schedule=schedule, arg_name="timer", run_on_startup=True)
     def tick(timer: func.TimerRequest) -> None: ...
 
-    assert index(app).errors == {"tick": "the lab's host does not serve a timerTrigger"}
+    found = index(app, {"EVERY": "0 0 * * * *"})
+    assert reason in found.errors.get("tick", "")
+    assert [timer.run_on_startup for timer in found.timers] == ([] if reason else [True])
 
 
-@pytest.mark.parametrize("route", ["admin", "administrator/x", "Runtime", "/runtimes"])
+@pytest.mark.parametrize("name", ["_x", "a b!", "1abc", "host", "HOST", "", "x" * 129])
+def test_a_name_that_the_host_refuses_loses_its_function_alone(name: str) -> None:
+    found = index(http_app((name, "bad", ["GET"]), ("good", "good", ["GET"])))
+    assert ([function.name for function in found.http], list(found.errors)) == (["good"], [name])
+
+
+def test_a_parameter_that_the_host_refuses_loses_its_function_alone() -> None:
+    app = http_app(("good", "good", ["GET"]))
+
+    @app.route(route="bad", trigger_arg_name="the_req")
+    def bad(the_req: func.HttpRequest) -> str:
+        return ""
+
+    assert list(index(app).errors) == ["bad"]
+
+
+def test_names_that_differ_in_case_only_keep_the_host_from_starting() -> None:
+    with pytest.raises(HostStartError, match="case only"):
+        index(http_app(("x", "a", ["GET"]), ("X", "b", ["GET"])))
+
+
+def test_a_function_that_a_setting_disables_is_not_served() -> None:
+    found = index(http_app(("x", "x", ["GET"])), {"AzureWebJobs.x.Disabled": "true"})
+    assert (found.http, found.errors) == ((), {"x": "disabled by the setting AzureWebJobs.x.Disabled"})
+
+
+@pytest.mark.parametrize("route", ["admin", "administrator/x", "Runtime", "runtimes"])
 def test_a_reserved_route_loses_its_function_alone(route: str) -> None:
     found = index(http_app(("bad", route, ["GET"]), ("good", "good", ["GET"])))
     assert list(found.errors) == ["bad"]
@@ -104,24 +146,19 @@ def test_of_one_route_and_overlapping_methods_the_later_name_is_in_error(
     assert list(index(http_app(first, second)).errors) == lost
 
 
-def test_a_function_with_a_malformed_route_is_lost_alone() -> None:
-    found = index(http_app(("bad", "{id:nonsense}", ["GET"]), ("good", "good", ["GET"])))
-    assert found.errors == {"bad": "the route constraint nonsense is unknown or takes other arguments"}
+@pytest.mark.parametrize(
+    "route", ["{id:nonsense}", "/x", "a//b", "{a}/{A}", "{*rest}/x", "{a", "{a}{b}", "a?b", "/", "~x/y"]
+)
+def test_a_route_that_the_host_refuses_keeps_it_from_starting(route: str) -> None:
+    found = index(http_app(("bad", route, ["GET"]), ("good", "good", ["GET"])))
+    prefix = "" if route.startswith("~") else "api"
+    with pytest.raises(HostStartError, match="the function bad has the route"):
+        Router(found.http, prefix)
 
 
 def test_two_functions_of_one_name_lose_the_whole_app() -> None:
     with pytest.raises(ValueError, match="unique"):
         index(http_app(("same", "a", ["GET"]), ("same", "b", ["GET"])))
-
-
-def test_a_function_whose_parameters_do_not_fit_its_trigger_is_in_error() -> None:
-    app = func.FunctionApp()
-
-    def wrong(request: func.HttpRequest) -> str:
-        return ""
-
-    named(app, "wrong", wrong, app.route(route="wrong"))
-    assert "its parameters must be 'req'" in index(app).errors["wrong"]
 
 
 def write_app(folder: Path, source: str) -> FunctionIndex:
@@ -165,5 +202,5 @@ def test_a_folder_without_an_app_says_so(tmp_path: Path) -> None:
 
 
 def test_find_app_wants_a_module_level_name() -> None:
-    with pytest.raises(FunctionError):
+    with pytest.raises(ValueError, match="exactly one"):
         find_app(pytest)

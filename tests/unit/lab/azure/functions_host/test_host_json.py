@@ -7,16 +7,19 @@ from typing import Any
 import pytest
 
 from lab.azure.functions_host import HostConfig, ServiceBusOptions
-from lab.azure.functions_host.host_json import HostJsonError
+from lab.azure.functions_host.host_json import HostJsonError, HttpOptions
 
 
 def load(folder: Path, document: Any, settings: dict[str, str] | None = None) -> HostConfig:
-    (folder / "host.json").write_text(document if isinstance(document, str) else json.dumps(document))
+    content = document if isinstance(document, str) else json.dumps({"version": "2.0", **document})
+    (folder / "host.json").write_text(content, encoding="utf-8")
     return HostConfig.load(folder, settings or {})
 
 
 def test_without_a_file_every_value_is_the_reference_pages_default(tmp_path: Path) -> None:
-    assert HostConfig.load(tmp_path, {}) == HostConfig("api", 1800.0, ServiceBusOptions(16, 300.0, 0, True))
+    assert HostConfig.load(tmp_path, {}) == HostConfig(
+        HttpOptions("api"), 1800.0, ServiceBusOptions(16, 300.0, 0, True)
+    )
 
 
 def test_its_values_are_read(tmp_path: Path) -> None:
@@ -24,9 +27,17 @@ def test_its_values_are_read(tmp_path: Path) -> None:
     bus["maxAutoLockRenewalDuration"] = "00:01:30"
     document = {
         "functionTimeout": "00:05:00",
-        "extensions": {"http": {"routePrefix": "/shop/"}, "serviceBus": bus},
+        "extensions": {"http": {"routePrefix": "shop", "maxOutstandingRequests": 9}, "serviceBus": bus},
     }
-    assert load(tmp_path, document) == HostConfig("shop", 300.0, ServiceBusOptions(4, 90.0, 2, False))
+    assert load(tmp_path, document) == HostConfig(
+        HttpOptions("shop", None, 9), 300.0, ServiceBusOptions(4, 90.0, 2, False)
+    )
+
+
+def test_comments_a_bom_closing_commas_any_case_and_days_are_read(tmp_path: Path) -> None:
+    document = """\ufeff{"Version": "2.0", // a comment
+        "functionTimeout": "1", "Extensions": {"HTTP": {"ROUTEPREFIX": "zz",},},}"""
+    assert load(tmp_path, document) == HostConfig(HttpOptions("zz"), 86_400.0)
 
 
 def test_minus_one_is_no_time_out(tmp_path: Path) -> None:
@@ -45,7 +56,8 @@ def test_an_app_setting_overrides_a_value_whatever_its_case(tmp_path: Path) -> N
         ("{", "not JSON"),
         ("[]", "object"),
         ({"extensions": []}, "extensions"),
-        ({"extensions": {"serviceBus": {"maxConcurrentCalls": 0}}}, "maxConcurrentCalls"),
+        ("{}", "version"),
+        ({"extensions": {"serviceBus": {"maxConcurrentCalls": -1}}}, "maxConcurrentCalls"),
         ({"extensions": {"serviceBus": {"maxConcurrentCalls": "many"}}}, "maxConcurrentCalls"),
         ({"extensions": {"serviceBus": {"maxAutoLockRenewalDuration": "5 minutes"}}}, "5 minutes"),
         ({"functionTimeout": "soon"}, "soon"),

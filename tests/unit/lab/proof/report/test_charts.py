@@ -87,7 +87,7 @@ def test_our_line_is_the_thickest() -> None:
 
 def test_every_row_has_its_runs_name_and_ours_is_bold() -> None:
     drawn = next(chart.svg for chart in charts.draw([leaky(), ours()]) if chart.name == "instances")
-    (theirs,) = re.findall(f"<text style=([^>]+)>{TITLES['never-closed']}<", drawn)
+    (theirs,) = re.findall(f"<text style=([^>]+)>{re.escape(TITLES['never-closed'])}<", drawn)
     (our,) = re.findall(f"<text style=([^>]+)>{TITLES[OURS]}<", drawn)
     assert ("font-weight: 700" in theirs, "font-weight: 700" in our) == (False, True)
 

@@ -161,7 +161,7 @@ def test_the_same_runs_write_the_same_bytes(tmp_path: Path) -> None:
 def test_charts_of_every_strategy_and_a_long_run_stay_small(tmp_path: Path) -> None:
     runs = [leaky(strategy, samples=5000) for strategy in STRATEGIES if strategy != OURS]
     write_report(tmp_path, "A drop", [*runs, ours(samples=5000)])
-    assert max(chart.stat().st_size for chart in tmp_path.glob("*.svg")) < 150_000
+    assert max(chart.stat().st_size for chart in tmp_path.glob("*.svg")) < 200_000
 
 
 @pytest.mark.parametrize("value", [{}, [], {"a": []}, {"a": [1, {"b": None}]}, {"wide": [{"x": "y" * 90}] * 5}, "text"])

@@ -1,0 +1,130 @@
+"""A function's result as an HTTP response, by the rules measured on the real host."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from http.cookies import Morsel, SimpleCookie
+from typing import Any
+from urllib.parse import quote
+
+from azure.functions.meta import Datum
+
+from lab.azure.functions_host import lenient_json
+
+TEXT = "text/plain; charset=utf-8"
+SERVERS_OWN = ("transfer-encoding", "date", "server")  # a response that breaks its own framing is not imitated
+NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+VALUE = re.compile(r"[\t\x20-\x7e]*")
+STATUS = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
+OK, FIRST, LAST = 200, 200, 999  # statuses that the server can send; the real one sends any number
+
+
+class BadResponse(ValueError):
+    """The response cannot be sent: 500, and the message is logged."""
+
+
+class BadLength(BadResponse):
+    """It tells another length than its body has: the connection is closed too."""
+
+
+@dataclass(frozen=True)
+class HttpResponse:
+    """What is sent. `headers` in order, names as the function wrote them."""
+
+    status: int = OK
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+    def encoded_headers(self) -> list[tuple[bytes, bytes]]:
+        """For the server, with a length if there is no body. Raises BadResponse."""
+        for name, value in self.headers:
+            if not NAME.fullmatch(name) or not VALUE.fullmatch(value):
+                raise BadResponse(f"the header {name!r} has a name or a value that HTTP does not allow")
+            if name.lower() == "content-length" and value.strip() != str(len(self.body)):
+                raise BadLength(f"a Content-Length of {value} for a body of {len(self.body)} bytes")
+        return [(name.encode("ascii"), value.strip().encode("ascii")) for name, value in self.headers]
+
+
+def to_response(result: Datum | None) -> HttpResponse:
+    """What the worker told. Raises BadResponse."""
+    if result is None:
+        return HttpResponse()
+    if result.type != "http":
+        return text_response(str(result.value))
+    told = result.value
+    cookies = [cookie for jar in told["cookies"] or () for cookie in set_cookies(jar)]
+    headers = [*single((name, str(header.value)) for name, header in told["headers"].items()), *cookies]
+    return checked(status_of(told["status_code"].value), headers, told["body"].value)
+
+
+def checked(status: int, headers: Iterable[tuple[str, str]], body: bytes) -> HttpResponse:
+    """A response with a status that can be sent, and without a body where it may have none. Raises BadResponse."""
+    if not FIRST <= status <= LAST:
+        raise BadResponse(f"the status {status} cannot be sent")
+    return HttpResponse(status, tuple(headers), b"" if status in (204, 205, 304) else body)
+
+
+def single(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """One header per name, the last, whatever its case; an empty content type is none."""
+    kept: dict[str, tuple[str, str]] = {}
+    for name, value in headers:
+        if name.lower() == "content-type":
+            kept["content-type"] = ("Content-Type", value)
+        elif name.lower() not in SERVERS_OWN:
+            kept[name.lower()] = (name, value)
+    return [(name, value) for name, value in kept.values() if value or name != "Content-Type"]
+
+
+def status_of(value: Any) -> int:
+    """A whole number, or 200 for what is none."""
+    return int(value) if STATUS.fullmatch(str(value)) else OK
+
+
+def text_response(text: str) -> HttpResponse:
+    """A returned str: what parses as JSON is written again; an object with a `body` is a whole response."""
+    try:
+        value = lenient_json.loads(text)
+    except lenient_json.NotJson:
+        return plain(text)
+    told = {name.lower(): inner for name, inner in value.items()} if isinstance(value, dict) else {}
+    if "body" not in told:
+        return plain(lenient_json.shown(value))
+    headers = told.get("headers")
+    headers = headers if isinstance(headers, dict) else {}
+    named = single([("Content-Type", TEXT), *((str(name), lenient_json.shown(v)) for name, v in headers.items())])
+    return checked(status_of(told.get("statuscode", told.get("status"))), named, told_body(told["body"]))
+
+
+def told_body(value: Any) -> bytes:
+    """The `body` of an object: objects become JSON in a line, as the real host writes them."""
+    if isinstance(value, dict):
+        return re.sub(r"\n *", "", lenient_json.dumps(value)).encode()
+    return lenient_json.shown(value).encode()
+
+
+def plain(text: str) -> HttpResponse:
+    """200 with this text."""
+    return HttpResponse(OK, (("Content-Type", TEXT),), text.encode(errors="replace"))
+
+
+def set_cookies(jar: SimpleCookie) -> list[tuple[str, str]]:
+    """The Set-Cookie headers for what Python's parser understood of one; what it did not is gone, as there."""
+    return [("Set-Cookie", "; ".join(cookie_parts(name, morsel))) for name, morsel in jar.items()]
+
+
+def cookie_parts(name: str, morsel: Morsel[str]) -> Iterator[str]:
+    """A cookie as ASP.NET writes it: its value escaped, domain and path always there, the attributes in this order."""
+    yield f"{name}={quote(morsel.value, safe='')}"
+    for attribute in ("expires", "max-age"):
+        if str(morsel[attribute]):
+            yield f"{attribute}={morsel[attribute]}"
+    yield f"domain={morsel['domain']}"
+    yield f"path={morsel['path']}"
+    if morsel["secure"]:
+        yield "secure"
+    if morsel["samesite"]:
+        yield f"samesite={str(morsel['samesite']).lower()}"
+    if morsel["httponly"]:
+        yield "httponly"

@@ -1,0 +1,93 @@
+"""What a function gets for its parameter `context`, shaped as the worker's."""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import azure.functions as func
+
+TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+LOCAL = threading.local()  # one for all invocations, as in the worker; `invocation_id` is that of the thread's call
+
+
+@dataclass(frozen=True)
+class TraceContext:
+    """W3C trace context. `trace_parent` is empty unless the caller sent one, as without Application Insights."""
+
+    trace_parent: str = ""
+    trace_state: str = ""
+    attributes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def Traceparent(self) -> str:  # noqa: N802 - the worker's own, deprecated name
+        return self.trace_parent
+
+    @property
+    def Tracestate(self) -> str:  # noqa: N802 - likewise
+        return self.trace_state
+
+    @property
+    def Attributes(self) -> dict[str, str]:  # noqa: N802 - likewise
+        return self.attributes
+
+
+@dataclass(frozen=True)
+class RpcException:
+    """Why the invocation before failed; empty, for this host has no retry policies."""
+
+    source: str = ""
+    stack_trace: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class RetryContext:
+    """A redelivered message is no retry in the host's sense, so it stays at 0."""
+
+    retry_count: int = 0
+    max_retry_count: int = 0
+    rpc_exception: RpcException = field(default_factory=RpcException)
+
+
+class Context(func.Context):
+    """Of one invocation."""
+
+    def __init__(self, invocation_id: str, function_name: str, directory: str, trace: TraceContext) -> None:
+        self._invocation_id = invocation_id
+        self._function_name = function_name
+        self._directory = directory
+        self._trace = trace
+
+    @property
+    def invocation_id(self) -> str:
+        return self._invocation_id
+
+    @property
+    def thread_local_storage(self) -> Any:
+        return LOCAL
+
+    @property
+    def function_name(self) -> str:
+        return self._function_name
+
+    @property
+    def function_directory(self) -> str:
+        return self._directory
+
+    @property
+    def trace_context(self) -> Any:
+        return self._trace
+
+    @property
+    def retry_context(self) -> Any:
+        return RetryContext()
+
+
+def trace_context(trace_parent: Any, trace_state: Any = None) -> TraceContext:
+    """The caller's trace context if it sent a valid one, else an empty one."""
+    if isinstance(trace_parent, str) and TRACE_PARENT.fullmatch(trace_parent):
+        return TraceContext(trace_parent, str(trace_state or ""))
+    return TraceContext()

@@ -1,0 +1,13 @@
+"""The commands that prove the app."""
+
+from lab.proof import bench, compare
+from lab.proof.faults import command as faults
+from lab.proof.spike import command as spike
+
+COMMANDS = {"spike": spike, "compare": compare, "faults": faults, "bench": bench}
+EXAMPLES = """\
+  python -m lab spike                   35,480 orders on 200 instances, with 256 Redis clients and no more
+  python -m lab compare                 the same spike under every connection strategy
+  python -m lab faults                  break Redis, Service Bus and instances under the app
+  python -m lab faults --session        the Redis session alone under faults, next to plain redis-py
+"""

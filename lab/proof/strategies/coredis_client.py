@@ -1,0 +1,64 @@
+"""coredis: one connection with commands in a pipeline on it, in Python. It repeats a lost command twice by default."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from redis.asyncio import Redis
+
+from lab.proof.tasks import end_all
+from services.redis_session import OutcomeUnknown
+
+if TYPE_CHECKING:
+    import coredis
+
+T = TypeVar("T")
+
+
+class CoredisClient:
+    """Connects on first use. A task of its own holds the client open, as its task group demands."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._holder: asyncio.Task[None] | None = None
+        self._ready: asyncio.Future[coredis.Redis[bytes]] | None = None
+
+    async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
+        """On the shared client: its `get` and `register_script` are called as redis-py's are."""
+        import coredis.exceptions
+
+        try:
+            async with asyncio.timeout(within_s):
+                client: Any = await self._connected()
+                return await operation(client)
+        except (coredis.exceptions.ConnectionError, OSError) as error:
+            raise OutcomeUnknown(f"{type(error).__name__}: {error}") from error
+
+    async def ping(self, within_s: float) -> None:
+        """PING on the shared client."""
+        await self.run(lambda client: client.ping(), idempotent=True, within_s=within_s)
+
+    async def aclose(self) -> None:
+        """Close it."""
+        if self._holder is not None:
+            await end_all([self._holder])
+
+    async def _connected(self) -> coredis.Redis[bytes]:
+        if self._ready is None or (self._holder is not None and self._holder.done()):
+            self._ready = asyncio.get_running_loop().create_future()
+            self._holder = asyncio.create_task(self._hold(self._ready), name="coredis")
+        return await asyncio.shield(self._ready)
+
+    async def _hold(self, ready: asyncio.Future[coredis.Redis[bytes]]) -> None:
+        import coredis
+
+        try:
+            async with coredis.Redis.from_url(self._url, max_connections=1) as client:
+                ready.set_result(client)
+                await asyncio.Event().wait()
+        except Exception as error:  # noqa: BLE001 - whoever waits for the client is told
+            if not ready.done():
+                ready.set_exception(error)
+                ready.exception()  # perhaps nobody waits

@@ -1,0 +1,8 @@
+"""The commands that know orders; `dead-letters` takes the place of the one that serves any app."""
+
+from lab.tickets import dead_letters, requeue
+
+COMMANDS = {"dead-letters": dead_letters, "requeue": requeue}
+EXAMPLES = """\
+  python -m lab requeue --drop ID       orders that have been queued for too long, and their messages again
+"""

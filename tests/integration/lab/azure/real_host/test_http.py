@@ -1,0 +1,83 @@
+"""Half of the raw requests sent to the real host, sent to the lab's: the same answers, but for a list with reasons."""
+
+import asyncio
+import itertools
+import json
+from collections.abc import Iterator
+from operator import itemgetter
+from typing import Any
+
+import pytest
+
+from lab.azure.service_bus import Broker, QueueConfig
+from tests.integration.lab.azure.real_host.hosts import RunningHost, host, write_probe
+from tests.integration.lab.azure.real_host.recorded_cases import judge, lines
+from tests.integration.lab.azure.real_host.wire import Exchange, exchange, replace
+
+CASES = lines("http.jsonl")
+SETS = {name: list(cases) for name, cases in itertools.groupby(CASES, itemgetter("set"))}
+SERVERS_OWN = ("date", "server")
+
+
+@pytest.fixture(scope="module")
+def probe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHost]:
+    folder = tmp_path_factory.mktemp("probe") / "app"
+    write_probe(folder)
+    queues = {f"q{number}": QueueConfig() for number in range(1, 10)}
+    with Broker(queues) as broker:
+        settings = {"ServiceBusConnection": broker.connection_string, "Q9NAME": "q9"}
+        with host(folder, {**settings, "PROBE_OUT": str(folder.with_suffix(".out"))}) as running:
+            assert running.port, running.child.tail()
+            yield running
+
+
+@pytest.mark.parametrize("name", SETS)
+async def test_a_request_is_answered_as_the_real_host_answers_it(name: str, probe: RunningHost) -> None:
+    differences: dict[str, str] = {}
+    exchanges: list[tuple[dict[str, Any], Exchange]] = []
+    for case in SETS[name]:
+        done = await exchange(probe.port, case, probe.names)
+        exchanges.append((case, done))
+    for case, done in exchanges:
+        found = difference(case, done.answers, probe.names)
+        after = case["answers"][-1].get("after")
+        if not found and after and after != await done.after(after):
+            found = f"the connection is not {after}"
+        if found:
+            differences[case["id"]] = found
+        done.writer.close()
+    await asyncio.gather(*(done.writer.wait_closed() for _, done in exchanges), return_exceptions=True)
+    judge("http", differences, {case["id"] for case in SETS[name]})
+
+
+def difference(case: dict[str, Any], answers: list[dict[str, Any]], names: dict[str, str]) -> str:
+    """The first thing in which the answers are not as recorded; empty if they agree."""
+    for expected, answer in zip(case["answers"], answers, strict=True):
+        recorded, given = comparable(expected, names), comparable(answer, names)
+        if "json" in given and "body_sha256" in expected:  # its digest was of another address
+            recorded.pop("body_len")
+            recorded.pop("body_sha256")
+        for key, value in recorded.items():
+            if given.get(key) != value and not (key == "json" and not json_difference(value, given.get(key))):
+                told = json_difference(value, given.get(key)) if key == "json" else (value, given.get(key))
+                return f"{key}: {told}"
+    return ""
+
+
+def json_difference(recorded: dict[str, Any], given: Any) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        return {"json": given}
+    told: dict[str, Any] = given
+    return {key: (value, told.get(key)) for key, value in recorded.items() if told.get(key) != value}
+
+
+def comparable(answer: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    """An answer without its reason phrase and without what is the server's own."""
+    headers = [[name, value] for name, value in answer["headers"] if name.lower() not in SERVERS_OWN]
+    kept: dict[str, Any] = {
+        key: answer[key] for key in ("framing", "body", "body_len", "body_sha256", "json") if key in answer
+    }
+    status = answer["status"].split(" ")[1] if " " in answer["status"] else ""
+    told: dict[str, Any] = {"status": status, **kept, "headers": sorted(headers, key=str)}
+    replaced: dict[str, Any] = json.loads(replace(json.dumps(told), names))
+    return replaced

@@ -1,0 +1,191 @@
+"""The host and its worker as two processes: what a worker's end, a time-out and a log line do to the rest."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.integration.lab.azure.real_host.hosts import RunningHost, host
+from tests.waiting import gone, until, wait_until
+
+from .conftest import Bus
+
+APP = """
+import asyncio, logging, os, sys, threading, time
+import azure.functions as func
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+STATE, CALLS = [], []
+logging.warning("of the import")
+print("printed by the import")
+
+
+@app.route("count")
+async def count(req: func.HttpRequest) -> str:
+    STATE.append(1)
+    return f"{len(STATE)} {os.getpid()}"
+
+
+@app.route("ends/{how}")
+def ends(req: func.HttpRequest) -> str:
+    sys.exit(3) if req.route_params["how"] == "exit" else os.kill(os.getpid(), 9)
+    return ""
+
+
+@app.route("sleeps")
+async def sleeps(req: func.HttpRequest) -> str:
+    await asyncio.sleep(60)
+    return ""
+
+
+class Unwritable:
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+@app.route("logs/{what}")
+async def logs(req: func.HttpRequest) -> str:
+    what = req.route_params["what"]
+    if what == "mismatch":
+        logging.info("%s %d", "text", "no number")
+    if what == "unwritable":
+        logging.info("%s", Unwritable())
+    if what == "surrogate":
+        logging.info("lone \\ud800")
+    if what == "marks":
+        async def later() -> None:
+            logging.info("in a task")
+            await asyncio.sleep(0.2)
+            logging.info("in a late task")
+        logging.getLogger("azure.something").info("of an SDK")
+        thread = threading.Thread(target=lambda: logging.info("in a thread"))
+        thread.start()
+        thread.join()
+        app.task = asyncio.create_task(later())
+        await asyncio.sleep(0.05)
+    return "went on"
+
+
+@app.service_bus_queue_trigger(arg_name="message", queue_name="brief", connection="Bus")
+async def take(message: func.ServiceBusMessage):
+    if b"value" in message.get_body():
+        return "a value"
+    if b"kill" in message.get_body():
+        os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., RunningHost]]:
+    folder = tmp_path / "app"
+    folder.mkdir()
+    (folder / "function_app.py").write_text(APP)
+    running = []
+
+    def begin(host_json: str = "", **settings: str) -> RunningHost:
+        (folder / "host.json").write_text(f'{{"version": "2.0"{host_json}}}')
+        context = host(folder, settings)
+        running.append(context)
+        return context.__enter__()
+
+    yield begin
+    for context in running:
+        context.__exit__(None, None, None)
+
+
+def get(running: RunningHost, path: str) -> httpx.Response:
+    return httpx.get(f"http://127.0.0.1:{running.port}/api/{path}", timeout=30)
+
+
+def answers(running: RunningHost) -> Callable[[], bool]:
+    return lambda: get(running, "count").status_code == 200
+
+
+@pytest.mark.parametrize("how", ["exit", "kill"])
+def test_a_worker_that_ends_loses_its_state_and_is_back_at_once(start: Callable[..., RunningHost], how: str) -> None:
+    running = start()
+    before = [get(running, "count").text.split() for _ in range(2)][-1]
+    ended = get(running, f"ends/{how}")
+    assert (ended.status_code, ended.content) == (500, b"")
+    wait_until(answers(running))
+    after = get(running, "count").text.split()
+    assert (before[0], after[0], before[1] != after[1]) == ("2", "2", True)  # `until` called it once
+    assert running.child.alive
+
+
+def test_the_third_kill_within_a_minute_ends_the_host(start: Callable[..., RunningHost]) -> None:
+    running = start()
+    for _ in range(2):
+        get(running, "ends/kill")
+        wait_until(answers(running))
+    get(running, "ends/kill")
+    assert running.child.wait(40) == 1
+    assert any("too often" in line for line in running.child.tail())
+
+
+def test_a_time_out_replaces_the_worker_and_fails_what_else_it_did(start: Callable[..., RunningHost]) -> None:
+    running = start(', "functionTimeout": "00:00:02"')
+
+    async def both() -> list[int]:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}/api", timeout=30) as client:
+            first = asyncio.create_task(client.get("/sleeps"))
+            await asyncio.sleep(1)
+            return [answer.status_code for answer in await asyncio.gather(first, client.get("/sleeps"))]
+
+    worker = get(running, "count").text.split()[1]
+    started = time.monotonic()
+    assert asyncio.run(both()) == [500, 500]
+    wait_until(answers(running))
+    assert get(running, "count").text.split()[1] != worker
+    assert time.monotonic() - started < 60  # and no second time-out was waited for
+
+
+@pytest.mark.parametrize("what", ["mismatch", "unwritable", "surrogate"])
+def test_a_log_line_that_cannot_be_written_raises_into_the_function(
+    start: Callable[..., RunningHost], what: str
+) -> None:
+    running = start()
+    assert get(running, f"logs/{what}").status_code == 500
+    assert get(running, "logs/none").text == "went on"
+
+
+def test_a_log_line_outside_an_invocation_is_marked(start: Callable[..., RunningHost]) -> None:
+    running = start()
+    assert get(running, "logs/marks").status_code == 200
+    mark = "(outside an invocation) "
+    wait_until(lambda: any("in a late task" in line for line in running.child.tail()))
+    lines = "\n".join(running.child.tail())
+    for marked in ("of the import", "in a thread", "in a late task"):
+        assert f"{mark}{marked}" in lines
+    for plain in ("[azure.something] of an SDK", "[root] in a task"):
+        assert plain in lines
+    assert "\nprinted by the import" in f"\n{lines}"
+
+
+def test_a_killed_host_takes_its_worker_along(start: Callable[..., RunningHost]) -> None:
+    running = start()
+    worker = int(get(running, "count").text.split()[1])
+    os.kill(running.child.pid, signal.SIGKILL)
+    wait_until(lambda: gone(worker))
+
+
+async def test_a_message_whose_function_returns_a_value_ends_as_a_dead_letter(
+    start: Callable[..., RunningHost], bus: Bus
+) -> None:
+    await asyncio.to_thread(start, Bus=bus.broker.connection_string)
+    await bus.send("value", queue="brief")
+    await bus.until(queue="brief", active=0, dead=1)
+
+
+async def test_the_message_that_kills_its_worker_is_abandoned_at_once(
+    start: Callable[..., RunningHost], bus: Bus
+) -> None:
+    running = await asyncio.to_thread(start, Bus=bus.broker.connection_string)
+    await bus.send("kill", queue="brief")
+    await until(lambda: any("delivery 2" in line for line in running.child.tail()))
+    assert running.child.alive or running.child.returncode == 1

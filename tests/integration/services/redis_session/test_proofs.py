@@ -1,0 +1,195 @@
+"""NotSent is a proof: whatever the connection, the deadline or the task, what ran is never said not to have run."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+import redis
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from lab.azure.redis_server import RedisServer
+from lab.azure.tcp_proxy import TcpProxy
+from services.redis_session import CallDeadline, NotSent, OutcomeUnknown, RedisService
+from services.redis_session.redis_service import Clocks
+from tests.waiting import until
+
+from ..conftest import Open, bump
+from .conftest import Connect
+
+NOREPLICAS = "NOREPLICAS Not enough good replicas to write."
+
+
+async def _pipelined(client: Any, *, transaction: bool) -> Any:
+    return await client.pipeline(transaction=transaction).incr("n").execute()
+
+
+async def test_an_outer_deadline_knows_what_an_inner_one_wrote(connect: Connect) -> None:
+    client = await connect()
+    with pytest.raises(OutcomeUnknown):  # noqa: PT012 - the deadline raises
+        async with CallDeadline(0.2):
+            async with CallDeadline(5):
+                await client.incr("n")
+            await asyncio.Event().wait()
+
+
+async def test_an_operation_is_not_repeated_because_of_what_a_nested_run_did(
+    redis_url: str, open_session: Open
+) -> None:
+    session = open_session(redis_url)
+
+    async def failing(client: Redis) -> None:
+        await session.run(bump, idempotent=False, within_s=2)
+        raise NotSent("from elsewhere")
+
+    with pytest.raises(OutcomeUnknown):
+        await session.run(failing, idempotent=False, within_s=1)
+    assert await session.run(bump, idempotent=False, within_s=2) == 2
+
+
+async def test_a_transaction_on_a_side_connection_counts_for_the_whole_operation(
+    redis_url: str, open_session: Open
+) -> None:
+    session = open_session(redis_url, connections=2)
+
+    async def change(client: Any) -> None:
+        await client.pipeline().incr("n").execute()
+        await client.eval("return redis.error_reply(ARGV[1])", 0, NOREPLICAS)
+
+    with pytest.raises(OutcomeUnknown):
+        await session.run(change, idempotent=False, within_s=1)
+    assert await session.run(bump, idempotent=False, within_s=2) == 2
+
+
+async def test_a_deadline_during_blpop_after_a_transaction_says_that_it_may_have_run(connect: Connect) -> None:
+    client = await connect(side_connections=1)
+    with pytest.raises(OutcomeUnknown):  # noqa: PT012 - the deadline raises
+        async with CallDeadline(0.3):
+            await client.pipeline().incr("n").execute()
+            await client.blpop(["none"], timeout=5)
+
+
+async def test_a_call_written_beside_one_that_found_the_backlog_full_may_have_run(
+    redis_url: str, open_session: Open
+) -> None:
+    session = open_session(redis_url)
+    client = await session.healthy_client()
+    room = client.wire.stream.limits.backlog_calls
+
+    async def gather(client: Any) -> Any:
+        waiting = [client.get("other") for _ in range(room - 1)]
+        return await asyncio.gather(client.incr("n"), *waiting, client.get("n"))
+
+    with pytest.raises(OutcomeUnknown):
+        await session.run(gather, idempotent=False, within_s=2)
+    await until(lambda: client.backlog_calls == 0)
+    assert await session.run(bump, idempotent=False, within_s=2) == 2
+
+
+async def test_a_child_task_writes_nothing_after_its_deadline_said_notsent(connect: Connect) -> None:
+    client = await connect()
+    late = asyncio.Event()
+
+    async def child() -> None:
+        await late.wait()
+        await client.incr("n")
+
+    with pytest.raises(NotSent):  # noqa: PT012 - the deadline raises
+        async with CallDeadline(0.05):
+            running = asyncio.create_task(child())
+            await asyncio.Event().wait()
+    late.set()
+    with pytest.raises(NotSent):
+        await running
+    assert await client.get("n") is None
+
+
+async def test_a_call_cancelled_in_the_turn_in_which_the_connection_closes_was_not_written(connect: Connect) -> None:
+    client = await connect()
+    async with CallDeadline(5) as deadline:
+        call = asyncio.create_task(client.incr("n"))
+        await asyncio.sleep(0)
+        client.wire.stream.close("a test")
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+    assert deadline.written == 0
+
+
+async def test_a_side_connection_that_cannot_connect_is_notsent_to_the_caller_of_run(
+    proxy: TcpProxy, open_session: Open
+) -> None:
+    session = open_session(proxy.url, connections=2)
+    await session.ping(2)
+    proxy.refuse()
+    with pytest.raises(NotSent):
+        await session.run(lambda client: _pipelined(client, transaction=True), idempotent=False, within_s=0.5)
+
+
+async def test_a_scripts_own_code_after_a_write_runs_once_and_reaches_its_caller(
+    redis_url: str, open_session: Open
+) -> None:
+    session = open_session(redis_url)
+
+    async def take(client: Redis) -> Any:
+        return await client.eval("redis.call('INCR', 'n') return redis.error_reply('BUSY slot taken')", 0)
+
+    with pytest.raises(ResponseError, match="slot taken"):
+        await session.run(take, idempotent=False, within_s=1)
+    assert await session.run(bump, idempotent=False, within_s=2) == 2
+
+
+async def test_a_pipeline_that_the_server_refuses_for_a_moment_is_repeated(
+    own_redis: RedisServer, open_session: Open
+) -> None:
+    session = open_session(own_redis.url)
+    await session.ping(2)
+    with redis.Redis.from_url(own_redis.url) as admin:
+        admin.config_set("min-replicas-to-write", 1)
+        asyncio.get_running_loop().call_later(0.3, lambda: admin.config_set("min-replicas-to-write", 0))
+        outcome = await session.run(lambda client: _pipelined(client, transaction=False), idempotent=False, within_s=5)
+    assert outcome == [1]
+
+
+async def test_a_push_that_is_no_utf_8_takes_nobodys_slot(connect: Connect) -> None:
+    client, other = await connect(decode_responses=True, protocol=3), await connect()
+    plain = Redis.from_url(f"redis://{client.wire.place}/0")
+    tracker: Any = plain.client()
+    try:
+        await tracker.execute_command("CLIENT", "TRACKING", "ON", "REDIRECT", await client.client_id(), "BCAST")
+        await client.mset({f"k{i}": str(i) for i in range(100)})
+        for _ in range(20):
+            await other.set(b"\xff\xfe", "x")
+            answers = await asyncio.gather(*(client.get(f"k{i}") for i in range(100)))
+            assert answers == [str(i) for i in range(100)]
+        assert client.counters.pushes > 0
+    finally:
+        await tracker.aclose()
+        await plain.aclose()
+
+
+async def test_a_reply_that_is_no_utf_8_fails_its_own_call_only(connect: Connect) -> None:
+    client, raw = await connect(decode_responses=True), await connect()
+    await raw.set("bad", b"\xff")
+    answers: Any = await asyncio.gather(client.get("bad"), client.ping(), return_exceptions=True)
+    assert isinstance(answers[0], UnicodeDecodeError)
+    assert answers[1] is True
+
+
+async def test_a_map_whose_keys_python_cannot_hash_closes_the_connection_and_says_so() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1000):
+            writer.write(b"%0\r\n" if b"HELLO" in data else b"%1\r\n*1\r\n:1\r\n:2\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    session = RedisService(f"redis://127.0.0.1:{port}/0", clocks=Clocks(connect_s=1))
+    try:
+        with pytest.raises(OutcomeUnknown, match="unhashable"):
+            await session.run(Redis.ping, idempotent=False, within_s=1)
+    finally:
+        await session.aclose()
+        server.close()
+        await asyncio.sleep(0.01)

@@ -1,0 +1,161 @@
+"""Side connections are as good as the shared one: fair, bounded, without a state that a next borrower would meet."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import warnings
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from lab.azure.redis_server import RedisServer
+from services.redis_session import MultiplexedRedis, NeedsOwnConnection, NotSent, RedisService
+from tests.waiting import until
+
+from ..conftest import Open, clients
+from .conftest import Connect
+
+
+async def test_one_side_connection_serves_its_borrowers_in_turn(connect: Connect) -> None:
+    client = await connect(side_connections=1)
+    done: Counter[int] = Counter()
+
+    async def borrow(who: int) -> None:
+        while sum(done.values()) < 400:
+            await client.pipeline().incr("n").execute()
+            done[who] += 1
+
+    await asyncio.gather(*map(borrow, range(20)))
+    assert len(done) == 20
+    assert max(done.values()) - min(done.values()) <= 2
+
+
+@pytest.mark.parametrize("where", ["pipeline", "client", "immediate"])
+async def test_select_is_refused_wherever_it_is_said(connect: Connect, where: str) -> None:
+    client = await connect(side_connections=1)
+    pipeline, single = client.pipeline(), client.client()
+
+    async def select() -> Any:
+        if where == "client":
+            return await single.execute_command("SELECT", 1)
+        if where == "immediate":
+            await pipeline.watch("n")
+            return await pipeline.immediate_execute_command("SELECT", 1)
+        pipeline.execute_command("SELECT", 1)
+        return await pipeline.execute()
+
+    with pytest.raises(NeedsOwnConnection):
+        await select()
+    await pipeline.reset()
+    await single.aclose()
+    await client.pipeline().set("where", "0").execute()
+    assert await client.get("where") == b"0"
+
+
+async def test_a_refused_execute_leaves_an_empty_pipeline(connect: Connect) -> None:
+    client = await connect()
+    pipeline = client.pipeline(transaction=False)
+    pipeline.incr("n")
+    pipeline.execute_command("SELECT", 1)
+    with pytest.raises(NeedsOwnConnection):
+        await pipeline.execute()
+    assert len(pipeline) == 0
+
+
+async def test_a_closed_client_opens_no_side_connection_even_for_who_holds_one(own_redis: RedisServer) -> None:
+    client = MultiplexedRedis.from_url(own_redis.url, side_connections=1)
+    await client.connect()
+    listening = client.pubsub()
+    await listening.subscribe("news")
+    await client.aclose()
+    with pytest.raises(NotSent):
+        await listening.get_message(timeout=0.1)
+    with pytest.raises(NotSent):
+        await client.blpop(["n"], timeout=1)
+    assert clients(own_redis) == 0
+    with pytest.raises(NotSent):
+        await listening.subscribe("more")
+    await listening.aclose()  # type: ignore[no-untyped-call] # redis-py's
+
+
+async def test_a_connect_hook_is_refused_rather_than_ignored() -> None:
+    with pytest.raises(ValueError, match="redis_connect_func"):
+        MultiplexedRedis(redis_connect_func=print)
+
+
+async def test_a_search_pipeline_without_side_connections_says_what_it_needs(connect: Connect) -> None:
+    client = await connect()
+    with pytest.raises(NeedsOwnConnection, match="no side connections"):
+        await client.ft("index").pipeline().execute_command("INCR", "n").execute()
+
+
+async def test_a_search_pipeline_runs_on_a_side_connection(connect: Connect) -> None:
+    client = await connect(side_connections=1)
+    assert await client.ft("index").pipeline().execute_command("INCR", "n").execute() == [1]
+
+
+async def test_a_json_pipeline_which_redis_py_cannot_await_says_what_to_use(connect: Connect) -> None:
+    client = await connect(side_connections=1)
+    with pytest.raises(NeedsOwnConnection, match=r"client\.pipeline\(\)\.json\(\)"):
+        client.json().pipeline()
+
+
+async def test_a_shutdown_says_that_it_shut_down(own_redis: RedisServer) -> None:
+    client = MultiplexedRedis.from_url(own_redis.url)
+    await client.connect()
+    await client.shutdown(nosave=True)
+    assert not client.connected
+    await client.aclose()
+    own_redis.kill()
+
+
+async def test_an_exception_of_the_watchdog_closes_the_connection_and_says_so(connect: Connect) -> None:
+    client = await connect(stall_s=0.5)
+    stream = client.wire.stream
+    stream._clocks.overdue = None
+    await until(lambda: not client.connected)
+    assert "its clocks failed" in client.closed_because
+
+
+async def test_a_login_lost_on_a_side_connection_leaves_the_shared_one_alone(
+    own_redis: RedisServer, open_session: Open
+) -> None:
+    session = open_session(own_redis.url, connections=2)
+    client: Any = await session.healthy_client()
+    await client.pipeline().incr("n").execute()
+    await client.config_set("requirepass", "new")
+    for connection in list(client.connection_pool._available_connections):
+        await connection.disconnect()
+
+    async def change(client: Any) -> Any:
+        return await client.pipeline().incr("n").execute()
+
+    with pytest.raises(Exception, match=r"NOAUTH|side connection"):
+        await session.run(change, idempotent=False, within_s=0.5)
+    assert session.counters.recreates == 0
+    assert await client.get("n") == b"1"
+    await client.config_set("requirepass", "")
+
+
+async def test_an_event_loop_per_call_leaves_no_connection_at_the_server(own_redis: RedisServer) -> None:
+    session = RedisService(own_redis.url)
+
+    def call() -> None:
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(session.ping(5))
+        loops.append(loop)
+
+    loops: list[asyncio.AbstractEventLoop] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # what belongs to a loop that ended is never closed by it
+        for _ in range(10):
+            await asyncio.to_thread(call)
+        assert clients(own_redis) <= 1
+        await asyncio.to_thread(lambda: loops[-1].run_until_complete(session.aclose()))
+        for loop in loops:
+            loop.close()
+        del loop
+        loops.clear()
+        gc.collect()

@@ -1,0 +1,207 @@
+"""Callers of the Redis session who do everything a caller may do, and hold it to what it says about each call.
+
+Every command carries a token of its own; at the end the model knows how often each ran.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from services.redis_session import CallDeadline, MultiplexedRedis, NotSent, RedisService, RedisUnavailable
+
+from .instance import PASSWORD, Gone, Instance
+from .loop import SimLoop, World
+from .network import Network
+from .redis_model import RedisModel
+
+SCRIPT = "redis.call('INCR', KEYS[1]) return redis.error_reply('BUSY slot taken')"
+BACKLOG = 20
+SLOW = ("inner_deadline", "blocking")  # may take longer than their deadline though nothing is wrong
+
+
+# -- what is called: each takes the client, four tokens, the session, and chance -------------------------------------
+async def echo(redis: Any, tokens: list[str], _: RedisService, chance: random.Random) -> Any:
+    payload = tokens[0].encode() + b" " + b"x" * chance.choice((0, 10, 10, 1000, 70_000, 300_000))
+    return payload, await redis.echo(payload)
+
+
+async def incr(redis: Any, tokens: list[str], *_: Any) -> Any:
+    return 1, await redis.incr(tokens[0])
+
+
+async def two(redis: Any, tokens: list[str], *_: Any) -> None:
+    await redis.incr(tokens[0])
+    await redis.incr(tokens[1])
+
+
+async def script(redis: Any, tokens: list[str], *_: Any) -> None:
+    await redis.eval(SCRIPT, 1, tokens[0])
+
+
+async def pipeline(redis: Any, tokens: list[str], *_: Any) -> None:
+    batch = redis.pipeline(transaction=False)
+    for token in tokens:
+        batch.incr(token)
+    await batch.execute()
+
+
+async def inner_deadline(redis: Any, tokens: list[str], _: RedisService, chance: random.Random) -> None:
+    try:
+        async with CallDeadline(chance.choice((0.0005, 0.003, 0.01, 1.0))):
+            await redis.incr(tokens[0])
+    except RedisUnavailable:
+        await asyncio.sleep(5)  # the outer deadline ends this
+        raise
+
+
+async def nested_run(redis: Any, tokens: list[str], session: RedisService, _: random.Random) -> None:
+    await session.run(lambda inner: inner.incr(tokens[0]), idempotent=False, within_s=1.0)
+    await redis.incr(tokens[1])
+
+
+async def gather(redis: Any, tokens: list[str], *_: Any) -> None:
+    await asyncio.gather(*[redis.incr(token) for token in tokens])
+
+
+async def children(redis: Any, tokens: list[str], *_: Any) -> None:
+    tasks = [asyncio.ensure_future(redis.incr(token)) for token in tokens[:2]]
+    for task in tasks:
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await asyncio.sleep(0.004)
+    await asyncio.wait(tasks)
+    for task in tasks:
+        task.result()
+
+
+async def transaction(redis: Any, tokens: list[str], *_: Any) -> None:
+    """Over a side connection, and then something on the shared one."""
+    await redis.pipeline().incr(tokens[0]).incr(tokens[1]).execute()
+    await redis.incr(tokens[2])
+
+
+async def blocking(redis: Any, tokens: list[str], *_: Any) -> None:
+    await redis.pipeline().incr(tokens[0]).execute()
+    await redis.blpop(["nothing"], timeout=1)
+
+
+ALL = (echo, incr, two, script, pipeline, inner_deadline, nested_run, gather, children, transaction, blocking)
+OPERATIONS: dict[str, Any] = {operation.__name__: operation for operation in ALL}
+
+
+@dataclass
+class Claim:
+    """What one call said of its commands."""
+
+    what: str
+    tokens: list[str]
+    idempotent: bool
+    outcome: str = ""
+
+
+class Callers:
+    """Makes calls on the sessions of instances, and on bare clients, and remembers what was claimed."""
+
+    def __init__(self, world: World, redis: RedisModel, network: Network, seed: str) -> None:
+        self.world, self.redis, self.network = world, redis, network
+        self.random = random.Random(f"{seed}/callers")
+        self.claims: list[Claim] = []
+        self.bare: list[SimLoop] = []
+        self.calm_since = 0.0  # since when nothing has been wrong for long enough; inf while something is
+
+    def _claim(self, what: str, tokens: int, idempotent: bool) -> Claim:
+        claim = Claim(what, [f"tok:{len(self.claims)}.{number}" for number in range(tokens)], idempotent)
+        self.claims.append(claim)
+        return claim
+
+    def _own(self, pair: tuple[Any, Any]) -> None:
+        if pair[0] != pair[1]:
+            self.world.violate(f"a caller got the reply of another: {pair[1]!r} instead of {pair[0]!r}"[:200])
+
+    def call(self, instance: Instance, kind: str, within_s: float, idempotent: bool, cancel_s: float | None) -> None:
+        """One `run` with an operation of that kind; cancelled after `cancel_s` seconds if that is not None."""
+        claim, began = self._claim(f"{kind} on {instance.loop.name}", 4, idempotent), self.world.now
+        session = instance.app.redis_service
+
+        def done(outcome: Any) -> None:
+            claim.outcome = _word(outcome)
+            if claim.outcome == "error" and not (kind == "script" and str(outcome) == "BUSY slot taken"):
+                self.world.violate(f"{claim.what} raised {type(outcome).__name__}: {outcome}")
+            elif (
+                isinstance(outcome, RedisUnavailable)
+                and within_s >= 2
+                and kind not in SLOW
+                and began >= self.calm_since
+            ):
+                self.world.violate(f"{claim.what}: {outcome!r}, and nothing is wrong")
+            elif isinstance(outcome, tuple) and not (idempotent and kind == "incr"):
+                self._own(outcome)
+
+        async def operation(redis: Any) -> Any:
+            return await OPERATIONS[kind](redis, claim.tokens, session, self.random)
+
+        run = lambda _: session.run(operation, idempotent=idempotent, within_s=within_s)  # noqa: E731 - for one line
+        task = instance.begin(f"{kind} {claim.tokens[0]}", run, within_s, done)
+        if cancel_s is not None and task is not None:
+            self.world.later(cancel_s, task.cancel)
+
+    def bare_client(self, calls: int, size: int) -> None:
+        """A MultiplexedRedis that decodes, speaks RESP3 and has a small backlog, on a process of its own."""
+        loop = SimLoop(self.world, f"bare{len(self.bare)}")
+        loop.connect, self.network.bound[loop.name] = self.network.connect, 1
+        self.bare.append(loop)
+        loop.create_task(self._use_bare(calls, size))
+
+    async def _use_bare(self, calls: int, size: int) -> None:
+        url = f"redis://:{PASSWORD}@redis.test:6379/0"
+        client = MultiplexedRedis.from_url(url, decode_responses=True, protocol=3, backlog_calls=BACKLOG)
+        try:
+            await client.connect()
+        except Exception as error:  # noqa: BLE001 - whatever it is, there is nothing to look at
+            self.world.note("bare", f"no connection: {type(error).__name__}")
+            return
+        for _ in range(2):
+            await asyncio.gather(*[self._bare_call(client, size) for _ in range(calls)])
+            await asyncio.sleep(self.random.uniform(0, 0.5))
+        await client.aclose()
+
+    async def _bare_call(self, client: MultiplexedRedis, size: int) -> None:
+        claim, chance, task = self._claim("on a bare client", 1, False), self.random, asyncio.current_task()
+        value = f"{claim.tokens[0]} {'x' * size}"
+        await asyncio.sleep(chance.choice((0, 0, 0.001, 0.002)))
+        if chance.random() < 0.2 and task is not None:
+            self.world.later(chance.uniform(0, 0.01), task.cancel)
+        outcome: Any = None
+        try:
+            async with CallDeadline(chance.choice((0.002, 0.5, 3.0))):
+                call: Any = client.echo(value) if chance.random() < 0.5 else incr(client, claim.tokens)
+                got = await call
+                self._own((value, got) if isinstance(got, str) else got)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - all are claims
+            outcome = error
+        claim.outcome = _word(outcome)
+        if claim.outcome == "error" and not self.redis.state:
+            self.world.violate(f"a bare call raised {outcome!r}")
+        if client.backlog_calls > BACKLOG:
+            self.world.violate(f"{client.backlog_calls} calls in a backlog of {BACKLOG}")
+
+    def check(self) -> None:
+        """Every claim against what ran."""
+        for claim in self.claims:
+            ran = [self.redis.ran[token.encode()] for token in claim.tokens]
+            if claim.outcome == "not sent" and any(ran):
+                self.world.violate(f"NotSent, and it ran: {claim} {ran}")
+            if not claim.idempotent and max(ran) > 1:
+                self.world.violate(f"ran more than once: {claim} {ran}")
+            if claim.outcome == "ok" and not ran[0]:
+                self.world.violate(f"answered, and it never ran: {claim}")
+
+
+def _word(outcome: Any) -> str:
+    if isinstance(outcome, RedisUnavailable):
+        return "not sent" if isinstance(outcome, NotSent) else "unknown"
+    if isinstance(outcome, (asyncio.CancelledError, Gone)):
+        return "cancelled"
+    return "error" if isinstance(outcome, BaseException) else "ok"

@@ -1,0 +1,149 @@
+"""One instance of the app: its real composition on a loop of its own, and every call on it watched until it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from services.app_services import AppServices, build
+from services.errors import UNAVAILABLE, Undecidable
+from services.settings import Settings, load_settings
+from services.tickets.models import OrderMessage
+
+from .bus import Bus, SimSender, Trigger
+from .loop import SimLoop, World
+from .network import Network
+
+LATE_S = 0.25  # how much later than its deadline a call may end on a machine that turns
+PASSWORD = "made-up"
+
+
+def settings_of(connections: int, patience_s: float, hold_s: float, idle_check_s: float) -> Settings:
+    """The app's settings in this world."""
+    return load_settings(
+        {
+            "REDIS_URL": f"redis://:{PASSWORD}@redis.test:6379/0",
+            "REDIS_CONNECTIONS_PER_WORKER": str(connections),
+            "REDIS_IDLE_CHECK_S": str(idle_check_s),
+            "ServiceBusConnection": "Endpoint=sb://bus.test;SharedAccessKeyName=a;SharedAccessKey=a",
+            "ORDERS_QUEUE": "orders",
+            "PATIENCE_S": str(patience_s),
+            "HOLD_S": str(hold_s),
+        }
+    )
+
+
+@dataclass(eq=False)
+class Watched:
+    """A call under way: what it is, since when, and how long it may take (seconds)."""
+
+    what: str
+    since: float
+    within_s: float
+    frozen_s: float
+
+
+class Gone(Exception):
+    """No answer: the instance died, or the caller had no more patience."""
+
+
+class Instance:
+    """Freezes, dies and starts again, each time as a new process."""
+
+    def __init__(self, world: World, network: Network, bus: Bus, name: str, settings: Settings) -> None:
+        self.world, self.network, self.bus, self.name, self.settings = world, network, bus, name, settings
+        self.lives = 0
+        self.lived: list[tuple[SimLoop, AppServices]] = []
+        self.frozen_s = self._frozen_at = 0.0
+        self.start()
+
+    def start(self) -> None:
+        """A new process: nothing is left of the one before."""
+        self.lives += 1
+        self.loop = SimLoop(self.world, f"{self.name}.{self.lives}")
+        self.loop.connect = self.network.connect
+        self.calls: dict[asyncio.Task[Any], Watched] = {}
+        self.network.bound[self.loop.name] = self.settings.redis_connections_per_worker
+        jitter = random.Random(f"{self.world.random.random()}/{self.loop.name}")
+        self.app: AppServices = build(self.settings, sender=SimSender(self.bus, self.loop), randomness=jitter)
+        self.lived.append((self.loop, self.app))
+        self.trigger = Trigger(self.bus, self.loop, self._fulfil)
+        self.world.note(self.loop.name, "starts")
+
+    def kill(self) -> None:
+        """SIGKILL: the kernel closes its sockets, its locks run out."""
+        self.world.note(self.loop.name, "is killed")
+        self.loop.dead = True
+        self.bus.triggers.remove(self.trigger)
+        for link in list(self.network.links):
+            if link.who == self.loop.name:
+                link.send(None)
+
+    def freeze(self, seconds: float) -> None:
+        """Nothing of it turns for so long."""
+        if self.loop.frozen or self.loop.dead:
+            return
+        self.world.note(self.loop.name, f"freezes for {seconds:.2f} s")
+        self._frozen_at = self.world.now
+        self.loop.frozen = True
+        self.world.later(seconds, self._thaw, self.loop)
+
+    def _thaw(self, loop: SimLoop) -> None:
+        self.frozen_s += self.world.now - self._frozen_at
+        self.world.note(loop.name, "thaws")
+        loop.thaw()
+
+    def begin(
+        self,
+        what: str,
+        make: Callable[[AppServices], Coroutine[Any, Any, Any]],
+        within_s: float,
+        done: Callable[[Any], None] = lambda _: None,
+    ) -> asyncio.Task[Any] | None:
+        """Run one call; `done` gets its result or its error. It may take `within_s`, not counting while frozen."""
+        if self.loop.dead:
+            done(Gone())
+            return None
+        task = self.loop.create_task(make(self.app))
+        self.calls[task] = Watched(what, self.world.now, within_s, self.frozen_s)
+        task.add_done_callback(lambda ended: self._ended(ended, done))
+        return task
+
+    def _ended(self, task: asyncio.Task[Any], done: Callable[[Any], None]) -> None:
+        call = self.calls.pop(task, None)
+        if call is None or self.world.ended:
+            return
+        took = self.world.now - call.since
+        if took - (self.frozen_s - call.frozen_s) > call.within_s + LATE_S:
+            self.world.violate(f"{self.loop.name}: {call.what} took {took:.3f} s, its bound is {call.within_s:g} s")
+        outcome = asyncio.CancelledError() if task.cancelled() else task.exception() or task.result()
+        shown = type(outcome).__name__ if isinstance(outcome, BaseException) else "ok"
+        self.world.note(self.loop.name, f"{call.what}: {shown} after {took:.3f} s")
+        done(outcome)
+
+    async def _fulfil(self, body: bytes) -> None:
+        """What blueprints/fulfilment.py does, and whether it was patient enough."""
+        began, frozen_s = self.world.now, self.frozen_s
+        message = OrderMessage.model_validate_json(body)
+        try:
+            order = await self.app.order_desk.decide(message)
+        except UNAVAILABLE as error:
+            waited = self.world.now - began
+            self.world.note(self.loop.name, f"order {message.order_id} not decided: {type(error).__name__}")
+            if waited < self.settings.patience_s - 1.1:
+                self.world.violate(f"a message was given up after {waited:.2f} s: {error!r}")
+            raise
+        except Undecidable as error:
+            self.world.note(self.loop.name, f"order {message.order_id} undecidable")
+            if not self.network.server.losses:  # type: ignore[attr-defined] # it is the model Redis
+                self.world.violate(f"undecidable, and nothing was lost: {error}")
+            raise
+        except Exception as error:
+            self.world.violate(f"a message that could have been decided raised {error!r}")
+            raise
+        if self.world.now - began - (self.frozen_s - frozen_s) > self.settings.patience_s + 1:
+            self.world.violate("a decision took longer than its patience")
+        self.world.note(self.loop.name, f"order {message.order_id} decided: {order.reason or order.status}")

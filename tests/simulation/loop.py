@@ -1,0 +1,216 @@
+"""One virtual clock and, on it, an asyncio event loop per simulated process. No thread, no socket, no wall clock.
+
+A process that is frozen is a loop that does not turn while its sockets and timers pile up; one that is killed is a loop
+that never turns again. Within a loop everything is as asyncio promises: ready callbacks first in, first out, then I/O,
+then timers in order. The seed chooses what asyncio leaves open: which socket is ready first, timers that are due
+together, how much piles up before a turn, and whose process runs first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import heapq
+import itertools
+import random
+import zlib
+from asyncio import events
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+MAX_STEPS = 3_000_000
+LATE_S = 0.002  # a process is up to so much late now and then, as on a busy machine
+
+
+class World:
+    """The clock in seconds, everything that will happen, and the trace of what did."""
+
+    def __init__(self, seed: str, keep_trace: bool = False) -> None:
+        self.now, self.steps, self.digest = 0.0, 0, 0
+        self.random = random.Random(f"{seed}/schedule")
+        self.trace: list[tuple[float, str, str]] | None = [] if keep_trace else None
+        self.broken: list[str] = []
+        self.ended, self.max_steps = False, MAX_STEPS
+        self._chance = self.random.random
+        self._due: list[tuple[float, float, int, Callable[..., Any], tuple[Any, ...]]] = []
+        self._numbers = itertools.count()
+        self._runnable: list[SimLoop] = []
+
+    def at(self, when: float, callback: Callable[..., Any], *args: Any) -> None:
+        """Call back at that time; what is due together comes in the seed's order."""
+        heapq.heappush(self._due, (when, self._chance(), next(self._numbers), callback, args))
+
+    def later(self, delay_s: float, callback: Callable[..., Any], *args: Any) -> None:
+        """Call back after so many seconds."""
+        self.at(self.now + delay_s, callback, *args)
+
+    def note(self, who: str, what: str) -> None:
+        """One line of the trace."""
+        self.digest = zlib.crc32(f"{self.now!r} {who} {what}".encode(), self.digest)
+        if self.trace is not None:
+            self.trace.append((self.now, who, what))
+
+    def violate(self, what: str) -> None:
+        """Something happened that may never happen."""
+        if not self.ended:
+            self.note("BROKEN", what)
+            self.broken.append(f"{self.now:.6f} {what}")
+
+    def wake(self, loop: SimLoop) -> None:
+        """The loop has something to do: now, or a little late together with whatever else comes meanwhile."""
+        if self._chance() < 0.1:
+            self.later(self._chance() * LATE_S, self._runnable.append, loop)
+        else:
+            self._runnable.append(loop)
+
+    def run(self, until: float) -> None:
+        """Let everything happen up to that time. More steps than a seed can need are a violation."""
+        runnable, due = self._runnable, self._due
+        while self.steps < self.max_steps:
+            if runnable:
+                self.steps += 1
+                chosen = int(self._chance() * len(runnable)) if len(runnable) > 1 else 0
+                runnable.pop(chosen).turn()
+            elif due and due[0][0] <= until:
+                when, _, _, callback, args = heapq.heappop(due)
+                if when > self.now:
+                    self.now = when
+                callback(*args)
+            else:
+                self.now = max(self.now, until)
+                return
+        self.violate("the world does not come to rest: too many steps")
+
+
+class SimLoop(asyncio.BaseEventLoop):
+    """The event loop of one process. `connect` stands for the operating system's way to a server."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world, self.name = world, name
+        self.frozen = self.dead = False
+        self.connect: Callable[..., Any]
+        self._ready: deque[asyncio.Handle] = deque()
+        self._io: list[asyncio.Handle] = []
+        self._timers: list[asyncio.Handle] = []
+        self._awake = False
+        self._tasks: dict[asyncio.Task[Any], None] = {}
+
+    def __del__(self) -> None:
+        """There is nothing to close."""
+
+    # -- what asyncio asks of a loop ---------------------------------------------------------------------------------
+    def time(self) -> float:
+        return self.world.now
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return events._get_running_loop() is self
+
+    def is_closed(self) -> bool:
+        return False
+
+    def call_soon(  # type: ignore[override] # the checker's own signature is of a TypeVarTuple
+        self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        if not self._awake:
+            self._wake()
+        return handle
+
+    def call_at(  # type: ignore[override] # as above
+        self, when: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        self.world.at(when, self._timer_due, handle)
+        return handle
+
+    def call_later(  # type: ignore[override] # as above
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self.world.now + max(delay, 0), callback, *args, context=context)
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coro: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:  # type: ignore[override] # as above
+        task = asyncio.Task(coro, loop=self, **options)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
+        return task
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Nobody handled it: a violation, whatever it is."""
+        if not self.dead:
+            self.world.violate(f"{self.name}: {context.get('message')}: {context.get('exception')!r}")
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """It is passed over when it comes due."""
+
+    async def create_connection(self, factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:  # type: ignore[override] # as above
+        return await self.connect(self, factory)
+
+    # -- what the world does with it ---------------------------------------------------------------------------------
+    def io_ready(self, callback: Callable[..., Any], *args: Any) -> None:
+        """A socket has something: handled after what was ready before, as by a selector."""
+        self._io.append(asyncio.Handle(callback, args, self))
+        if not self._awake:
+            self._wake()
+
+    def _timer_due(self, handle: asyncio.TimerHandle) -> None:
+        if not handle._cancelled:
+            self._timers.append(handle)
+            if not self._awake:
+                self._wake()
+
+    def _wake(self) -> None:
+        if not (self.frozen or self.dead):
+            self._awake = True
+            self.world.wake(self)
+
+    def turn(self) -> None:
+        """One turn, as `BaseEventLoop._run_once` takes it."""
+        self._awake = False
+        if self.frozen or self.dead:
+            return
+        ready = self._ready
+        if self._io:
+            if len(self._io) > 1:
+                self.world.random.shuffle(self._io)
+            ready.extend(self._io)
+            self._io.clear()
+        if self._timers:
+            ready.extend(sorted(self._timers, key=lambda handle: handle.when()))  # type: ignore[attr-defined] # all are timers
+            self._timers.clear()
+        events._set_running_loop(self)
+        try:
+            for _ in range(len(ready)):
+                handle = ready.popleft()
+                if not handle._cancelled:
+                    handle._run()
+        finally:
+            events._set_running_loop(None)
+        if ready and not self._awake:
+            self._wake()
+
+    def thaw(self) -> None:
+        """Go on."""
+        self.frozen = False
+        if (self._ready or self._io or self._timers) and not self._awake:
+            self._wake()
+
+    def bury(self, last: Coroutine[Any, Any, Any] | None = None) -> None:
+        """After the end of the world: run `last`, or else end all tasks, so that none is left to complain."""
+        self.dead = self.frozen = self._awake = False
+        if last is not None:
+            self.create_task(last)
+        for _ in range(100):
+            for task in list(self._tasks) if last is None else ():
+                task.cancel()
+            self._wake()
+            self.turn()
+            if not self._tasks:
+                return

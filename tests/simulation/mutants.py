@@ -1,0 +1,136 @@
+"""Faults that are put back into the code in memory, while it is imported, to prove that the world finds them."""
+
+# ruff: noqa: E501 - a fault is a row
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.util
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+Edit = tuple[str, str, str]  # module, what stands there, what stands there instead
+STORE, DESK, QUEUE = "services.tickets.store", "services.tickets.desk", "services.queue_session.queue_service"
+SERVICE, STREAM, DEADLINE, WIRE, POOL, REPLY = (
+    f"services.redis_session.{name}"
+    for name in ("redis_service", "reply_stream", "call_deadline", "wire", "side_pool", "server_reply")
+)
+READ = '(_LUA / f"{name}.lua").read_text()'
+ALONE = """\
+    async def _alone(self, waiting: _Waiting) -> None:
+        try:
+            sender = (await self._open()).sdk
+            batch = await sender.create_message_batch()
+            batch.add_message(waiting.to_sdk())
+            await within(TRY_S + SPARE_S, sender.send_messages(batch, timeout=TRY_S))
+            waiting.confirmed.done() or waiting.confirmed.set_result(None)
+        except Exception as error:
+            await self._close()
+            waiting.fail(waiting.failure(type(error).__name__))
+
+    @property
+    def waiting(self) -> int:
+"""
+EARLY = """\
+        if "really" not in asyncio.current_task().get_name():
+            task = asyncio.get_running_loop().create_task(self.decide(message), name="really")
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            return Order.model_construct(order_id=message.order_id, status=OrderStatus.QUEUED, reason=None)
+        loop = asyncio.get_running_loop()
+        backoff,"""
+
+
+def _lua(old: str, new: str) -> list[Edit]:
+    """A line of the Lua scripts, replaced as they are read."""
+    return [(STORE, READ, f"{READ}.replace({old!r}, {new!r})")]
+
+
+# fmt: off
+MUTANTS: dict[str, list[Edit]] = {
+    "decide-not-idempotent": _lua("if order and order.status ~= 'queued' then", "if false then"),
+    "hold-not-removed": _lua("customer.holds[order_id] = nil", ""),
+    "stock-not-checked": _lua("drop.confirmed + quantity > drop.stock", "false"),
+    "limit-not-checked": _lua("customer.confirmed + quantity > drop.per_customer", "false"),
+    "place-not-idempotent": _lua("  return {'known', json}", ""),
+    "answered-before-the-send": [
+        (DESK, "await self.queue.send(", "asyncio.ensure_future(self.queue.send("),
+        (DESK, "properties=trace)", "properties=trace)).add_done_callback(lambda d: d.cancelled() or d.exception())"),
+    ],
+    "completed-before-the-decision": [(DESK, "        loop = asyncio.get_running_loop()\n        backoff,", EARLY)],
+    "no-patience": [(DESK, "if loop.time() + wait_s >= ends_at:", "if True:")],
+    "fresh-message-id": [(QUEUE, "message_id=self.message_id,", 'message_id=f"{self.message_id}-{self.attempts}",')],
+    "queue-without-an-owner": [
+        (QUEUE, "self._waiting.append(waiting)", "asyncio.ensure_future(self._alone(waiting))"),
+        (QUEUE, "    @property\n    def waiting(self) -> int:\n        return len", ALONE + "        return len"),
+    ],
+    "maybe-stored-forgotten": [(QUEUE, "if refused else _State.MAYBE_STORED", "if refused else _State.UNSENT")],
+    # the Redis session, as people who attacked it found it, and as it may never become
+    "written-counted-at-the-end": [
+        (STREAM, "scope.count(1)", "pass"),
+        (WIRE, "reply = await call\n", "reply = await call\n            current_deadline() and current_deadline().count(1)\n"),
+    ],
+    "written-counted-by-the-inner-deadline": [(DEADLINE, "scope = scope._outer\n\n    @property", "scope = None\n\n    @property")],
+    "side-connections-not-counted": [(POOL, "scope.count(1)", "pass")],
+    "children-outlive-the-deadline": [(DEADLINE, "return scope is not None", "return False")],
+    "push-takes-a-slot": [(STREAM, "pushes += 1\n", 'pushes += 1\n                owed and "\\\\udc" in ascii(reply) and owed.popleft()\n')],
+    "first-word-of-a-script-error": [(REPLY, " and command is not None and not runs_script(command):", ":")],
+    "recreate-not-single-flight": [
+        (SERVICE, "        if task is None:\n            task = tasks[name]", "        if True:\n            task = tasks[name]"),
+        (SERVICE, "lambda _: tasks.pop(name)", "lambda _: tasks.pop(name, None)"),
+    ],
+    "old-client-not-closed": [(SERVICE, "so are those before it\n        await self._close(client)", "so are those before it")],
+    "deadline-closes-the-connection": [(STREAM, "            self._withdraw(call)\n\n    def", '            self._withdraw(call)\n        self.close("a caller left")\n\n    def')],
+    "backlog-unbounded": [(STREAM, "if len(waiting) >= self._room or size >", "if size >")],
+    "unknown-outcome-repeated": [(SERVICE, "(idempotent and isinstance(error, OutcomeUnknown))", "isinstance(error, OutcomeUnknown)")],
+    "replies-in-the-wrong-order": [(STREAM, "call = owed.popleft()", "call = owed.popleft() if len(owed) < 3 else owed.pop()")],
+}
+# fmt: on
+
+
+def _edited(module: str, text: str, edits: list[Edit]) -> str:
+    for _, old, new in (edit for edit in edits if edit[0] == module):
+        if old not in text:
+            raise LookupError(f"{module} no longer holds {old!r}: bring the fault up to date")
+        text = text.replace(old, new)
+    return text
+
+
+def check(name: str) -> None:
+    """Raises LookupError, or SyntaxError, if a fault no longer fits the code."""
+    for module in {edit[0] for edit in MUTANTS[name]}:
+        spec = importlib.util.find_spec(module)
+        assert spec is not None
+        text = Path(str(spec.origin)).read_text(encoding="utf-8")
+        compile(_edited(module, text, MUTANTS[name]), module, "exec")
+
+
+class _Loader(SourceFileLoader):
+    def __init__(self, name: str, path: str, edits: list[Edit]) -> None:
+        super().__init__(name, path)
+        self._edits = edits
+
+    def get_code(self, fullname: str) -> Any:
+        text = self.get_source(fullname)
+        return compile(_edited(fullname, str(text), self._edits), self.path, "exec", dont_inherit=True)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def __init__(self, edits: list[Edit]) -> None:
+        self._edits = edits
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name not in [edit[0] for edit in self._edits]:
+            return None
+        spec = PathFinder.find_spec(name, path)
+        where = str(spec and spec.origin)
+        return importlib.util.spec_from_file_location(name, where, loader=_Loader(name, where, self._edits))
+
+
+def apply(name: str | None) -> None:
+    """Put a fault into everything that is imported from now on; None leaves the code as it is."""
+    if name is not None:
+        sys.meta_path.insert(0, _Finder(MUTANTS[name]))

@@ -1,0 +1,283 @@
+"""TCP in memory: bytes that are split, joined, delayed, held up, cut, reset or swallowed, with back-pressure both ways.
+
+Never reorders and never invents a byte: what TCP promises is kept, everything else is up to the seed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from .loop import SimLoop, World
+
+HIGH, LOW = 65_536, 16_384  # asyncio's write buffer limits, in bytes
+
+
+class Server(Protocol):
+    """What a server does with its connections."""
+
+    def connected(self, link: Link) -> None: ...
+    def received(self, link: Link, data: bytes) -> None: ...
+    def closed(self, link: Link) -> None: ...
+
+
+class Network:
+    """Every connection between the processes and one server, and what is wrong with the network now.
+
+    `delay_s`: least and most of one way. `split`: how many packets are, of 1. `hole`: packets vanish. `refusing`:
+    nobody listens. `held`: nothing moves on.
+    """
+
+    def __init__(self, world: World, server: Server, seed: str) -> None:
+        self.world, self.server, self.random = world, server, random.Random(f"{seed}/network")
+        self.delay_s, self.split = (0.0002, 0.002), 0.1
+        self.hole = self.held = self.refusing = False
+        self.links: dict[Link, None] = {}  # as the server sees them
+        self.open_at: Counter[str] = Counter()  # process -> connections as it sees them, attempts included
+        self.bound: dict[str, int] = {}
+
+    def way_s(self) -> float:
+        """How long one packet takes, in seconds."""
+        return self.random.uniform(*self.delay_s)
+
+    async def connect(self, loop: SimLoop, factory: Callable[[], Any]) -> Any:
+        """As `loop.create_connection`: a transport and its protocol. More than its bound no process may have."""
+        who = loop.name
+        self.open_at[who] += 1
+        if self.open_at[who] > self.bound[who]:
+            self.world.violate(f"{who} holds {self.open_at[who]} connections, its bound is {self.bound[who]}")
+        answer = loop.create_future()
+        self.world.later(2 * self.way_s(), self._answer, answer)
+        try:
+            await answer
+        except BaseException:
+            self.open_at[who] -= 1
+            raise
+        transport = SimTransport(self, loop, factory())
+        transport.protocol.connection_made(transport)
+        return transport, transport.protocol
+
+    def _answer(self, answer: asyncio.Future[None]) -> None:
+        if answer.done() or self.hole:
+            return
+        if self.held:
+            self.world.later(0.05, self._answer, answer)
+        elif self.refusing:
+            answer.set_exception(ConnectionRefusedError(111, "Connect call failed"))
+        else:
+            answer.set_result(None)
+
+    def reset_all(self) -> None:
+        """Every connection is reset, as when the server's process dies."""
+        for link in list(self.links):
+            link.reset()
+
+    def release(self) -> None:
+        """What was held goes on; a connection that has lost packets is reset sooner or later."""
+        self.hole = self.held = self.refusing = False
+        for link in list(self.links):
+            if link.lossy:
+                self.world.later(self.random.uniform(0.1, 2), link.reset)
+            for read in [link.server_reads] * len(link.to_server) + [link.client_reads] * len(link.to_client):
+                read()
+
+
+class Link:
+    """One connection as its server sees it: `write` and `close` are the server's side, `send` is the client's."""
+
+    def __init__(self, network: Network, transport: SimTransport) -> None:
+        self.network, self.transport, self.who = network, transport, transport.loop.name
+        self.gone = self.lossy = self.shut = False
+        self.to_server: deque[Any] = deque()
+        self.to_client: deque[Any] = deque()
+        self._arrives = {True: 0.0, False: 0.0}  # the last packet of each direction: none overtakes another
+        network.links[self] = None
+        network.server.connected(self)
+
+    def send(self, data: bytes | None) -> None:
+        """Client to server: bytes, or None for the end."""
+        self._post(self.to_server, data, self.server_reads)
+
+    def write(self, data: bytes) -> None:
+        """Server to client; no bytes are the end of this half."""
+        if not (self.gone or self.shut):
+            self.shut = not data
+            self._post(self.to_client, data, self.client_reads)
+
+    def _post(self, pipe: deque[Any], data: bytes | None, arrive: Callable[[], None]) -> None:
+        network, way = self.network, pipe is self.to_server
+        self.lossy |= network.hole
+        if self.lossy:
+            return
+        pieces = [data]
+        if data and len(data) > 1 and network.random.random() < network.split:
+            cut = network.random.randrange(1, len(data))
+            pieces = [data[:cut], data[cut:]]
+        for piece in pieces:
+            pipe.append(piece)
+            self._arrives[way] = when = max(self._arrives[way], network.world.now + network.way_s())
+            network.world.at(when, arrive)
+
+    def server_reads(self) -> None:
+        """The next packet arrives there, if any is on its way still."""
+        if self.gone or self._stopped() or not self.to_server:
+            return
+        data = self.to_server.popleft()
+        if data is None:
+            self._end()
+        else:
+            self.transport.taken(len(data))
+            self.network.server.received(self, data)
+
+    def client_reads(self) -> None:
+        """Likewise."""
+        if self.to_client and not self._stopped():
+            self.transport.arrived(self.to_client.popleft())
+
+    def _stopped(self) -> bool:
+        self.lossy |= self.network.hole
+        return self.network.hole or self.network.held
+
+    def reset(self) -> None:
+        """Both ends are told; what was on the way to the server may or may not have arrived."""
+        while not self.gone and self.to_server and self.to_server[0] is not None and self.network.random.random() < 0.5:
+            self.network.server.received(self, self.to_server.popleft())
+        if not self.gone:
+            self._end()
+            self.transport.broken()
+
+    def close(self) -> None:
+        """The server closes its side."""
+        self.write(b"")
+        if not self.gone:
+            self._end()
+
+    def _end(self) -> None:
+        self.gone = True
+        self.network.links.pop(self, None)
+        self.network.server.closed(self)
+
+
+class SimTransport(asyncio.Transport):
+    """The client's end. Bytes wait in its own buffer, then in the kernel's until the server has read them."""
+
+    def __init__(self, network: Network, loop: SimLoop, protocol: Any) -> None:
+        super().__init__()
+        self.network, self.loop, self.protocol = network, loop, protocol
+        self.window = network.random.choice((4_096, 65_536, 1_000_000))
+        self._buffer, self._received, self._kernel = bytearray(), bytearray(), 0
+        self._closing = self._paused = self._reading_off = self._reading_due = self._eof = False
+        self.link = Link(network, self)
+
+    # -- asyncio's side, and that of the socket ----------------------------------------------------------------------
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return {"peername": ("10.0.0.1", 6379), "socket": self}.get(name, default)
+
+    def setsockopt(self, *_: Any) -> None:
+        """There is no kernel that would care."""
+
+    def fileno(self) -> int:
+        """There is no kernel to ask: `get_write_buffer_size` tells its share, too."""
+        raise OSError("no file descriptor")
+
+    def set_protocol(self, protocol: Any) -> None:
+        self.protocol = protocol
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def get_write_buffer_size(self) -> int:
+        return len(self._buffer) + self._kernel
+
+    def write(self, data: Any) -> None:
+        if self._closing or self.link.gone:
+            return
+        self._buffer += data
+        self._push()
+        if len(self._buffer) > HIGH and not self._paused:
+            self._paused = True
+            self.protocol.pause_writing()
+
+    def _push(self) -> None:
+        count = min(len(self._buffer), self.window - self._kernel)
+        if count > 0:
+            self._kernel += count
+            self.link.send(bytes(self._buffer[:count]))
+            del self._buffer[:count]
+
+    def pause_reading(self) -> None:
+        self._reading_off = True
+
+    def resume_reading(self) -> None:
+        self._reading_off = False
+        self._ask_to_read()
+
+    def close(self) -> None:
+        self._finish(None)
+
+    abort = close
+
+    def _finish(self, error: Exception | None) -> None:
+        if not self._closing:
+            self._closing = True
+            self.network.open_at[self.loop.name] -= 1
+            if not self.link.gone:
+                self.link.send(None)
+            self.loop.call_soon(self.protocol.connection_lost, error)
+
+    # -- the network's side ------------------------------------------------------------------------------------------
+    def taken(self, count: int) -> None:
+        """The server has read so many bytes."""
+        self._kernel -= count
+        if self._buffer:
+            self.loop.io_ready(self._writable)
+
+    def _writable(self) -> None:
+        if not self._closing:
+            self._push()
+            if self._paused and len(self._buffer) <= LOW:
+                self._paused = False
+                self.protocol.resume_writing()
+
+    def arrived(self, data: bytes) -> None:
+        """Bytes for the client; none are the server's end."""
+        self._received += data
+        self._eof |= not data
+        self._ask_to_read()
+
+    def _ask_to_read(self) -> None:
+        if not (self._reading_due or self._closing or self._reading_off) and (self._received or self._eof):
+            self._reading_due = True
+            self.loop.io_ready(self._read)
+
+    def _read(self) -> None:
+        self._reading_due = False
+        if self._closing or self._reading_off:
+            return
+        if self._received:
+            self._hand_over()
+            self._ask_to_read()
+        elif not self.protocol.eof_received():
+            self._finish(None)
+        else:
+            self._eof = False
+
+    def _hand_over(self) -> None:
+        chance, size = self.network.random, len(self._received)
+        if chance.random() < self.network.split:
+            size = chance.randint(1, size)
+        if isinstance(self.protocol, asyncio.BufferedProtocol):
+            room = memoryview(self.protocol.get_buffer(-1))
+            size = min(size, len(room))
+            room[:size] = self._received[:size]
+            self.protocol.buffer_updated(size)
+        else:
+            self.protocol.data_received(bytes(self._received[:size]))
+        del self._received[:size]
+
+    def broken(self) -> None:
+        """The connection was reset."""
+        self.loop.io_ready(self._finish, ConnectionResetError(104, "Connection reset by peer"))

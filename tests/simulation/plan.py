@@ -1,0 +1,172 @@
+"""What a seed decides before anything happens: the size of the world, who does what when, and what goes wrong.
+
+A plan is a list of steps; any part of it can be left out and the rest still runs, which is how a failure is shortened.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+CALLS = ("echo", "incr", "two", "script", "pipeline", "inner_deadline", "nested_run", "gather", "children")
+SIDE_CALLS = ("transaction", "blocking")
+STATES = ("loading", "busy", "oom", "misconf", "noreplicas", "noperm")
+PUSHES = (b"key", b"\xff\xfe", b"", b"\xe2\x82")
+
+
+@dataclass(frozen=True)
+class Step:
+    """At `at` seconds somebody does something; or something goes wrong, until `until`."""
+
+    at: float
+    kind: str
+    about: dict[str, Any]
+    until: float = 0.0
+
+    def __str__(self) -> str:
+        about = ", ".join(
+            f"{name} {value:.4g}" if type(value) is float else f"{name} {value}" for name, value in self.about.items()
+        )
+        return f"{self.kind} {about}" + (f" until {self.until:.3f} s" if self.until else "")
+
+    @property
+    def label(self) -> str:
+        """What a fault is counted as."""
+        return f"{self.about['part']} {list(self.about)[1]}" if self.kind == "set" else self.kind
+
+
+@dataclass
+class Plan:
+    """A world to be; durations in seconds. `lag_s`: how long the queue may take to hand a message out."""
+
+    seed: str
+    duration_s: float
+    instances: int
+    connections: int
+    patience_s: float
+    hold_s: float
+    idle_check_s: float
+    lag_s: float
+    steps: list[Step] = field(default_factory=list)
+
+
+def plan_of(seed: int | str) -> Plan:
+    """The plan of a seed."""
+    chance = random.Random(f"{seed}/plan")
+    pick, long = chance.choice, chance.random() < 0.05
+    plan = Plan(
+        str(seed),
+        duration_s=chance.uniform(3600, 5400) if long else pick((30, 30, 60, 120)),
+        instances=pick((1, 2, 3, 3, 4, 5)),
+        connections=pick((1, 1, 2, 3)),
+        patience_s=120.0 if long else pick((5.0, 20.0, 120.0)),
+        hold_s=900.0 if long else pick((5.0, 60.0, 900.0)),
+        idle_check_s=pick((15.0, 15.0, 1.0, 0.0)),
+        lag_s=pick((0.01, 0.01, 0.5, 8.0)),
+    )
+    shop, session = pick(((1, 0), (1, 0.3), (1, 0.3), (0.2, 1.0), (0, 1.5)))
+    plan.steps += _shop(chance, plan.duration_s, shop) + _session(chance, plan, session)
+    if chance.random() < 0.85:
+        plan.steps += _faults(chance, plan, long)
+    plan.steps.sort(key=lambda step: step.at)
+    return plan
+
+
+def _shop(chance: random.Random, duration_s: float, scale: float) -> list[Step]:
+    pick, steps = chance.choice, []
+    drops = [f"d{number}" for number in range(pick((1, 1, 2)))] if scale else []
+    for drop in drops:
+        about: dict[str, Any] = {"drop_id": drop, "stock": pick((3, 10, 40)), "per_customer": pick((2, 4, 10))}
+        steps.append(Step(0.0, "put", about))
+        if chance.random() < 0.3:
+            again = {"stock": about["stock"] + pick((-2, 5, 20)), "per_customer": pick((2, 4))}
+            closes = {"closes_in_s": pick((None, -10.0, duration_s / 4))}
+            steps.append(Step(chance.uniform(1, duration_s), "put", {**about, **again, **closes}))
+    customers, spike_at = pick((3, 15, 60)), chance.uniform(0.5, duration_s / 2)
+    spike_s = pick((0.05, 2.0, duration_s / 2))
+    for number in range(int(chance.uniform(10, 90) * scale)):
+        order = {
+            "drop_id": pick(drops),
+            "customer": f"c{chance.randrange(customers)}",
+            "quantity": pick((1, 1, 2, 3)),
+            "key": f"k{number}",
+        }
+        if chance.random() < 0.1 and steps[-1].kind == "order":
+            order = steps[-1].about  # a caller who sends the same twice
+        steps.append(Step(spike_at + chance.uniform(0, spike_s), "order", order))
+    return steps
+
+
+def _session(chance: random.Random, plan: Plan, scale: float) -> list[Step]:
+    pick, steps = chance.choice, []
+    kinds = CALLS + (SIDE_CALLS * 2 if plan.connections > 1 else ())
+    at = chance.uniform(1, plan.duration_s / 2)
+    for _ in range(int(chance.uniform(20, 120) * scale)):
+        near = chance.random() < 0.85
+        at = at + pick((0, 0, 0.0005, 0.003, 0.05)) if near else chance.uniform(1, plan.duration_s)
+        about = {
+            "instance": chance.randrange(plan.instances),
+            "kind": pick(kinds),
+            "within_s": pick((0.002, 0.01, 0.1, 1.0, 2.5, 2.5)),
+            "idempotent": chance.random() < 0.3,
+            "cancel_s": chance.uniform(0, 0.01) if chance.random() < 0.15 else None,
+        }
+        steps.append(Step(at, "call", about))
+    for _ in range(pick((0, 1, 2)) if scale else 0):
+        about = {"calls": pick((5, 15, 30)), "size": pick((0, 100, 100_000))}
+        steps.append(Step(at := chance.uniform(1, plan.duration_s), "bare", about))
+        if chance.random() < 0.3:
+            steps.append(Step(at, "push", {"payload": pick(PUSHES), "every_s": 0.002}, at + 1))
+    return steps
+
+
+def _faults(chance: random.Random, plan: Plan, long: bool) -> list[Step]:
+    """Mostly about when somebody is there to notice, now and then within the same milliseconds."""
+    pick, steps = chance.choice, []
+    busy = [step.at for step in plan.steps if step.kind != "put"] or [1.0]
+    for _ in range(1 + int(chance.expovariate(0.5))):
+        near = pick(busy) + chance.uniform(-0.5, 0.5) * pick((1, 0.05))
+        at = max(near if chance.random() < 0.7 else chance.uniform(0, plan.duration_s), 0.1)
+        lasts_s = pick((0.01, 0.3, 2.0, 8.0, 25.0)) * chance.uniform(0.5, 1.5)
+        if long and chance.random() < 0.5:
+            lasts_s = chance.uniform(60, 1500)
+        steps.append(Step(at, *_fault(chance, plan), at + lasts_s))
+    return steps
+
+
+def _fault(chance: random.Random, plan: Plan) -> tuple[str, dict[str, Any]]:
+    """`set`: a part of the world has other values for a while; `cut`: and every connection is reset as it begins."""
+    pick = chance.choice
+    one = {"instance": chance.randrange(plan.instances)}
+    delay_s = pick((0.05, 0.3, 1.0))
+    return pick(
+        (
+            ("set", {"part": "redis", "state": pick(STATES)}),
+            ("set", {"part": "redis", "state": pick(STATES)}),
+            ("set", {"part": "redis", "password": "another", "cut": True}),
+            ("set", {"part": "redis", "max_clients": pick((0, 1, 2)), "cut": True}),
+            ("set", {"part": "network", "delay_s": (delay_s / 10, delay_s)}),
+            ("set", {"part": "network", "held": True}),
+            ("set", {"part": "network", "hole": True}),
+            ("set", {"part": "network", "hole": True}),
+            ("set", {"part": "network", "refusing": True, "cut": True}),
+            ("set", {"part": "network", "split": 0.9}),
+            ("set", {"part": "bus", "state": pick(("down", "hole", "busy"))}),
+            ("set", {"part": "bus", "unconfirmed": pick((0.2, 0.7))}),
+            ("set", {"part": "bus", "unconfirmed": pick((0.2, 0.7))}),
+            ("set", {"part": "bus", pick(("doubled", "unsettled", "unhandled")): pick((0.05, 0.5))}),
+            ("set", {"part": "bus", "shuffled": True}),
+            ("restart", {"loading": pick((0.0, 0.5)), "lost_s": pick((0.0, 0.0, 0.5, 1.0)), "wiped": False}),
+            ("restart", {"loading": 0.0, "lost_s": 0.0, "wiped": True}),
+            ("fail_over", {"lost_s": pick((0.0, 0.05, 0.5)), "cut": chance.random() < 0.5}),
+            ("close_idle", {"idle_s": pick((0.5, 5.0))}),
+            ("push", {"payload": pick(PUSHES), "every_s": pick((0.001, 0.01))}),
+            ("reset", {"every_s": pick((0.002, 0.1, 1.0)), "times": pick((1, 3, 10))}),
+            ("half_close", {}),
+            ("workerless", one),
+            ("freeze", one),
+            ("kill", one),
+            ("kill", one),
+        )
+    )

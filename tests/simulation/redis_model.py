@@ -1,0 +1,374 @@
+"""A model of one Redis: real RESP bytes in and out, real Lua, and everything a server can say about itself.
+
+It knows what ran (`ran`), what was acknowledged and then lost on purpose (`lost`), and never anything of the app.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any
+
+from hiredis import Reader
+
+from .loop import World
+from .network import Link, Network
+from .redis_scripts import scripts
+
+EPOCH_S = 1_900_000_000  # of the virtual clock's zero, on Redis's own
+KEPT_S = 3.0  # how far back writes can be lost
+TOKEN = b"tok:"  # a first argument that begins so is counted in `ran`
+WRITES = frozenset(b"INCR INCRBY HSET HDEL HINCRBY PEXPIREAT BLPOP".split())
+STATES = {
+    "loading": "LOADING Redis is loading the dataset in memory",
+    "busy": "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+    "readonly": "READONLY You can't write against a read only replica.",
+    "oom": "OOM command not allowed when used memory > 'maxmemory'.",
+    "misconf": "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. "
+    "Commands that may modify the data set are disabled, because this instance is configured to report errors during "
+    "writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details "
+    "about the RDB error.",
+    "noreplicas": "NOREPLICAS Not enough good replicas to write.",
+    "noperm": "NOPERM this user has no permissions to run the '{}' command",
+}
+_ALWAYS = frozenset(b"HELLO AUTH QUIT".split())
+_ON_WRITES = frozenset(["readonly", "oom", "misconf", "noreplicas"])
+
+
+class Refusal(Exception):
+    """An error reply."""
+
+
+class _Client:
+    """What the server keeps of one connection."""
+
+    def __init__(self, link: Link, number: int) -> None:
+        self.link, self.number = link, number
+        self.reader = Reader()
+        self.proven = self.resp3 = self.blocked = self.spoilt = False
+        self.queued: list[list[bytes]] | None = None
+        self.waiting: deque[list[bytes]] = deque()
+        self.last_at = 0.0
+
+
+class RedisModel:
+    """One address behind which one server answers, or its replica after a failover."""
+
+    def __init__(self, world: World, seed: str, password: str) -> None:
+        self.world, self.random = world, random.Random(f"{seed}/redis")
+        self.password, self.state, self.max_clients = password, "", 10_000
+        self.network: Network
+        self.clients: dict[Link, _Client] = {}
+        self.peak_clients = self.commands = self.refused_clients = 0
+        self.ran: Counter[bytes] = Counter()
+        self.lost: set[bytes] = set()  # hash fields whose newest acknowledged value is gone
+        self.losses = 0
+        self.on_write: Callable[[bytes, bytes, bytes | None, bytes | None], None] = lambda *_: None
+        self._data: dict[bytes, Any] = {}
+        self._undo: deque[tuple[float, bytes, bytes | None, Any]] = deque()
+        self._scripts: dict[bytes, bytes] = {}
+        self._numbers = 0
+        self._commands = self._table()
+
+    # -- connections -------------------------------------------------------------------------------------------------
+    def connected(self, link: Link) -> None:
+        if len(self.clients) >= self.max_clients:
+            self.refused_clients += 1
+            link.write(b"-ERR max number of clients reached\r\n")
+            link.close()
+            return
+        self._numbers += 1
+        client = self.clients[link] = _Client(link, self._numbers)
+        client.last_at = self.world.now
+        self.peak_clients = max(self.peak_clients, len(self.clients))
+
+    def closed(self, link: Link) -> None:
+        self.clients.pop(link, None)
+
+    def received(self, link: Link, data: bytes) -> None:
+        client = self.clients.get(link)
+        if client is None:
+            return
+        client.last_at = self.world.now
+        client.reader.feed(data)
+        while (command := client.reader.gets()) is not False:
+            client.waiting.append(command)
+        self._serve(client)
+
+    def _serve(self, client: _Client) -> None:
+        out = []
+        while client.waiting and not client.blocked and not client.link.gone:
+            reply = self._reply(client, client.waiting.popleft())
+            if reply is not None:
+                out.append(reply)
+        if out:
+            client.link.write(b"".join(out))
+
+    def _reply(self, client: _Client, command: list[bytes]) -> bytes | None:
+        """The reply as bytes, None while the client is blocked."""
+        self.commands += 1
+        name = command[0].upper()
+        try:
+            self._admit(client, name)
+            if client.queued is not None and name != b"EXEC":
+                client.queued.append(command)
+                return b"+QUEUED\r\n"
+            value = self.execute(client, command)
+        except Refusal as refused:
+            value = self._spoil(client, name, refused)
+        return None if client.blocked else encode(value, client.resp3)
+
+    def _admit(self, client: _Client, name: bytes) -> None:
+        if name in _ALWAYS:
+            return
+        if not client.proven:
+            raise Refusal("NOAUTH Authentication required.")
+        if self.state in ("loading", "busy"):
+            raise Refusal(STATES[self.state])
+        writes = name in WRITES or (
+            name == b"EXEC" and any(words[0].upper() in WRITES for words in client.queued or ())
+        )
+        if writes and self.state in _ON_WRITES:
+            raise Refusal(STATES[self.state])
+        if self.state == "noperm" and name in (b"EVALSHA", b"EVAL", b"INCRBY"):
+            raise Refusal(STATES["noperm"].format(name.decode().lower()))
+
+    @staticmethod
+    def _spoil(client: _Client, name: bytes, refused: Refusal) -> Refusal:
+        """What is refused inside a transaction aborts all of it, as Redis 7 says it."""
+        if client.queued is None:
+            return refused
+        if name == b"EXEC":
+            client.queued, client.spoilt = None, False
+            return (
+                refused
+                if str(refused).startswith("EXECABORT")
+                else Refusal(f"EXECABORT Transaction discarded because of: {refused}")
+            )
+        client.spoilt = True
+        return refused
+
+    def execute(self, client: _Client, words: list[bytes]) -> Any:
+        """Run one command, a client's or a script's; returns its reply as a Python value."""
+        name = words[0].upper()
+        if name in WRITES and self.state in _ON_WRITES:
+            raise Refusal(STATES[self.state])
+        if name not in self._commands:
+            raise Refusal(f"ERR unknown command '{words[0].decode(errors='replace')}'")
+        if len(words) > 1 and words[1].startswith(TOKEN):
+            self.ran[words[1].partition(b" ")[0]] += 1
+        return self._commands[name](client, words)
+
+    # -- what operators and the weather do ---------------------------------------------------------------------------
+    def restart(self, down_s: float, loading_s: float, lost_s: float, everything: bool = False) -> None:
+        """The process ends; after `down_s` another one loads what was saved up to `lost_s` before the end."""
+        self.network.reset_all()
+        self.network.refusing = True
+        self._lose(lost_s, everything)
+        self._scripts.clear()
+        self.world.later(down_s, self._up, loading_s)
+
+    def _up(self, loading_s: float) -> None:
+        self.network.refusing, self.state = False, "loading"
+        self.world.later(loading_s, self.enter, "")
+
+    def enter(self, state: str) -> None:
+        """From now on the server is in that state, "" being its best."""
+        self.world.note("redis", f"state {state or 'good'}")
+        self.state = state
+
+    def fail_over(self, lost_s: float, cut: bool, read_only_s: float) -> None:
+        """A replica takes over that lacks the last writes; who stays connected talks to a replica for so long."""
+        self._lose(lost_s, False)
+        self._scripts.clear()
+        if cut:
+            self.network.reset_all()
+        else:
+            self.enter("readonly")
+            self.world.later(read_only_s, self.network.reset_all)
+            self.world.later(read_only_s, self.enter, "")
+
+    def _lose(self, lost_s: float, everything: bool) -> None:
+        before = self.world.now - lost_s
+        self.losses += everything or bool(self._undo and self._undo[-1][0] > before)
+        while self._undo and self._undo[-1][0] > before:
+            _, key, field, old = self._undo.pop()
+            if field is None:
+                self._data[key] = old
+            else:
+                self.lost.add(field)
+                _put(self._data.setdefault(key, {}), field, old)
+            if self._data[key] in (None, {}):
+                del self._data[key]
+        if everything:
+            for value in self._data.values():
+                self.lost.update(value if isinstance(value, dict) else ())
+            self._data.clear()
+            self._undo.clear()
+        self.world.note("redis", f"lost {'everything' if everything else f'{lost_s:.3f} s'}")
+
+    def push(self, payload: bytes) -> None:
+        """Send an out-of-band push to everybody who speaks RESP3."""
+        for client in list(self.clients.values()):
+            if client.resp3 and client.proven:
+                client.link.write(b">2\r\n$10\r\ninvalidate\r\n*1\r\n$%d\r\n%s\r\n" % (len(payload), payload))
+
+    def close_idle(self, idle_s: float) -> None:
+        """As `timeout` in redis.conf."""
+        for client in list(self.clients.values()):
+            if self.world.now - client.last_at > idle_s:
+                client.link.close()
+
+    def hash_of(self, key: bytes) -> dict[bytes, bytes]:
+        """A hash, to be looked at."""
+        found: dict[bytes, bytes] = self._data.get(key, {})
+        return found
+
+    def names(self) -> list[bytes]:
+        """The names of everything there is."""
+        return list(self._data)
+
+    # -- data --------------------------------------------------------------------------------------------------------
+    def _set_field(self, key: bytes, field: bytes, value: bytes | None) -> bytes | None:
+        fields = self._data.setdefault(key, {})
+        old: bytes | None = fields.get(field)
+        self.on_write(key, field, old, value)
+        self._remember(key, field, old)
+        _put(fields, field, value)
+        if not fields:
+            del self._data[key]
+        return old
+
+    def _remember(self, key: bytes, field: bytes | None, old: Any) -> None:
+        now = self.world.now
+        self._undo.append((now, key, field, old))
+        while self._undo[0][0] < now - KEPT_S:
+            self._undo.popleft()
+
+    # -- commands ----------------------------------------------------------------------------------------------------
+    def _table(self) -> dict[bytes, Callable[[_Client, list[bytes]], Any]]:
+        data, put = self._data, self._set_field
+        return {
+            b"HELLO": self._hello,
+            b"AUTH": lambda client, words: self._prove(client, words[-1]),
+            b"CLIENT": lambda client, words: client.number if words[1].upper() == b"ID" else "OK",
+            b"PING": lambda _, words: "PONG",
+            b"ECHO": lambda _, words: words[1],
+            b"TIME": lambda _, words: self._time(),
+            b"INCR": lambda _, words: self._add(words[1], 1),
+            b"INCRBY": lambda _, words: self._add(words[1], int(words[2])),
+            b"HGET": lambda _, words: data.get(words[1], {}).get(words[2]),
+            b"HMGET": lambda _, words: [data.get(words[1], {}).get(field) for field in words[2:]],
+            b"HSET": lambda _, words: sum(
+                [put(words[1], *pair) is None for pair in zip(words[2::2], words[3::2], strict=True)]
+            ),
+            b"HDEL": lambda _, words: int(put(words[1], words[2], None) is not None),
+            b"HINCRBY": lambda _, words: self._add_to_field(words[1], words[2], int(words[3])),
+            b"PEXPIREAT": lambda _, words: int(words[1] in data),  # weeks ahead: no world lasts so long
+            b"BLPOP": self._block,
+            b"MULTI": self._multi,
+            b"EXEC": self._exec,
+            b"EVALSHA": lambda client, words: self._eval(client, self._scripts.get(words[1]), words),
+            b"EVAL": lambda client, words: self._eval(client, self._load(words[1]), words),
+        }
+
+    def _hello(self, client: _Client, words: list[bytes]) -> Any:
+        if b"AUTH" in words:
+            self._prove(client, words[words.index(b"AUTH") + 2])
+        elif not client.proven:
+            raise Refusal("NOAUTH HELLO must be called with the client already authenticated")
+        client.resp3 = words[1:2] == [b"3"]
+        return {b"server": b"redis", b"proto": 3 if client.resp3 else 2, b"id": client.number, b"mode": b"standalone"}
+
+    def _prove(self, client: _Client, password: bytes) -> str:
+        if password != self.password.encode():
+            raise Refusal("WRONGPASS invalid username-password pair or user is disabled.")
+        client.proven = True
+        return "OK"
+
+    def _time(self) -> list[bytes]:
+        micros = int((EPOCH_S + self.world.now) * 1_000_000)
+        return [b"%d" % (micros // 1_000_000), b"%d" % (micros % 1_000_000)]
+
+    def _add(self, key: bytes, more: int) -> int:
+        value = int(self._data.get(key, 0)) + more
+        self._remember(key, None, self._data.get(key))
+        self._data[key] = b"%d" % value
+        return value
+
+    def _add_to_field(self, key: bytes, field: bytes, more: int) -> int:
+        value = int(self._data.get(key, {}).get(field, 0)) + more
+        self._set_field(key, field, b"%d" % value)
+        return value
+
+    def _block(self, client: _Client, words: list[bytes]) -> None:
+        """BLPOP of a list that is never there."""
+        client.blocked = True
+        self.world.later(float(words[-1]) or 3600.0, self._unblock, client)
+
+    def _unblock(self, client: _Client) -> None:
+        client.blocked = False
+        client.link.write(encode(None, client.resp3))
+        self._serve(client)
+
+    def _multi(self, client: _Client, words: list[bytes]) -> str:
+        client.queued = []
+        return "OK"
+
+    def _exec(self, client: _Client, words: list[bytes]) -> Any:
+        if client.spoilt:
+            raise Refusal("EXECABORT Transaction discarded because of previous errors.")
+        queued, client.queued = client.queued or [], None
+        return [self._in_batch(client, each) for each in queued]
+
+    def _in_batch(self, client: _Client, command: list[bytes]) -> Any:
+        try:
+            return self.execute(client, command)
+        except Refusal as refused:
+            return refused
+
+    def _load(self, text: bytes) -> bytes:
+        self._scripts[hashlib.sha1(text).hexdigest().encode()] = text  # noqa: S324 - Redis's name for a script
+        return text
+
+    def _eval(self, client: _Client, text: bytes | None, words: list[bytes]) -> Any:
+        if text is None:
+            raise Refusal("NOSCRIPT No matching script. Please use EVAL.")
+        keys = int(words[2]) + 3
+        return scripts().run(text, words[3:keys], words[keys:], lambda inner: self._call(client, inner))
+
+    def _call(self, client: _Client, words: list[bytes]) -> Any:
+        try:
+            return self.execute(client, words)
+        except Refusal as refused:
+            if self.random.random() < 0.5:  # as Redis 6 says it
+                raise Refusal(f"ERR Error running script (call to f_0): @user_script:1: -{refused}") from None
+            raise Refusal(f"{refused} script: 0, on @user_script:1.") from None
+
+
+def _put(fields: dict[bytes, Any], field: bytes, value: Any) -> None:
+    if value is None:
+        fields.pop(field, None)
+    else:
+        fields[field] = value
+
+
+def encode(value: Any, resp3: bool) -> bytes:
+    """A reply on the wire: str is a status, an exception an error reply."""
+    kind = type(value)
+    if kind is bytes:
+        return b"$%d\r\n%s\r\n" % (len(value), value)
+    if kind is int:
+        return b":%d\r\n" % value
+    if value is None:
+        return b"_\r\n" if resp3 else b"$-1\r\n"
+    if kind is str:
+        return b"+%s\r\n" % value.encode()
+    if kind is list:
+        return b"*%d\r\n%s" % (len(value), b"".join([encode(item, resp3) for item in value]))
+    if kind is dict:
+        parts = [encode(item, resp3) for pair in value.items() for item in pair]
+        return b"%%%d\r\n%s" % (len(value), b"".join(parts)) if resp3 else b"*%d\r\n%s" % (len(parts), b"".join(parts))
+    return b"-%s\r\n" % str(value).encode()

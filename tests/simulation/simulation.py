@@ -1,0 +1,252 @@
+"""One world from its plan: carries the steps out, waits until it rests, and checks what may never have happened."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from .bus import Bus
+from .callers import Callers
+from .instance import PASSWORD, Instance, settings_of
+from .loop import World
+from .network import Network
+from .plan import Plan, Step, plan_of
+from .redis_model import RedisModel
+from .shop import Shop
+
+RECOVERY_S = 8.0  # connect_s + 2 s, and one more for the backoff: from then on nothing may fail
+REST_S = 1800.0  # a world that has not come to rest by then has lost something
+AUDIT_S = 5.0
+
+
+@dataclass
+class Result:
+    """What became of a seed."""
+
+    broken: list[str]
+    steps: int
+    virtual_s: float
+    digest: int
+    faults: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    trace: list[tuple[float, str, str]] | None = None
+
+
+class Simulation:
+    """Everything in one world."""
+
+    def __init__(self, plan: Plan, keep_trace: bool = False) -> None:
+        self.plan = plan
+        self.world = world = World(plan.seed, keep_trace)
+        self.redis = RedisModel(world, plan.seed, PASSWORD)
+        self.network = self.redis.network = Network(world, self.redis, plan.seed)
+        self.bus = Bus(world, plan.seed, plan.lag_s)
+        settings = settings_of(plan.connections, plan.patience_s, plan.hold_s, plan.idle_check_s)
+        names = [f"i{number}" for number in range(plan.instances)]
+        self.instances = [Instance(world, self.network, self.bus, name, settings) for name in names]
+        self.shop = Shop(world, self.redis, self.bus, self.instances, plan.seed)
+        self.callers = Callers(world, self.redis, self.network, plan.seed)
+        self.people: list[asyncio.Task[Any]] = []
+        self._troubles = 0
+        self._as_they_were: dict[tuple[str, str], Any] = {}
+
+    def run(self) -> Result:
+        """From the first step to the end of every task."""
+        plan, world = self.plan, self.world
+        for step in plan.steps:
+            world.at(step.at, self._begin, step)
+        world.later(AUDIT_S, self._audit)
+        try:
+            world.run(max([plan.duration_s, *(step.until for step in plan.steps)]) + RECOVERY_S)
+            if not world.broken:
+                self._finish()
+        finally:
+            self._bury()
+        faults = Counter(step.label for step in plan.steps if step.until)
+        counts = self.shop.tells + Counter(claim.outcome for claim in self.callers.claims)
+        return Result(world.broken, world.steps, world.now, world.digest, faults, counts, world.trace)
+
+    def _begin(self, step: Step) -> None:
+        if step.until:
+            self.world.note("fault", str(step))
+            self._trouble(step.kind != "push")  # which harms nobody
+            self.world.at(max(step.until, self.world.now), self._end, step)
+        getattr(self, f"_{step.kind}")(step, **step.about)
+
+    def _end(self, step: Step) -> None:
+        self.world.note("fault", f"{step.kind} ends")
+        getattr(self, f"_{step.kind}_ends", lambda **_: None)(**step.about)
+        self._trouble(-(step.kind != "push"))
+
+    def _trouble(self, more: int) -> None:
+        self._troubles += more
+        calm_since = float("inf") if self._troubles else self.world.now + RECOVERY_S
+        self.shop.calm_since = self.callers.calm_since = calm_since
+
+    def _audit(self) -> None:
+        self.shop.audit()
+        self.world.later(AUDIT_S, self._audit)
+
+    # -- what people do ----------------------------------------------------------------------------------------------
+    def _put(self, step: Step | None, **about: Any) -> None:
+        self.people.append(self.shop.loop.create_task(self.shop.put(**about)))
+
+    def _order(self, step: Step, **about: Any) -> None:
+        self.people.append(self.shop.loop.create_task(self.shop.order(**about)))
+
+    def _call(self, step: Step, instance: int, **about: Any) -> None:
+        self.callers.call(self.instances[instance], **about)
+
+    def _bare(self, step: Step, **about: Any) -> None:
+        self.callers.bare_client(**about)
+
+    # -- what goes wrong ---------------------------------------------------------------------------------------------
+    def _set(self, step: Step, part: str, cut: bool = False, **values: Any) -> None:
+        for name, value in values.items():
+            self._as_they_were.setdefault((part, name), getattr(getattr(self, part), name))
+            setattr(getattr(self, part), name, value)
+        if cut:
+            self.network.reset_all()
+
+    def _set_ends(self, part: str, cut: bool = False, **values: Any) -> None:
+        for name in values:
+            setattr(getattr(self, part), name, self._as_they_were[part, name])
+        if part == "network":
+            self.network.release()
+        self.bus.dispatch()
+
+    def _restart(self, step: Step, loading: float, lost_s: float, wiped: bool) -> None:
+        lasts_s = step.until - step.at
+        self.redis.restart(lasts_s * (1 - loading), lasts_s * loading, lost_s, wiped)
+
+    def _fail_over(self, step: Step, lost_s: float, cut: bool) -> None:
+        self.redis.fail_over(lost_s, cut, min(step.until - step.at, 1.0))
+
+    def _close_idle(self, step: Step, idle_s: float) -> None:
+        self.redis.close_idle(idle_s)
+        self._again(step, idle_s / 2)
+
+    def _push(self, step: Step, payload: bytes, every_s: float) -> None:
+        self.redis.push(payload)
+        if self.world.now < step.at + 300 * every_s:
+            self._again(step, every_s)
+
+    def _reset(self, step: Step, every_s: float, times: int) -> None:
+        if self.network.links:
+            self.network.random.choice(list(self.network.links)).reset()
+        if self.world.now < step.at + (times - 1.5) * every_s:
+            self._again(step, every_s)
+
+    def _again(self, step: Step, after_s: float) -> None:
+        if self.world.now + after_s < step.until:
+            self.world.later(after_s, lambda: getattr(self, f"_{step.kind}")(step, **step.about))
+
+    def _half_close(self, step: Step) -> None:
+        for link in list(self.network.links):
+            link.write(b"")
+
+    def _workerless(self, step: Step, instance: int) -> None:
+        self.instances[instance].trigger.workerless = True
+
+    def _workerless_ends(self, instance: int) -> None:
+        self.instances[instance].trigger.workerless = False
+
+    def _freeze(self, step: Step, instance: int) -> None:
+        self.instances[instance].freeze(step.until - step.at)
+
+    def _kill(self, step: Step, instance: int) -> None:
+        if not self.instances[instance].loop.dead:
+            self.instances[instance].kill()
+
+    def _kill_ends(self, instance: int) -> None:
+        if self.instances[instance].loop.dead:
+            self.instances[instance].start()
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+    def _finish(self) -> None:
+        """Rest, explain what is left over, let the operator finish it, and close everything."""
+        self._rest()
+        left = self.shop.undecided()
+        for new in left:
+            self.shop.explain(new)
+        if left or len(self.bus.dead):
+            self._requeue()
+        self.callers.check()
+        self.shop.audit()
+        self._close()
+
+    def _rest(self) -> None:
+        end = self.world.now + REST_S
+        while self._restless() and self.world.now < end and not self.world.broken:
+            self.world.run(self.world.now + 5)
+        for what in self._restless():
+            self.world.violate(f"does not come to rest: {what}")
+
+    def _restless(self) -> list[str]:
+        restless = [f"{len(self.bus.queue)} messages"] if len(self.bus.queue) else []
+        restless += [f"{each.loop.name}: {call.what}" for each in self.instances for call in each.calls.values()]
+        return restless + ["customers who wait"] * (not all(person.done() for person in self.people))
+
+    def _requeue(self) -> None:
+        """As docs/operations.md: put a lost drop again, replay the dead letters, repeat what is still queued."""
+        self.world.run(self.world.now + 610)  # past the window of duplicate detection
+        for drop_id, put in self.shop.drops.items():
+            if not self.redis.hash_of(f"{{drop:{drop_id}}}:meta".encode()):
+                self._put(None, drop_id=drop_id, stock=put.stock, per_customer=put.per_customer)
+        self._rest()
+        self.bus.replay_dead()
+        self._rest()
+        for new in self.shop.undecided():
+            self.shop.accepted.pop(new.order_id)
+            self.people.append(self.shop.loop.create_task(self.shop.repeat(new)))
+        self._rest()
+        for new in self.shop.undecided():
+            self.world.violate(f"order {new.order_id} cannot be finished")
+        if len(self.bus.dead):
+            self.world.violate(f"{len(self.bus.dead)} dead letters cannot be finished")
+
+    def _close(self) -> None:
+        """Every living instance still answers, and leaves no connection when it closes."""
+        for each in self.instances:
+            each.begin("a last ping", lambda app: app.redis_service.ping(2.5), 2.5, self._answered)
+        self.world.run(self.world.now + 5)
+        for each in self.instances:
+            each.begin("close", lambda app: app.redis_service.aclose(), 5.0)
+            each.begin("close", lambda app: app.queue_service.aclose(), 5.0)
+        self.world.run(self.world.now + 20)
+        if self.redis.clients:
+            self.world.violate(f"the server still has {[client.link.who for client in self.redis.clients.values()]}")
+        for who in [each.loop.name for each in self.instances]:
+            if self.network.open_at.get(who):
+                self.world.violate(f"{who} still holds {self.network.open_at[who]} connections")
+
+    def _answered(self, outcome: Any) -> None:
+        if isinstance(outcome, BaseException):
+            self.world.violate(f"an instance has not recovered: {outcome!r}")
+
+    def _bury(self) -> None:
+        self.world.ended = True
+        for loop in (self.shop.loop, *self.callers.bare):
+            loop.bury()
+        for loop, app in [life for each in self.instances for life in each.lived]:
+            loop.bury()
+            loop.bury(app.redis_service.aclose())
+
+
+def simulate(seed: int | str, keep: set[int] | None = None, keep_trace: bool = False) -> Result:
+    """Run a seed, or (`keep`) only those steps of its plan."""
+    plan = plan_of(seed)
+    if keep is not None:
+        plan.steps = [step for number, step in enumerate(plan.steps) if number in keep]
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    gc.disable()
+    try:
+        return Simulation(plan, keep_trace).run()
+    finally:
+        gc.enable()
+        logging.disable(level)
