@@ -83,14 +83,7 @@ class ClusterRedis(MultiplexedRedis):
             return await self._without_key(name, words, args, options)
         return await self._routed(slot, plan, args, options)
 
-    async def routed(
-        self,
-        slot: int,
-        plan: CommandPlan,
-        args: tuple[Any, ...],
-        options: dict[str, Any],
-        to: ClusterNode | None = None,
-    ) -> Any:
+    async def _routed(self, slot: int, plan: CommandPlan, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Follow redirects, at most REDIRECTS, and wait where the cluster says so. Raises NotSent past that."""
         backoff, to = Backoff(), None
         for _ in range(REDIRECTS):
@@ -104,7 +97,7 @@ class ClusterRedis(MultiplexedRedis):
     async def redirected(
         self, error: ResponseError, node: ClusterNode, slot: int, backoff: Backoff
     ) -> ClusterNode | None:
-        """The node to send this command to, with ASKING; None: to the owner of its slot. Raises what speaks of anything else."""
+        """Where to send it, with ASKING; None: to the owner of its slot. Raises what speaks of anything else."""
         code, where = self.redirect_of(error, node)
         if code == "MOVED" and where is not None:
             self.nodes.moved(slot, where)
