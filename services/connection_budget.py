@@ -69,12 +69,12 @@ class ConnectionBudget:
     @property
     def clients(self) -> int:
         """Redis clients that all of them open."""
-        return self.instances * self.clients_per_instance
+        return self.instances * self.worker_processes * self.clients_per_process
 
     @property
-    def clients_per_instance(self) -> int:
-        """Redis clients of one instance: each process has one for each primary, and its side connections."""
-        return self.worker_processes * (self.primaries + self.connections_per_worker - 1)
+    def clients_per_process(self) -> int:
+        """One for each primary, and the side connections."""
+        return self.primaries + self.connections_per_worker - 1
 
     @property
     def tier_clients(self) -> int:
@@ -89,7 +89,8 @@ class ConnectionBudget:
     @property
     def largest_safe_limit(self) -> int:
         """The largest scale-out limit that the tier carries; 0 if none does."""
-        return max(0, (self.usable // self.clients_per_instance - self.always_ready) // self.scale_groups)
+        per_instance = self.worker_processes * self.clients_per_process
+        return max(0, (self.usable // per_instance - self.always_ready) // self.scale_groups)
 
     def check(self) -> None:
         """Raise OverBudget, with the numbers and the largest safe limit, if the tier cannot carry full scale-out."""
@@ -105,5 +106,5 @@ class ConnectionBudget:
             f"{self.service} connection budget exceeded: {self.tier} allows {self.tier_clients} clients, {self.usable} "
             f"with {self.headroom_percent} % headroom; {self.scale_groups} scale group(s) x {self.scale_out_limit} + "
             f"{self.always_ready} always ready = {self.instances} instances, x {self.worker_processes} worker "
-            f"process(es) x {self.primaries + self.connections_per_worker - 1} connection(s) = {self.clients} clients. {mend}"
+            f"process(es) x {self.clients_per_process} connection(s) = {self.clients} clients. {mend}"
         )
