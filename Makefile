@@ -48,6 +48,7 @@ prove: lint ## everything at full length, numbers and pictures into docs/proof, 
 	$(BIN)/python -m lab spike --json build/proof/spike.json --report $(PROOF)/spike
 	$(BIN)/python -m lab spike --stock 5000 --json build/proof/spike-stock-5000.json --report $(PROOF)/spike-stock-5000
 	$(BIN)/python -m lab compare --json build/proof/compare.json --report $(PROOF)/compare
+	$(BIN)/python -m lab compare --scenario all --json build/proof/scenarios.json --report $(PROOF)/scenarios
 	$(BIN)/python -m lab faults --json build/proof/faults.json --report $(PROOF)/faults
 	$(BIN)/python -m lab faults --full --json build/proof/faults-full.json --report $(PROOF)/faults-full
 	$(BIN)/python -m lab faults --session --json build/proof/faults-session.json --report $(PROOF)/faults-session
@@ -68,7 +69,7 @@ smoke: $(READY) ## the README's walk-through against a deployed app: URL=https:/
 	@$(BIN)/python -m tests.e2e.smoke $(URL) $(if $(NAMESPACE),--namespace $(NAMESPACE))
 
 load: export FUNCTIONS_KEY = $(KEY)
-load: $(LOCUST) ## the spike with Locust, against an app that runs: URL=http://localhost:7071 KEY=... (see docs/testing-elsewhere.md)
+load: $(LOCUST) ## the spike with Locust, against an app that runs: URL=http://localhost:7071 KEY=... (see docs/testing-without-azure.md#func-start-microsofts-emulator-a-deployed-app)
 	@PYTHONPATH=lab/tickets $(LOCUST) -f lab/proof/spike/locustfile.py --headless --users 200 --spawn-rate 200 --host $(or $(URL),http://localhost:7071) $(ARGS)
 
 install: $(READY) ## only the environment, in .venv (run and test do it too)

@@ -22,7 +22,7 @@ Method = Literal["GET", "PUT", "POST", "DELETE", "PATCH"]
 
 REF = "#/components/schemas/{model}"
 PROBLEM: Json = {
-    "description": "RFC 9457. `errors` stands in a 400 only, one entry per field that is not as documented.",
+    "description": "RFC 9457. `errors` is in a 400 only, one entry per field that is not as documented.",
     "type": "object",
     "properties": {
         "type": {"type": "string", "format": "uri-reference"},

@@ -21,11 +21,15 @@ from services.tickets.models import (
 
 TITLE = "A ticket drop"
 DESCRIPTION = """\
-A drop has a limited stock; customers order tickets of it, and a queue function decides each order once.
-Ids are `[A-Za-z0-9._-]{1,64}`, times RFC 3339 in UTC, amounts tickets. Send a body with its `Content-Length`: one sent
-in chunks arrives empty. The host itself answers with an empty body: 404 an unknown route or method, 401 a missing key,
-400, 414, 429 and 431 what it does not take, and 500 when its worker ended or ran out of time: the outcome is then
-unknown, so repeat the request with its key, as after a 503."""
+Sells the limited stock of a drop to everybody who orders at once. Put a drop, place an order (202: it is queued), then
+follow its `Location`: a queue function confirms or refuses each order, once. Repeat a request with the same
+`Idempotency-Key` as often as you like, after a 503 or no answer too: it stays one order.
+
+Ids are `[A-Za-z0-9._-]{1,64}`, times RFC 3339 in UTC, amounts tickets.
+
+The host itself answers with an empty body: 404 an unknown route or method, 401 a missing key, 400, 414, 429 and 431
+what it does not take, and 500 when its worker ended or ran out of time: the outcome is then unknown, so repeat the
+request with its key. Send a body with its `Content-Length`: one sent in chunks arrives empty."""
 
 ID = "3ebd13ef-d6dd-54f3-a2e0-2c3e3f434380"  # of the order that the examples place
 DROP = {

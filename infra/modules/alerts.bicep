@@ -178,7 +178,7 @@ resource metricAlerts 'Microsoft.Insights/metricAlerts@2018-03-01' = [
 var rateRules = [
   {
     name: 'answers-5xx'
-    description: 'Over 1 % of the HTTP answers are 5xx other than 503: the app is broken, for no input is answered so.'
+    description: 'Over 1 % of the HTTP answers are 5xx other than 503: no valid input causes this; it is a bug.'
     severity: 1
     query: loadTextContent('../queries/answers-5xx.kql')
     percent: 1

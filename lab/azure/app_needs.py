@@ -39,9 +39,10 @@ def find_needs(folder: Path, settings: Mapping[str, str]) -> AppNeeds:
             words, cwd=ROOT, env=dict(settings), capture_output=True, timeout=LIST_S, check=True, text=True
         )
         told = next(line for line in done.stdout.splitlines() if line.startswith(MARK))
-    except (subprocess.SubprocessError, OSError, StopIteration):
+        triggers = json.JSONDecoder().raw_decode(told.removeprefix(MARK))[0]
+    except (subprocess.SubprocessError, OSError, StopIteration, ValueError):
         return AppNeeds()
-    return needs_of(json.loads(told.removeprefix(MARK)), settings)
+    return needs_of(triggers, settings)
 
 
 def needs_of(triggers: Iterable[Mapping[str, Any]], settings: Mapping[str, str]) -> AppNeeds:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab.azure.functions_host import lenient_json
+from lab.azure import lenient_json
 
 ROOT = Path(__file__).resolve().parents[2]
 CONNECTION = "ServiceBusConnection"

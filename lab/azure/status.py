@@ -13,13 +13,14 @@ from pathlib import Path
 import httpx
 
 from lab.azure.dead_letters import peek
+from lab.azure.greeting import redis_place
 from lab.azure.outage import admin
 from lab.azure.queue_target import endpoint
 from lab.azure.raw_messages import keeping_bytes
 from lab.azure.service_bus_connection import ServiceBusConnection
 from lab.azure.service_bus_errors import readable_errors
 from lab.azure.state_file import DEFAULT_PATH, LabState, read_state
-from lab.azure.up import redis_place, why_not_ready
+from lab.azure.up import why_not_ready
 
 ANSWER_S = 6.0
 BUS_S = 12.0

@@ -10,16 +10,14 @@ import contextlib
 import json
 import os
 import queue
-import re
 import signal
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 from rich.console import Console
@@ -28,10 +26,10 @@ from rich.text import Text
 from lab.azure.app_needs import AppNeeds, find_needs, write_config
 from lab.azure.functions_host.function_index import WITHOUT_TOPICS
 from lab.azure.functions_host.server import PortTaken, listen
+from lab.azure.greeting import introduce
 from lab.azure.invocation_log import InvocationLog
 from lab.azure.outage import RESTART
 from lab.azure.processes import Child
-from lab.azure.queue_target import endpoint
 from lab.azure.redis_server import RedisServer, RedisServerError
 from lab.azure.settings import (
     CONNECTION,
@@ -343,72 +341,3 @@ def watch(console: Console, lab: Lab, stopping: threading.Event, restart: thread
             message = f"!!! {name} (pid {child.pid}) is gone, code {child.returncode}. The app goes on without it."
             console.print(Text(message, style="bold red"))
     return 0
-
-
-def introduce(console: Console, lab: Lab, options: argparse.Namespace) -> None:
-    """Tell a person what runs where and how to end it."""
-    for line in (*functions(lab, options), "", *places(lab, options)):
-        console.print(line, markup=False, soft_wrap=True)
-    for name, reason in lab.served.get("errors", {}).items():
-        console.print(Text(f"{name} is not served: {reason}", style="bold red"), soft_wrap=True)
-    where = "for an app on another host" if options.without_app else f"on {lab.served['url']}"
-    console.print(f"\nReady {where} - Ctrl-C ends it all.", style="bold green", soft_wrap=True)
-    if lab.not_ready is not None:
-        console.print(
-            Text(f"The app itself says that it is NOT READY: {lab.not_ready}", style="bold red"), soft_wrap=True
-        )
-
-
-def functions(lab: Lab, options: argparse.Namespace) -> Iterator[Text]:
-    """One line per function."""
-    for served in lab.served.get("http", []):
-        methods = " ".join(served["methods"]) or "any method"
-        line = Text(f"{served['name']:<14} ", style="bold")
-        line.append(f"{methods:<6} {served['url']}", style="not bold cyan")
-        yield line.append(f"  {auth(served['auth_level'], options.key)}", style="not bold dim")
-    for served in lab.served.get("service_bus", []):
-        line = Text(f"{served['name']:<14} ", style="bold")
-        yield line.append(f"queue  {served['entity']}", style="not bold magenta")
-    for served in lab.served.get("timers", []):
-        line = Text(f"{served['name']:<14} ", style="bold")
-        fire = f"curl -X POST {lab.served['url']}/admin/functions/{served['name']}"
-        yield line.append(f"timer  {served['schedule']}  (now: {fire})", style="not bold magenta")
-
-
-def places(lab: Lab, options: argparse.Namespace) -> Iterator[str]:
-    """Where the parts are, without their secrets."""
-    limit = f", at most {options.client_limit} clients" if options.client_limit else ""
-    yield f"Redis          {redis_place(lab.settings['REDIS_URL'])}{limit}"
-    queues = ", ".join(f"'{queue}'" for queue in lab.needs.queues)
-    yield f"Service Bus    {endpoint(lab.settings[CONNECTION])}, queue {queues}"
-    where = "" if lab.state_path == DEFAULT_PATH else f" --state {lab.state_path}"
-    command = f"{python()} -m lab"
-    yield f"by hand        {command} enqueue{where} BODY, {command} dead-letters{where} (in a second terminal)"
-    if lab.served.get("docs"):
-        yield f"API            {lab.served['docs']} (to read and to try)"
-    if options.key:
-        yield "key            goes into the header x-functions-key"
-
-
-def redis_place(url: str) -> str:
-    """Host and port; of an address that is not as it should be nothing, as any part of it may be the password."""
-    try:
-        parts = urlsplit(url)
-        if parts.scheme in ("redis", "rediss") and re.fullmatch(r"[a-z0-9.:-]+", parts.hostname or ""):
-            return f"{parts.hostname}:{parts.port or 6379}"
-    except ValueError:
-        pass
-    return "an address that the app cannot use"
-
-
-def python() -> str:
-    """The interpreter that has the lab's packages, as one types it in the project's folder."""
-    own = Path(sys.executable)
-    return str(own.relative_to(ROOT)) if own.is_relative_to(ROOT) else str(own)
-
-
-def auth(level: str, key: str | None) -> str:
-    """What a caller needs, in words."""
-    if level == "ANONYMOUS":
-        return "anyone"
-    return "key" if key else "key (not asked for without --key)"

@@ -1,4 +1,4 @@
-"""`python -m lab compare`: the same spike under every way to hold Redis sessions, in turn, and a table."""
+"""`python -m lab compare`: the same spike under every connection strategy, in turn, and a table."""
 
 from __future__ import annotations
 

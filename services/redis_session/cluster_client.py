@@ -163,7 +163,8 @@ class ClusterRedis(MultiplexedRedis):
         _, call = await client.wire.batch([(("ASKING",), asking, {}), (args, plan, options)])
         if (scope := current_deadline()) is not None:
             scope.count(-1)  # ASKING itself does nothing
-        return await client.wire.result(call, plan, options)
+        result = client.wire.result(call, plan, options)
+        return await result if hasattr(result, "__await__") else result
 
     # --- what has no key --------------------------------------------------------------------------
 

@@ -108,7 +108,8 @@ class ClusterPipeline(MultiplexedPipeline):
                 if (scope := current_deadline()) is not None:
                     scope.count(-1)  # ASKING itself does nothing
             try:
-                entry.outcome = await client.wire.result(next(calls), entry.plan, dict(entry.options))
+                result = client.wire.result(next(calls), entry.plan, dict(entry.options))
+                entry.outcome = await result if hasattr(result, "__await__") else result
             except ResponseError as error:
                 entry.outcome = error
 

@@ -79,13 +79,16 @@ class MultiplexedPipeline(Pipeline):
     async def _execute_shared(self, raise_on_error: bool) -> list[Any]:
         commands = [(args, command_plan(args[0]), dict(options)) for args, options in self.command_stack]
         calls = await self._client.wire.batch(commands)
-        results = [await self._result(call, *command[1:]) for call, command in zip(calls, commands, strict=True)]
+        results = [self._result(call, *command[1:]) for call, command in zip(calls, commands, strict=True)]
+        for index, result in enumerate(results):
+            if hasattr(result, "__await__"):  # of a callback that is a coroutine
+                results[index] = await result
         if raise_on_error:
             self.raise_first_error(self.command_stack, results)
         return results
 
-    async def _result(self, call: Call, plan: CommandPlan, options: dict[str, Any]) -> Any:
+    def _result(self, call: Call, plan: CommandPlan, options: dict[str, Any]) -> Any:
         try:
-            return await self._client.wire.result(call, plan, options)
+            return self._client.wire.result(call, plan, options)
         except ResponseError as error:
             return error

@@ -205,6 +205,7 @@ class RedisService:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), *self._closing, return_exceptions=True)
+        self.outage.trying_since = None
         client, self._client = self._client, None
         if client is not None:
             await self._close(client)
@@ -212,8 +213,9 @@ class RedisService:
     async def _repeat(
         self, operation: Callable[[Redis], Awaitable[T]], idempotent: bool, ends_at: float, patient: bool
     ) -> T:
-        backoff, maybe_ran = Backoff(randomness=self._randomness), False
+        backoff: Backoff | None = None  # made at the first failure: seeding its generator costs more than a call
         last: RedisUnavailable | None = None
+        maybe_ran = False
         while True:
             client: MultiplexedRedis | None = None
             try:
@@ -229,13 +231,14 @@ class RedisService:
                     )
                 deadline.withdrawn = isinstance(failure, NotSent)  # what still waits must not run after all
             else:
-                if operation is not answer_to_ping:
+                if self.outage.reason is not None and operation is not answer_to_ping:
                     self.outage.good(self._now())
                 return result
             if last is not None and isinstance(failure, NotSent) and isinstance(failure.__cause__, TimeoutError):
                 failure = NotSent(f"not sent within the deadline: {last}", last.reason)  # says more than that
             safe = not deadline.written and not isinstance(failure, OutcomeUnknown)
             maybe_ran, last = maybe_ran or not safe, failure
+            backoff = backoff or Backoff(randomness=self._randomness)
             wait_s = backoff.next_wait_s()
             passes = patient or (isinstance(failure, NotSent | OutcomeUnknown) and not isinstance(failure, Overloaded))
             known = not patient and (self._outage_known() or failure.known_outage)
@@ -399,6 +402,10 @@ class RedisService:
             self.outage.answered(self._now())
             return True
         self.outage.failed(self._now(), SILENT, "a PING was not answered")
+        if self._client is client:  # its callers may have left: who comes next is not to find an outage that is over
+            self._discard(client, "a PING was not answered")
+            if "connect" not in self._tasks:
+                self._start("connect", self._connect)
         return False
 
     async def _answers(self, client: MultiplexedRedis) -> bool:
@@ -421,6 +428,7 @@ class RedisService:
         if client is None or self._client is not client:
             return
         self._client = None
+        self.outage.trying_since = None  # it was there until now: a quick reconnect is no outage
         if self._now() - self._connected_at > SETTLED_S:
             self._backoff.reset()
         self._not_before = self._now() + self._backoff.next_wait_s()
@@ -482,9 +490,8 @@ class RedisService:
             raise RedisNotConfigured("the address of Redis is missing or unusable") from None
 
     # -- the event loop ----------------------------------------------------------------------------------------------
-    @staticmethod
-    def _now() -> float:
-        return asyncio.get_running_loop().time()
+    def _now(self) -> float:
+        return (self._loop or asyncio.get_running_loop()).time()
 
     def _guard_loop(self) -> None:
         """On another event loop than before, drop what belongs to the old one without touching it.

@@ -32,7 +32,8 @@ Call: TypeAlias = "asyncio.Future[Any]"
 
 NOT_ENOUGH_DATA = object()  # what the reader says when no reply is complete
 WRITE_BYTES = 65_536  # at most in one write: asyncio's default write buffer
-READ_BYTES = 65_536  # at most in one read
+READ_BYTES = 262_144  # at most in one read
+FED_BYTES = 16_384  # at most to the reader at once: it moves what is left of its buffer after each reply
 ASKING = b"*1\r\n$6\r\nASKING\r\n"  # never written without the command behind it, for which alone it holds
 _SCALARS = frozenset([bytes, str, int, float, bool, type(None)])  # replies that can't carry an error
 _GIVEN_UP = "not written: the operation that it belongs to has been given up"
@@ -276,8 +277,9 @@ class ReplyStream(asyncio.BufferedProtocol):
         self.last_reply_at = self._clocks.progress_at = self._loop.time()
         owed = len(self._owed)
         try:
-            self._reader.feed(self._buffer, 0, nbytes)  # type: ignore[arg-type] # it takes any buffer
-            self._settle_complete()
+            for start in range(0, nbytes, FED_BYTES):
+                self._reader.feed(self._buffer, start, min(FED_BYTES, nbytes - start))  # type: ignore[arg-type] # it takes any buffer
+                self._settle_complete()
         except Exception as error:  # noqa: BLE001 - whatever it is, the stream can't be trusted after it
             self.close(f"the reply stream is broken: {error!r}")
             return

@@ -33,9 +33,17 @@ class SideConnection(AbstractConnection):
         if self.pool.closed:
             raise NotSent("the client of this connection was closed")
         self.greeting = True
+        opening = asyncio.ensure_future(super().connect_check_health(*args, **options))
+        self.pool.opening.add(opening)
         try:
-            await super().connect_check_health(*args, **options)
+            await opening
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self.pool.closed and (task is None or not task.cancelling()):
+                raise NotSent("the client of this connection was closed") from None
+            raise
         finally:
+            self.pool.opening.discard(opening)
             self.greeting = False
 
     async def send_command(self, *args: Any, **options: Any) -> None:
@@ -97,6 +105,7 @@ class SidePool(ConnectionPool):
         self.size, self.wait_s, self.closed = size, wait_s, False
         self._free, self._keeps = asyncio.Semaphore(size), True
         self._lent: set[AbstractConnection] = set()
+        self.opening: set[asyncio.Future[Any]] = set()  # ended by aclose: a closed client opens none
 
     def share(self, other: SidePool) -> None:
         """One bound for the pools of a cluster's nodes: none keeps a connection open that nobody uses."""
@@ -124,7 +133,7 @@ class SidePool(ConnectionPool):
         try:
             if isinstance(connection, SideConnection) and (connection.stale or not self._keeps):
                 connection.stale = False
-                await connection.disconnect()
+                await connection.disconnect(nowait=True)
             await super().release(connection)
         finally:
             if connection in self._lent:
@@ -132,6 +141,10 @@ class SidePool(ConnectionPool):
                 self._free.release()
 
     async def aclose(self) -> None:
-        """Close them all, those that are lent too; none opens again."""
+        """Close them all, those that are lent or being opened too; none opens again."""
         self.closed = True
+        for opening in tuple(self.opening):
+            opening.cancel()
+        if self.opening:
+            await asyncio.wait(self.opening)
         await super().aclose()

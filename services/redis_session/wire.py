@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection, SSLConnection
@@ -26,11 +27,12 @@ class Wire:
     """Opened once. `how`: a connection of redis-py, never connected, that says where to and as whom."""
 
     def __init__(
-        self, how: AbstractConnection, callbacks: Mapping[Any, Any], limits: StreamLimits, tls_name: str | None = None
+        self, how: AbstractConnection, callbacks: Any, limits: StreamLimits, tls_name: str | None = None
     ) -> None:
         self.place, self.mode, self._tls_name = place(how), "", tls_name
         self.opened: ReplyStream | None = None
-        self._how, self._callbacks, self._limits = how, callbacks, limits
+        self._how, self._limits = how, limits
+        self._callback_of = partial(dict.get, callbacks)  # keys are upper case: their own `get` would only upper them
         self._packer = Packer(how.encoder)
         self._opening = False
 
@@ -59,7 +61,15 @@ class Wire:
         """Send one command and return its parsed reply."""
         stream = self.opened or self.stream
         call = stream.send(self._packer.pack(plan.split(args)), NEVER_DECODE in options)
-        return await self.result(call, plan, options)
+        try:
+            reply = await call
+        except asyncio.CancelledError:
+            stream.leave([call])
+            raise
+        except RedisError as error:
+            return self._failed(error, plan, options)
+        result = self._parsed(reply, plan, options)
+        return await result if hasattr(result, "__await__") else result
 
     async def batch(self, commands: Iterable[tuple[tuple[Any, ...], CommandPlan, dict[str, Any]]]) -> list[Call]:
         """Send commands next to each other, all or none, and wait until each has its reply or has failed."""
@@ -76,24 +86,28 @@ class Wire:
             call.exception()  # marks a failure as seen, whether or not its turn to be raised comes
         return calls
 
-    async def result(self, call: Call, plan: CommandPlan, options: dict[str, Any]) -> Any:
-        """The reply of a call through its response callback, as redis-py's parse_response does it."""
+    def result(self, call: Call, plan: CommandPlan, options: dict[str, Any]) -> Any:
+        """Of a call that is done, its parsed reply, or an awaitable that gives it. Raises what a call raises."""
         try:
-            reply = await call
-        except asyncio.CancelledError:
-            self.stream.leave([call])
-            raise
+            reply = call.result()
         except RedisError as error:
-            error.command = plan.name  # type: ignore[attr-defined] # for server_state
-            if (scope := current_deadline()) is not None and did_not_run(error):
-                scope.count(-1)
-            if EMPTY_RESPONSE in options and isinstance(error, ResponseError):
-                return options[EMPTY_RESPONSE]
-            raise
-        callback = self._callbacks.get(plan.key)
+            return self._failed(error, plan, options)
+        return self._parsed(reply, plan, options)
+
+    def _parsed(self, reply: Any, plan: CommandPlan, options: dict[str, Any]) -> Any:
+        """A reply through its response callback, as redis-py's parse_response does it."""
+        callback = self._callback_of(plan.key)
         if callback is None:
             return reply
-        for name in _NOT_FOR_CALLBACKS:
-            options.pop(name, None)
-        result = callback(reply, **options)
-        return await result if hasattr(result, "__await__") else result
+        if options:
+            for name in _NOT_FOR_CALLBACKS:
+                options.pop(name, None)
+        return callback(reply, **options)
+
+    def _failed(self, error: RedisError, plan: CommandPlan, options: dict[str, Any]) -> Any:
+        error.command = plan.name  # type: ignore[attr-defined] # for server_state
+        if (scope := current_deadline()) is not None and did_not_run(error):
+            scope.count(-1)
+        if EMPTY_RESPONSE in options and isinstance(error, ResponseError):
+            return options[EMPTY_RESPONSE]
+        raise error

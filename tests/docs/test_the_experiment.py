@@ -80,7 +80,7 @@ def test_the_page_says_where_the_cpu_goes() -> None:
         f"{sum(spent.values()):.0f} CPU seconds",
         f"fulfilment instances ({spent['fulfilment instances']:.0f})",
         f"HTTP instances ({spent['http instances']:.0f})",
-        f"customers, front and books ({spent['customers, front and books']:.0f})",
+        f"load generator, proxy and bookkeeping ({spent['load generator, proxy and bookkeeping']:.0f})",
         f"Service Bus ({spent['Service Bus']:.0f}) and Redis ({spent['Redis']:.0f})",
         f"{1000 * sum(spent.values()) / run['orders']:.1f} ms per order",
     ]
@@ -107,7 +107,7 @@ def test_the_longest_answers_while_redis_fails_stand_where_people_ask() -> None:
         max(fault["longest_answer_s"] for fault in proof(name)["faults"] if fault["name"] in OF_REDIS)
         for name in ("faults", "faults-full")
     )
-    told = " ".join(page("when-redis-dies.md").split())
+    told = " ".join(page("guarantees.md").split())
     assert f"no answer took longer than {here:.1f} s; at full size, 200 instances on two cores, {full:.1f} s" in told
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests import ROOT
 from tests.docs.own_business import PUT_IN, edited, follow, named_blocks
-from tests.e2e.conftest import running_lab
+from tests.running_lab import running_lab
 
 BIN = Path(sys.executable).parent
 LINT = (

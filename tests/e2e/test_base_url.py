@@ -12,7 +12,8 @@ import pytest
 
 from lab.azure.up import BUS_PORT, REDIS_PORT
 from tests import ROOT
-from tests.e2e.conftest import KEY_SETTING, running_lab
+from tests.e2e.conftest import KEY_SETTING
+from tests.running_lab import running_lab
 
 KEY = "k3y-of-an-app-elsewhere"
 

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.e2e.conftest import Lab, running_lab
 from tests.e2e.shop import order, put_drop
+from tests.running_lab import Lab, running_lab
 
 KEY = "k-for-the-test"
 PROTECTED = (

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests import ROOT
-from tests.e2e.conftest import running_lab
+from tests.running_lab import running_lab
 
 HOME = ROOT / "lab/proof/spike"
 CONFIG = yaml.safe_load((HOME / "load-test.yaml").read_text())

@@ -6,8 +6,8 @@ from collections import Counter
 import httpx
 import pytest
 
-from tests.e2e.conftest import Lab
 from tests.e2e.shop import decided, order, put_drop
+from tests.running_lab import Lab
 
 
 def test_an_order_is_accepted_followed_and_confirmed(api: httpx.Client, drop_id: str) -> None:

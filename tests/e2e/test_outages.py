@@ -9,8 +9,9 @@ import pytest
 
 from lab.azure.redis_server import RedisServer
 from lab.azure.service_bus import Broker
-from tests.e2e.conftest import Lab, running_lab
 from tests.e2e.shop import decided, order, put_drop
+from tests.running_lab import Lab, running_lab
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.own_lab("it stops the servers that the app needs")
 
@@ -40,10 +41,7 @@ def assert_unavailable(answer: httpx.Response) -> None:
 
 
 def ready_again(api: httpx.Client) -> None:
-    for _ in range(20):
-        if api.get("/health/ready").status_code == 200:
-            return
-    raise AssertionError("not ready after Redis has returned")
+    wait_until(lambda: api.get("/health/ready").status_code == 200)
 
 
 def test_redis_dies_and_returns(redis: RedisServer, tmp_path: Path) -> None:
@@ -100,10 +98,8 @@ def test_service_bus_dies_and_the_repeated_request_finishes_the_order(redis: Red
         recorded = api.get(refused.headers["Location"].removeprefix("/api"))
         assert recorded.json()["status"] == "queued"
         with Broker(port=bus.port):
-            for _ in range(20):
-                placed = order(api, "drop", "ada")
-                if placed.status_code != 503:
-                    break
+            wait_until(lambda: order(api, "drop", "ada").status_code != 503)
+            placed = order(api, "drop", "ada")
             assert placed.status_code in (200, 202)
             assert placed.json()["order_id"] == recorded.json()["order_id"]
             assert decided(api, "drop", recorded.json()["order_id"])["status"] == "confirmed"

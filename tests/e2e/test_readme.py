@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from tests import ROOT
-from tests.e2e.conftest import Lab
 from tests.e2e.walk_through import EXPECTED, README_DROP, WalkThrough, steps
+from tests.running_lab import Lab, running_lab
+from tests.waiting import wait_until
 
 README = (ROOT / "README.md").read_text()
 
@@ -36,10 +37,17 @@ def test_the_walk_through_needs_nothing_but_http_until_messages_are_sent_by_hand
     assert len(shown) == sum(not step.is_by_hand for step in steps())
 
 
+@pytest.mark.own_lab("it kills the lab's Redis")
+def test_what_is_broken_by_the_readme_comes_back(tmp_path: Path) -> None:
+    (lines,) = re.findall(r"```sh\n(.*?)```", README.split("## Break it")[1].split("\n## ")[0], re.DOTALL)
+    breaking, asking = (line.partition("-m lab ")[2].split() for line in lines.splitlines())
+    with running_lab(tmp_path) as lab:
+        assert lab.command(*breaking).endswith("It is back.\n")
+        wait_until(lambda: "Redis" in lab.command(*asking))
+
+
 def test_every_path_the_readme_names_exists() -> None:
-    names = re.findall(r"`([\w./-]+/|[\w./-]+\.(?:py|md|txt|json))`", README) + re.findall(
-        r"\]\((docs/[^)]+)\)", README
-    )
+    names = re.findall(r"`([\w./-]+/|[\w./-]+\.(?:py|md|txt|json))`", README) + re.findall(r"\]\((docs/[^)#]+)", README)
     known = {path.name for path in ROOT.rglob("*") if ".venv" not in path.parts}
     assert len(names) > 10
     assert [name for name in names if not (ROOT / name).exists() and Path(name).name not in known] == []

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests import ROOT
-from tests.e2e.conftest import Lab, running_lab
 from tests.e2e.walk_through import EXPECTED, Step, WalkThrough, steps
+from tests.running_lab import Lab, running_lab
 
 KEY = "k3y-of-the-lab"
 

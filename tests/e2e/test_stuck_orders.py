@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from lab.__main__ import main
-from tests.e2e.conftest import Lab
 from tests.e2e.shop import decided, order, put_drop
+from tests.running_lab import Lab
 
 
 def lose_a_decision(lab: Lab, drop_id: str, order_id: str, age_s: int) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.e2e.conftest import Lab, running_lab
 from tests.fuzz.hostile import CLOSED, EMPTY, OPEN
 from tests.fuzz.witness import Witness
+from tests.running_lab import Lab, running_lab
 
 KEY = "k-for-the-fuzz"
 REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "1500"))

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
-from tests.e2e.conftest import Lab
 from tests.fuzz.conftest import KEY, REQUESTS
+from tests.running_lab import Lab
 
 CONFIG = ROOT / "tests/fuzz/schemathesis.toml"
 EXAMPLES = max(10, REQUESTS // 100)  # per operation and phase: so many cases, however long they take

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.database import InMemoryExampleDatabase
 
-from tests.e2e.conftest import Lab
 from tests.fuzz.conftest import KEY, REQUESTS
 from tests.fuzz.hostile import Request, requests
 from tests.fuzz.wire import Heard, send
 from tests.fuzz.witness import Witness
+from tests.running_lab import Lab
 
 ROUND = 1250  # divides the 100,000 of `make fuzz`
 ROUNDS = max(1, REQUESTS // ROUND)

@@ -203,7 +203,7 @@ class SimLoop(asyncio.BaseEventLoop):
             self._wake()
 
     def bury(self, last: Coroutine[Any, Any, Any] | None = None) -> None:
-        """After the end of the world: run `last`, or else end all tasks, so that none is left to complain."""
+        """After the end of the world: run `last`, or else end all tasks, so that nobody complains."""
         self.dead = self.frozen = self._awake = False
         if last is not None:
             self.create_task(last)

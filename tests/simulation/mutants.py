@@ -40,8 +40,8 @@ EARLY = """\
             task = asyncio.get_running_loop().create_task(self.decide(message), name="really")
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
             return Order.model_construct(order_id=message.order_id, status=OrderStatus.QUEUED, reason=None)
-        loop = asyncio.get_running_loop()
-        backoff,"""
+"""
+DECIDE = "        return await self.store.decide(message, max(self.patience_s, AT_LEAST_S))"
 
 
 def _lua(old: str, new: str) -> list[Edit]:
@@ -60,8 +60,8 @@ MUTANTS: dict[str, list[Edit]] = {
         (DESK, "await self.queue.send(", "asyncio.ensure_future(self.queue.send("),
         (DESK, "properties=trace)", "properties=trace)).add_done_callback(lambda d: d.cancelled() or d.exception())"),
     ],
-    "completed-before-the-decision": [(DESK, "        loop = asyncio.get_running_loop()\n        backoff,", EARLY)],
-    "no-patience": [(DESK, "if loop.time() + wait_s >= ends_at:", "if True:")],
+    "completed-before-the-decision": [(DESK, DECIDE, EARLY + DECIDE)],
+    "no-patience": [(DESK, "max(self.patience_s, AT_LEAST_S)", "AT_LEAST_S")],
     "fresh-message-id": [(QUEUE, "message_id=self.message_id,", 'message_id=f"{self.message_id}-{self.attempts}",')],
     "queue-without-an-owner": [
         (QUEUE, "self._waiting.append(waiting)", "asyncio.ensure_future(self._alone(waiting))"),
@@ -79,13 +79,13 @@ MUTANTS: dict[str, list[Edit]] = {
     "push-takes-a-slot": [(STREAM, "pushes += 1\n", 'pushes += 1\n                owed and "\\\\udc" in ascii(reply) and owed.popleft()\n')],
     "first-word-of-a-script-error": [(REPLY, " and command is not None and not runs_script(command):", ":")],
     "recreate-not-single-flight": [
-        (SERVICE, "        if task is None:\n            task = tasks[name]", "        if True:\n            task = tasks[name]"),
+        (SERVICE, "self._tasks.get(name) or self._start(name, make)", "self._start(name, make)"),
         (SERVICE, "lambda _: tasks.pop(name)", "lambda _: tasks.pop(name, None)"),
     ],
     "old-client-not-closed": [(SERVICE, "so are those before it\n        await self._close(client)", "so are those before it")],
     "deadline-closes-the-connection": [(STREAM, "            self._withdraw(call)\n\n    def", '            self._withdraw(call)\n        self.close("a caller left")\n\n    def')],
     "backlog-unbounded": [(STREAM, "if len(waiting) >= self._room or size >", "if size >")],
-    "unknown-outcome-repeated": [(SERVICE, "(idempotent and isinstance(error, OutcomeUnknown))", "isinstance(error, OutcomeUnknown)")],
+    "unknown-outcome-repeated": [(SERVICE, "not (passes and (safe or idempotent))", "not passes")],
     "replies-in-the-wrong-order": [(STREAM, "call = owed.popleft()", "call = owed.popleft() if len(owed) < 3 else owed.pop()")],
 }
 # fmt: on

@@ -167,7 +167,7 @@ class SimTransport(asyncio.Transport):
     def __init__(self, network: Network, loop: SimLoop, protocol: Any) -> None:
         super().__init__()
         self.network, self.loop, self.protocol = network, loop, protocol
-        self.window = network.random.choice((4_096, 65_536, 1_000_000))
+        self.window = network.random.choice((16_384, 65_536, 1_000_000))
         self._buffer, self._received, self._kernel = bytearray(), bytearray(), 0
         self._closing = self._paused = self._reading_off = self._reading_due = self._eof = False
         self.link = Link(network, self)

@@ -114,7 +114,7 @@ def _session(chance: random.Random, plan: Plan, scale: float) -> list[Step]:
         }
         steps.append(Step(at, "call", about))
     for _ in range(pick((0, 1, 2)) if scale else 0):
-        about = {"calls": pick((5, 15, 30)), "size": pick((0, 100, 100_000))}
+        about = {"calls": pick((5, 15, 30)), "size": pick((0, 100, 30_000))}
         steps.append(Step(at := chance.uniform(1, plan.duration_s), "bare", about))
         if chance.random() < 0.3:
             steps.append(Step(at, "push", {"payload": pick(PUSHES), "every_s": 0.002}, at + 1))

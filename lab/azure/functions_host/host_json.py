@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab.azure.functions_host import lenient_json
+from lab.azure import lenient_json
 
 VERSION = "2.0"
 OVERRIDE = "AzureFunctionsJobHost__"  # "Override host.json values", host.json reference

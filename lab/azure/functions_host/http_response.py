@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from azure.functions.meta import Datum
 
-from lab.azure.functions_host import lenient_json
+from lab.azure import lenient_json
 
 TEXT = "text/plain; charset=utf-8"
 SERVERS_OWN = ("transfer-encoding", "date", "server")  # a response that breaks its own framing is not imitated

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from azure.functions.meta import Datum
 from azure.servicebus.amqp import AmqpMessageBodyType
 
-from lab.azure.functions_host import lenient_json
+from lab.azure import lenient_json
 from lab.azure.functions_host.sdk_types import Timestamp, is_binary
 from lab.azure.functions_host.worker.service_bus_binding import ServiceBusBinding
 

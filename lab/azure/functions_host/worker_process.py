@@ -57,7 +57,7 @@ class WorkerProcess:
         """Start it; returns the app's functions, or what lost them."""
         ours, its = socket.socketpair()
         with its:
-            words = [sys.executable, "-u", "-m", MODULE, str(its.fileno()), str(self._folder)]
+            words = [sys.executable, "-m", MODULE, str(its.fileno()), str(self._folder)]
             environment = {**self._environment, "PYTHONPATH": self._path()}
             self._process = await asyncio.create_subprocess_exec(
                 *words, env=environment, cwd=ROOT, pass_fds=[its.fileno()], stdin=asyncio.subprocess.DEVNULL

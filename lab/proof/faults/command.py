@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from lab.proof import wide_table
-from lab.proof.strategies import SIDES
+from lab.proof.strategies import OURS, SIDES
 
 if TYPE_CHECKING:
     from lab.proof.faults.outcome import Outcome
@@ -47,6 +47,7 @@ OF_A_SESSION = (
     *("kill", "pause", "long-pause", "client-kill", "black-hole", "idle-close", "full-server", "read-only"),
     *("loading", "trickle", "bulk", "script-flush", "password-change", "cut-reply"),
 )
+OURS_FIRST = [OURS, *(side for side in SIDES if side != OURS)]
 PLAIN_WIDTH = 190
 HEADINGS = (
     *("fault", "accepted", "lost", "decided twice", "oversold", "dead", "leaked", "replayed"),
@@ -107,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
     from lab.proof.faults.session import command
     from lab.proof.spike.command import typed
 
-    return command.run(options, options.side or list(SIDES), typed(sys.argv[1:]))
+    return command.run(options, options.side or OURS_FIRST, typed(sys.argv[1:]))
 
 
 def _run_app(options: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lab.proof.report.charts import Chart
 
 PAGE, NUMBERS = "README.md", "summary.json"
-WIDTH = 240  # columns of the JSON
+WIDTH = 500  # columns of the JSON
 NOTE = (
     "This is not Azure: the lab's host is lighter than the real Functions worker, "
     "so the figures are about the sessions, not about Functions."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import itertools
 import logging
 import time
@@ -18,12 +17,11 @@ from redis.asyncio import Redis
 from lab.proof.faults.session.load import charge, decide, read
 from lab.proof.fleet.forks import leashed
 from lab.proof.scenarios.scenario import DEADLINE_S, Load
-from lab.proof.strategies import SIDES, Session
+from lab.proof.strategies import SIDES, Session, preload
 from services.redis_session import OutcomeUnknown
 
 EACH = 10_000_000  # numbers of an instance
 SLOW_SCRIPT = "local started = os.clock() while os.clock() - started < 0.05 do end return ARGV[1]"
-LIBRARIES = {"valkey-glide": "glide", "coredis": "coredis"}  # imported before the load begins
 SPREAD_S = 0.02  # instances never begin in the very same instant
 
 
@@ -76,7 +74,7 @@ class Callers:
             callers = [self._bursts(ends_at)]
         else:
             callers = [self._steady(ends_at, self._load.think_s) for _ in range(self._load.callers)]
-        await asyncio.gather(*callers, *messages)
+        await asyncio.gather(*callers, *messages, *([self._slow(ends_at)] if self._load.slow_every_s else []))
 
     async def _steady(self, ends_at: float, think_s: float) -> None:
         while time.monotonic() < ends_at:
@@ -92,9 +90,13 @@ class Callers:
 
     async def _call(self) -> None:
         number = next(self._numbers)
-        operation, idempotent = _KINDS[0 if self._load.changes else number % len(_KINDS)]
-        if self._load.slow_every and number % self._load.slow_every == self._load.slow_every // 2:
-            operation, idempotent = slow, True
+        await self._record(*_KINDS[0 if self._load.changes else number % len(_KINDS)], number)
+
+    async def _slow(self, ends_at: float) -> None:
+        while time.monotonic() < ends_at:
+            await asyncio.gather(self._record(slow, True, next(self._numbers)), asyncio.sleep(self._load.slow_every_s))
+
+    async def _record(self, operation: Operation, idempotent: bool, number: int) -> None:
         began = time.monotonic()
         kind = await self._outcome(operation, number, idempotent)
         self.calls.append((began, time.monotonic(), kind))
@@ -134,7 +136,6 @@ def become(task: Task, index: int, channel: Connection) -> None:
     leashed()
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
-    if task.side in LIBRARIES:
-        importlib.import_module(LIBRARIES[task.side])
+    preload(task.side)
     channel.send("ready")
     channel.send(asyncio.run(_live(task, index, channel.recv())))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
 
 from lab.proof.report.palette import INK, QUIET, side_looks
 from lab.proof.report.svg import as_svg, drawing, figure
@@ -17,10 +18,10 @@ from lab.proof.strategies import OURS, SIDES
 
 ROW = 46  # px
 KEY = 90
-PANELS: tuple[tuple[str, str, Callable[[Result], float]], ...] = (
-    ("failed, % of the calls", "linear", lambda one: one.failed_share * 100),
-    ("p99, ms", "log", lambda one: max(0.1, one.median["p99_ms"])),
-    ("clients, at most", "log", lambda one: max(1.0, one.median["peak"])),
+PANELS: tuple[tuple[str, tuple[int, ...], Callable[[Result], float]], ...] = (  # title, ticks, value
+    ("failed, % of the calls", (0, 1, 10, 100), lambda one: one.failed_share * 100),
+    ("p99, ms", (1, 10, 100, 1000), lambda one: one.median["p99_ms"]),
+    ("clients, at most", (1, 10, 100, 1000), lambda one: one.median["peak"]),
 )
 
 
@@ -31,9 +32,12 @@ def draw(found: Sequence[Result]) -> str:
     with drawing():
         drawn = figure(ROW * len(names) + KEY + 20)
         panels = drawn.subplots(1, len(PANELS), sharey=True, squeeze=False)[0]
-        for axes, (title, scale, value) in zip(panels, PANELS, strict=True):
+        for axes, (title, ticks, value) in zip(panels, PANELS, strict=True):
             _panel(axes, found, names, sides, value)
-            axes.set_xscale("symlog" if scale == "linear" else scale)
+            axes.set_xscale("symlog")
+            axes.set_xlim(-0.3, ticks[-1] * 4)
+            axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+            axes.xaxis.set_minor_locator(NullLocator())
             axes.set_title(title, color=QUIET, fontsize=11)
         panels[0].set_ylim(len(names) - 0.5, -0.7)
         panels[0].set_yticks([])

@@ -28,7 +28,7 @@ TEXT = f"""\
 Every side has {DEADLINE_S:g} s per operation and repeats what its documentation says; medians of interleaved rounds. \
 *Best rival*: the one with the fewest failures, and of those with the least p99. *Better than ours*: every side with \
 clearly fewer failures (half a percent of the calls) or a clearly lower p99 (a quarter, and 5 ms), and not clearly \
-worse in the other; who did a change twice has not failed less."""
+worse in the other; who did a change twice is not better."""
 
 
 def rows(found: Sequence[Result]) -> list[list[str]]:

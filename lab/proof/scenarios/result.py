@@ -31,10 +31,11 @@ class Result:
     def beats(self, other: Result) -> list[str]:
         """In what it is clearly better than the other, of `failed` and `p99`, and not clearly worse in the rest.
 
-        Who did a change twice has not failed less.
+        Who did more changes twice, or gave more wrong answers, is not better in anything.
         """
-        sound = self.median["twice"] <= other.median["twice"] and self.median["wrong"] <= other.median["wrong"]
-        fewer = sound and self.failed_share < other.failed_share - LEVEL_SHARE
+        if any(self.median[name] > other.median[name] for name in ("twice", "wrong")):
+            return []
+        fewer = self.failed_share < other.failed_share - LEVEL_SHARE
         more = self.failed_share > other.failed_share + LEVEL_SHARE
         mine, its = self.median["p99_ms"], other.median["p99_ms"]
         faster = mine * LEVEL_RATIO < its and mine + LEVEL_MS < its

@@ -19,8 +19,9 @@ class Load:
     """What the callers of one instance do, for `seconds`. `think_s`: between two calls of a caller.
 
     `burst`: in place of steady callers, so many calls at once every `think_s`. `patience_s`: when a caller gives up.
-    `slow_every`: one call in so many is a script that keeps Redis busy for 50 ms. `messages`: callers beside the others
-    that never pause, as messages of a queue do. `changes`: every call is a change that must not run twice.
+    `slow_every_s`: beside them a script that keeps Redis busy for 50 ms, again and again, as often on every side.
+    `messages`: callers beside the others that never pause, as messages of a queue do. `changes`: every call is a change
+    that must not run twice.
     """
 
     callers: int = 16
@@ -28,7 +29,7 @@ class Load:
     seconds: float = 2.0
     burst: int = 0
     patience_s: float | None = None
-    slow_every: int = 0
+    slow_every_s: float = 0.0
     messages: int = 0
     changes: bool = False
 
@@ -101,7 +102,7 @@ SCENARIOS = {
             bound_by_rate=True,
         ),
         Scenario("burst", "100 calls at once per instance", Load(burst=100, think_s=0.4)),
-        Scenario("slow-script", "one call in 200 keeps Redis busy for 50 ms", Load(slow_every=200)),
+        Scenario("slow-script", "now and then a script of 50 ms", Load(slow_every_s=0.6)),
         Scenario(
             "give-up",
             "callers give up after 0.1 s, Redis stops for 0.3 s",

@@ -99,7 +99,7 @@ class Timeline:
         for pid, role in roles.items():
             with contextlib.suppress(psutil.Error):
                 self.cpu_s[pid] = (role, _cpu_of(psutil.Process(pid)))
-        self.cpu_s[0] = ("customers, front and books", _cpu_of(psutil.Process()) - self._base_cpu)
+        self.cpu_s[0] = ("load generator, proxy and bookkeeping", _cpu_of(psutil.Process()) - self._base_cpu)
 
 
 def _cpu_of(process: psutil.Process) -> float:

@@ -4,6 +4,7 @@ Every side has the same deadline per operation and repeats what its own document
 fail in the wild: nothing here is improved beyond what people write.
 """
 
+import importlib
 from collections.abc import Callable
 
 from lab.proof.strategies.client_per_call import ClientPerCall
@@ -27,6 +28,7 @@ STRATEGIES: dict[str, Callable[[str], Session]] = {
 }
 # Without redis-py's API the app does not run on them; the scenarios of the session alone do.
 SIDES: dict[str, Callable[[str], Session]] = {"valkey-glide": GlideClient, "coredis": CoredisClient, **STRATEGIES}
+LIBRARIES = {"valkey-glide": "glide", "coredis": "coredis"}  # imported when used: a second, and threads
 TITLES = {
     "never-closed": "(1) client per call, never closed",
     "per-call": "(2) connect + quit per call",
@@ -40,4 +42,11 @@ TITLES = {
     OURS: "one multiplexed connection per process",
 }
 
-__all__ = ["OURS", "SIDES", "STRATEGIES", "TITLES", "Session"]
+
+def preload(side: str) -> None:
+    """Import what a side imports on first use, before a load begins."""
+    if side in LIBRARIES:
+        importlib.import_module(LIBRARIES[side])
+
+
+__all__ = ["OURS", "SIDES", "STRATEGIES", "TITLES", "Session", "preload"]

@@ -80,6 +80,8 @@ async def serve(folder: Path, peer: socket.socket) -> None:
 def main() -> None:
     """Ends at once with the code of a SystemExit, whoever raised it: running threads are not waited for."""
     peer, folder = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])
+    for stream in (sys.stdout, sys.stderr):  # whole lines, at once: the host writes to the same place
+        stream.reconfigure(line_buffering=True, write_through=False)  # type: ignore[union-attr]
     os.chdir(folder)  # so that an app's relative paths work
     hide_lab(folder)
     log_handler.install()

@@ -15,7 +15,7 @@ from lab.proof.faults.session.outcome import Outcome, of_calls
 from lab.proof.faults.session.pace import Pace
 from lab.proof.faults.session.scene import Scene, new_password, prepare, url_of, user_option, written
 from lab.proof.sentinel import Sentinel
-from lab.proof.strategies import OURS, SIDES, Session
+from lab.proof.strategies import OURS, SIDES, Session, preload
 from services.redis_session import RedisService
 
 SETTLE_S = 2.0  # for connections that are about to go
@@ -38,6 +38,7 @@ async def endure(fault: Fault, side: str, pace: Pace, binary: Path | None = None
         with RedisServer(binary=binary, options=options) as server, Sentinel() as sentinel:
             async with TcpProxy(server.port) as proxy:
                 target = Target(server, proxy)
+                preload(side)
                 await prepare(target)
                 session = session_of(side, pace)(url_of(proxy, password))
                 scene = Scene(target, session, Load(session, pace), pace, password)

@@ -15,7 +15,7 @@ from lab.__main__ import main
 from lab.azure.outage import is_child
 from lab.azure.state_file import LabState, read_state, write_state
 from tests import ROOT
-from tests.e2e.conftest import running_lab
+from tests.running_lab import running_lab
 from tests.waiting import wait_until
 
 

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from lab.azure.redis_server import RedisServer
 from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import NotSent, RedisNotConfigured, RedisUnavailable
-from services.redis_session.redis_service import Hooks
+from services.redis_session.redis_service import Clocks, Hooks
 from tests.waiting import until
 
 from ..conftest import Open, slow
@@ -29,15 +29,15 @@ async def test_a_time_out_of_the_operations_own_is_not_taken_for_the_deadline(
 
 
 async def test_a_cancelled_call_is_cancelled_and_forgotten(redis_url: str, open_session: Open) -> None:
-    session = open_session(redis_url)
+    session = open_session(redis_url, clocks=Clocks(stall_s=30))
 
-    call = asyncio.create_task(session.run(slow, idempotent=True, within_s=10))
+    call = asyncio.create_task(session.run(slow, idempotent=True, within_s=30))
     await until(lambda: session._client is not None and session._client.in_flight == 1)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
     assert session.counters.in_flight == 0
-    await session.ping(2)
+    await session.ping(30)
     assert (session.counters.connections_opened, session.counters.recreates) == (1, 0)
 
 

@@ -171,11 +171,11 @@ async def test_an_idle_connection_that_went_silent_is_found_by_the_ping_and_repl
 async def test_a_ping_behind_a_slow_command_does_not_cost_that_command_its_connection(
     redis_url: str, open_session: Open
 ) -> None:
-    session = open_session(redis_url, clocks=Clocks(ping_s=0.05, stall_s=2, idle_check_s=0))
+    session = open_session(redis_url, clocks=Clocks(ping_s=0.05, stall_s=30, idle_check_s=0))
 
-    await session.ping(2)
-    blocked = asyncio.create_task(session.run(slow, idempotent=False, within_s=3))
+    await session.ping(30)
+    blocked = asyncio.create_task(session.run(slow, idempotent=False, within_s=30))
     await until(lambda: session._client is not None and session._client.in_flight == 1)
-    assert await session.run(bump, idempotent=False, within_s=3) == 1
+    assert await session.run(bump, idempotent=False, within_s=30) == 1
     assert await blocked == 1
     assert session.counters.recreates == 0

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from blueprints.web.operations import OPERATIONS
-from tests.e2e.conftest import Lab, running_lab
 from tests.integration.lab.azure.docs_page.devtools import Tab, open_tab
 from tests.integration.lab.proof.report.browser import find
+from tests.running_lab import Lab, running_lab
 
 KEY = "k-for-the-page"
 ORDER = "document.querySelector('#operations-orders-place_order')"

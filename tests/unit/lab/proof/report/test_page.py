@@ -171,7 +171,7 @@ def test_the_numbers_are_json_whatever_they_are(value: object) -> None:
 
 def test_what_fits_into_a_line_is_on_one_line() -> None:
     assert (
-        as_json({"rows": [{"a": 1}, {"a": 2}], "text": "x" * 300}).splitlines()[1] == ' "rows": [{"a": 1}, {"a": 2}],'
+        as_json({"rows": [{"a": 1}, {"a": 2}], "text": "x" * 500}).splitlines()[1] == ' "rows": [{"a": 1}, {"a": 2}],'
     )
 
 

@@ -73,6 +73,7 @@ def test_a_result_is_the_median_of_the_rounds_with_the_spread_of_its_p99() -> No
         ({"failed": 20, "p99_ms": 70.0}, []),
         ({"failed": 0, "twice": 1}, []),
         ({"failed": 0, "wrong": 1}, []),
+        ({"p99_ms": 70.0, "twice": 1}, []),
     ],
     ids=str,
 )

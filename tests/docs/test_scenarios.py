@@ -1,0 +1,138 @@
+"""README, docs/the-experiment.md and docs/connections.md say of the ten scenarios what docs/proof holds."""
+
+from lab.proof.scenarios.report import from_json, rows
+from lab.proof.scenarios.result import better_rivals
+from lab.proof.scenarios.scenario import SCENARIOS
+from lab.proof.strategies import OURS, SIDES
+from tests import ROOT
+from tests.pages import page, proof, row
+
+FOUND = from_json(proof("scenarios"))
+README = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+EXPERIMENT, CONNECTIONS = page("the-experiment.md"), page("connections.md")
+BY_NAME = {(one.scenario, one.side): one for one in FOUND}
+BETTER = {scenario: better_rivals(FOUND, scenario) for scenario in SCENARIOS}
+LEVEL = sum(not better for better in BETTER.values())
+POOL, GLIDE = "blocking-pool-1", "valkey-glide"
+
+
+def of(scenario: str, side: str, measure: str = "p99_ms") -> str:
+    """A figure as it is written."""
+    return f"{BY_NAME[scenario, side].median[measure]:,.0f}"
+
+
+def both(scenario: str, measure: str = "p99_ms") -> str:
+    """The one line of redis-py against ours."""
+    return f"{of(scenario, POOL, measure)} against {of(scenario, OURS, measure)}"
+
+
+def alone(side: str) -> str:
+    """Calls per second of a single caller."""
+    cells = [cell for cell in proof("bench")["medians"] if (cell["link"], cell["concurrency"]) == ("loopback", 1)]
+    return f"{next(cell['calls_per_s'] for cell in cells if cell['side'] == side):,.0f}"
+
+
+ENOUGH = (
+    "`BlockingConnectionPool(max_connections=1)` is, and far less code, where a worker has a few calls "
+    "at once, Redis is "
+    "in its zone, and a change may run twice: it has one connection too, and when Redis stops for a "
+    "second nobody fails "
+    f"(p99 {both('stop')} ms)."
+)
+NOT_ENOUGH = (
+    f"It is not where a hundred calls come at once (p99 {both('burst')} ms), where Redis is 5 ms away "
+    f"({both('far')} ms), "
+    f"in a failover ({both('failover', 'failed')} failed calls), or where a change must not run twice when connections "
+    f"are cut ({both('cut', 'twice')} did)."
+)
+LOSSES = (
+    f"Where it loses: in a burst valkey-glide is faster (p99 {of('burst', GLIDE)} against {of('burst', OURS)} ms), and "
+    f"after a cut ({of('cut', GLIDE)} against {of('cut', OURS)} ms). Where scripts keep Redis busy, a pool of one was "
+    f"({both('slow-script')} ms). With more instances than places those that got none starve "
+    f"({of('limit', OURS, 'failed')} of {of('limit', OURS, 'calls')} calls failed): a client per call "
+    f"shares the places "
+    f"({of('limit', 'per-call', 'failed')} failed), at {of('limit', 'per-call', 'per_s')} calls a second against "
+    f"{of('limit', OURS, 'per_s')}; the connection budget is there to prevent that."
+)
+
+
+def decisions() -> list[list[str]]:
+    """The rows of the decision table."""
+    return [
+        [
+            "a few calls at once, Redis in the same zone, changes that may run twice",
+            "`BlockingConnectionPool(max_connections=1)`, one line of redis-py",
+            f"one caller: {alone('blocking pool (1)')} calls/s, ours {alone('ours')}; Redis stops for 1 s: p99 "
+            f"{of('stop', POOL)} ms, ours {of('stop', OURS)}; nobody fails",
+        ],
+        [
+            "a hundred calls at once, few places",
+            "ours, or valkey-glide",
+            f"p99 {of('burst', OURS)} and {of('burst', GLIDE)} ms with one connection; "
+            f"pool of one {of('burst', POOL)} ms",
+        ],
+        [
+            "a hundred calls at once, room for eight connections",
+            "`BlockingConnectionPool(max_connections=8)` does as well",
+            f"p99 {of('burst', 'blocking-pool-8')} ms, ours {of('burst', OURS)}",
+        ],
+        [
+            "Redis 5 ms away, 64 calls at once",
+            "ours",
+            f"p99 {of('far', OURS)} ms; pool of one {of('far', POOL)}, of eight {of('far', 'blocking-pool-8')}, "
+            f"valkey-glide {of('far', GLIDE)}, redis-py's default {of('far', 'redis-py')} with 64 connections",
+        ],
+        [
+            "failovers",
+            "ours",
+            f"failed {of('failover', OURS, 'failed')} of {of('failover', OURS, 'calls')}; pool of one "
+            f"{of('failover', POOL, 'failed')} of {of('failover', POOL, 'calls')}, valkey-glide "
+            f"{of('failover', GLIDE, 'failed')} of {of('failover', GLIDE, 'calls')}: they see READONLY and go on",
+        ],
+        [
+            "a change that must not run twice",
+            "ours, or valkey-glide",
+            f"twice {of('cut', OURS, 'twice')} and {of('cut', GLIDE, 'twice')}; "
+            f"pool of one {of('cut', POOL, 'twice')}, redis-py's default "
+            f"{of('cut', 'redis-py', 'twice')}, coredis {of('cut', 'coredis', 'twice')}",
+        ],
+        [
+            "more instances than places",
+            "none: set a lower scale-out limit",
+            f"failed {of('limit', OURS, 'failed')} of {of('limit', OURS, 'calls')}, a client per call "
+            f"{of('limit', 'per-call', 'failed')} of {of('limit', 'per-call', 'calls')}",
+        ],
+    ]
+
+
+def test_every_side_ran_in_every_scenario() -> None:
+    assert BY_NAME.keys() == {(scenario, side) for scenario in SCENARIOS for side in SIDES}
+
+
+def test_every_scenario_has_its_row() -> None:
+    assert [cells for cells in rows(FOUND) if row(*cells) not in EXPERIMENT] == []
+
+
+def test_how_often_ours_is_best_or_level_is_what_was_measured() -> None:
+    told = f"best or level in {LEVEL} of the {len(SCENARIOS)} scenarios"
+    assert told in README
+    assert told in " ".join(EXPERIMENT.split())
+
+
+def test_what_is_claimed_and_what_is_lost_has_the_figures_that_were_measured() -> None:
+    assert f"{ENOUGH} {NOT_ENOUGH}" in README
+    assert LOSSES in " ".join(EXPERIMENT.split())
+
+
+def test_every_scenario_that_ours_loses_is_among_the_losses() -> None:
+    assert {scenario for scenario, better in BETTER.items() if better} <= {"burst", "cut", "limit", "slow-script"}
+
+
+def test_the_decision_table_is_what_was_measured() -> None:
+    assert [cells for cells in decisions() if row(*cells) not in CONNECTIONS] == []
+
+
+def test_ours_confused_and_repeated_nothing_and_never_had_more_than_a_client_per_instance() -> None:
+    ours = [one for one in FOUND if one.side == OURS]
+    assert [one for one in ours if one.median["wrong"] or one.median["twice"]] == []
+    assert [one for one in ours if one.median["peak"] > SCENARIOS[one.scenario].instances] == []
