@@ -2,7 +2,7 @@ metadata description = 'Everything the app needs, in one resource group. Refuses
 
 targetScope = 'subscription'
 
-import { clients, flexScaleGroups, keptReady, offerOf, refusalOf, usableClients } from 'modules/budget.bicep'
+import { clients, flexScaleGroups, keptReady, offerOf, primariesOf, refusalOf, usableClients } from 'modules/budget.bicep'
 import { clusteringPolicy, connectionBudget, persistenceKind, privateNetworkKind, strings, tierName } from 'modules/types.bicep'
 
 @minLength(1)
@@ -67,7 +67,7 @@ param redisHeadroomPercent int = 20
 
 // Azure Managed Redis only
 
-@description('Fixed at creation. EnterpriseCluster grows into every tier; NoCluster ends at 25 GB.')
+@description('Fixed at creation. EnterpriseCluster grows into every tier; NoCluster ends at 25 GB; OSSCluster: docs/sizing.md.')
 param redisClustering clusteringPolicy = 'EnterpriseCluster'
 
 @description('What survives when all nodes are lost; a drop whose keys are lost is over.')
@@ -135,6 +135,7 @@ var budget connectionBudget = {
   workerProcesses: 1 // Flex Consumption runs one worker process per instance
   connectionsPerWorker: redisConnectionsPerWorker
   headroomPercent: redisHeadroomPercent
+  primaries: primariesOf(redisTier, redisClustering)
 }
 var refusal = refusalOf(budget)
 
@@ -322,6 +323,7 @@ var appSettings strings = union(telemetrySettings, {
   ALWAYS_READY_INSTANCES: string(budget.alwaysReady)
   REDIS_CONNECTIONS_PER_WORKER: string(budget.connectionsPerWorker)
   REDIS_HEADROOM_PERCENT: string(budget.headroomPercent)
+  REDIS_PRIMARIES: string(budget.primaries)
   ServiceBusConnection__fullyQualifiedNamespace: serviceBus.outputs.fullyQualifiedNamespace
   ServiceBusConnection__credential: 'managedidentity'
   ServiceBusConnection__clientId: appIdentity.clientId

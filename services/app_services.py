@@ -56,7 +56,7 @@ def build(
         sender: in place of the Service Bus connection that the settings name.
         randomness: for the jitter of every wait; default: a generator of its own for each.
     """
-    redis_service = _redis(settings, randomness)
+    budget, redis_service = settings.connection_budget, _redis(settings, randomness)
     sends = RecentSends()
     hooks = QueueHooks(sending=partial(_noted, sends))
     queue_service = QueueService(
@@ -69,7 +69,7 @@ def build(
         queue_service,
         order_store,
         OrderDesk(order_store, queue_service, settings.patience_s),
-        Readiness(redis_service, settings.problems, sends),
+        Readiness(redis_service, settings.problems, sends, budget.primaries if budget else None),
         list(settings.problems),
     )
 

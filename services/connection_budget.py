@@ -1,7 +1,7 @@
 """The connection budget: how many Redis clients the whole app may open, and how many it would at full scale-out.
 
     instances = scale_groups x scale_out_limit + always_ready
-    clients   = instances x worker_processes x connections_per_worker
+    clients   = instances x worker_processes x (primaries + connections_per_worker - 1)
     clients  <= tier_limit x (100 - headroom_percent) / 100
 
 The one table of limits, redis_tiers.json, is read by this module, by the Bicep files and by the tests; a source and the
@@ -47,6 +47,7 @@ class ConnectionBudget:
         always_ready: instances on top of the limit (`kept_ready`).
         worker_processes: Python processes per instance (FUNCTIONS_WORKER_PROCESS_COUNT; always 1 on Flex).
         connections_per_worker: upper bound of one process; 1 is the multiplexed connection alone.
+        primaries: of an OSS cluster, each of which every process connects to; else 1.
         headroom_percent: kept free for vanished instances and for old and new ones overlapping in a deployment.
     """
 
@@ -57,6 +58,7 @@ class ConnectionBudget:
     worker_processes: int = 1
     connections_per_worker: int = 1
     headroom_percent: int = 20
+    primaries: int = 1
     service: ClassVar[str] = "Redis"  # another dependency's budget names another, and overrides `tier_clients`
 
     @property
@@ -67,7 +69,12 @@ class ConnectionBudget:
     @property
     def clients(self) -> int:
         """Redis clients that all of them open."""
-        return self.instances * self.worker_processes * self.connections_per_worker
+        return self.instances * self.worker_processes * self.clients_per_process
+
+    @property
+    def clients_per_process(self) -> int:
+        """One for each primary, and the side connections."""
+        return self.primaries + self.connections_per_worker - 1
 
     @property
     def tier_clients(self) -> int:
@@ -82,7 +89,7 @@ class ConnectionBudget:
     @property
     def largest_safe_limit(self) -> int:
         """The largest scale-out limit that the tier carries; 0 if none does."""
-        per_instance = self.worker_processes * self.connections_per_worker
+        per_instance = self.worker_processes * self.clients_per_process
         return max(0, (self.usable // per_instance - self.always_ready) // self.scale_groups)
 
     def check(self) -> None:
@@ -99,5 +106,5 @@ class ConnectionBudget:
             f"{self.service} connection budget exceeded: {self.tier} allows {self.tier_clients} clients, {self.usable} "
             f"with {self.headroom_percent} % headroom; {self.scale_groups} scale group(s) x {self.scale_out_limit} + "
             f"{self.always_ready} always ready = {self.instances} instances, x {self.worker_processes} worker "
-            f"process(es) x {self.connections_per_worker} connection(s) = {self.clients} clients. {mend}"
+            f"process(es) x {self.clients_per_process} connection(s) = {self.clients} clients. {mend}"
         )

@@ -4,6 +4,7 @@ Anybody may ask, so it names kinds and no more: no value, no tier, no number, no
 """
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from services.redis_session import SILENT, RedisService, RedisUnavailable
 
+log = logging.getLogger(__name__)
 PROBE_S = 1.0  # deadline of the PING
 CACHE_S = 1.0  # anybody may ask, as often as they like
 FAILING_S = 30.0  # for so long no send has succeeded
@@ -53,10 +55,13 @@ class Readiness:
 
     Args:
         problems: one line for each bad setting, what is bad about it behind a colon; that stays in the log.
+        primaries: how many of a Redis cluster the connection budget counts; None: there is no budget.
     """
 
-    def __init__(self, redis: RedisService, problems: tuple[str, ...], sends: RecentSends) -> None:
-        self._redis, self._sends = redis, sends
+    def __init__(
+        self, redis: RedisService, problems: tuple[str, ...], sends: RecentSends, primaries: int | None = None
+    ) -> None:
+        self._redis, self._sends, self._primaries, self._most_told = redis, sends, primaries, 0
         self._bad_settings = ", ".join(dict.fromkeys(problem.partition(":")[0] for problem in problems))
         self._probe: asyncio.Task[str | None] | None = None
         self._fresh_until = 0.0
@@ -81,4 +86,13 @@ class Readiness:
             return reason if "Redis" in reason else f"Redis: {reason}"
         finally:
             self._fresh_until = asyncio.get_running_loop().time() + CACHE_S
-        return None
+        return self._over_budget()
+
+    def _over_budget(self) -> str | None:
+        found = self._redis.primaries
+        if self._primaries is None or found <= self._primaries:
+            return None
+        if found > self._most_told:
+            self._most_told = found
+            log.error("Redis has %d primaries, the budget counts %d: set REDIS_PRIMARIES", found, self._primaries)
+        return "Redis has more primaries than the connection budget counts"

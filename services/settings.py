@@ -66,6 +66,7 @@ class Settings(BaseModel):
     redis_entra_client_id: Annotated[str | None, Field(pattern=GUID, alias="REDIS_ENTRA_CLIENT_ID")] = None
     redis_url: Annotated[Annotated[SecretStr, AfterValidator(_redis_address)] | None, Field(alias="REDIS_URL")] = None
     redis_connections_per_worker: Annotated[int, Field(ge=1, le=100, alias="REDIS_CONNECTIONS_PER_WORKER")] = 1
+    redis_primaries: Annotated[int, Field(ge=1, le=1000, alias="REDIS_PRIMARIES")] = 1
     redis_idle_check_s: Annotated[float, Field(ge=0, le=600, alias="REDIS_IDLE_CHECK_S")] = 15.0
     service_bus_connection: Annotated[
         Annotated[SecretStr, AfterValidator(_connection_string)] | None, Field(alias="ServiceBusConnection")
@@ -106,6 +107,7 @@ class Settings(BaseModel):
             worker_processes=self.worker_processes,
             connections_per_worker=self.redis_connections_per_worker,
             headroom_percent=self.redis_headroom_percent,
+            primaries=self.redis_primaries,
         )
 
     @field_validator("redis_url")

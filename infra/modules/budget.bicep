@@ -17,6 +17,11 @@ func offerOf(tier string) string => table.tiers[tier].source
 func tierLimit(tier string) int => table.tiers[tier].clients
 
 @export()
+@description('Primaries that a process connects to: those of the tier in an OSS cluster, the most of any where the table has none.')
+func primariesOf(tier string, clustering string) int =>
+  clustering == 'OSSCluster' && offerOf(tier) == 'managed' ? table.tiers[tier].?primaries ?? table.mostPrimaries : 1
+
+@export()
 @description('Clients of the tier after the headroom.')
 func usableClients(budget connectionBudget) int => (tierLimit(budget.tier) * (100 - budget.headroomPercent)) / 100
 
@@ -43,9 +48,11 @@ func largestSafeLimit(budget connectionBudget) int =>
 func refusalOf(budget connectionBudget) string =>
   clients(budget) <= usableClients(budget)
     ? ''
-    : 'Redis connection budget exceeded: ${budget.tier} allows ${tierLimit(budget.tier)} clients, ${usableClients(budget)} with ${budget.headroomPercent} % headroom; ${budget.scaleGroups} scale group(s) x ${budget.scaleOutLimit} + ${budget.alwaysReady} always ready = ${instances(budget)} instances, x ${budget.workerProcesses} worker process(es) x ${budget.connectionsPerWorker} connection(s) = ${clients(budget)} clients. ${advice(budget)}'
+    : 'Redis connection budget exceeded: ${budget.tier} allows ${tierLimit(budget.tier)} clients, ${usableClients(budget)} with ${budget.headroomPercent} % headroom; ${budget.scaleGroups} scale group(s) x ${budget.scaleOutLimit} + ${budget.alwaysReady} always ready = ${instances(budget)} instances, x ${budget.workerProcesses} worker process(es) x ${connectionsOf(budget)} connection(s) = ${clients(budget)} clients. ${advice(budget)}'
 
-func clientsPerInstance(budget connectionBudget) int => budget.workerProcesses * budget.connectionsPerWorker
+func clientsPerInstance(budget connectionBudget) int => budget.workerProcesses * connectionsOf(budget)
+
+func connectionsOf(budget connectionBudget) int => budget.primaries + budget.connectionsPerWorker - 1
 
 func advice(budget connectionBudget) string =>
   largestSafeLimit(budget) >= 1

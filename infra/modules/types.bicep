@@ -37,8 +37,8 @@ type tierName =
   | 'ComputeOptimized_X10'
 
 @export()
-@description('EnterpriseCluster and NoCluster are one endpoint each; OSSCluster would multiply the connections by the shards.')
-type clusteringPolicy = 'EnterpriseCluster' | 'NoCluster'
+@description('EnterpriseCluster and NoCluster are one endpoint each; OSSCluster is one for each primary, and the budget counts them.')
+type clusteringPolicy = 'EnterpriseCluster' | 'NoCluster' | 'OSSCluster'
 
 @export()
 @description('aof: written once a second; rdb: once an hour; none: a lost node pair loses the data.')
@@ -58,6 +58,7 @@ type connectionBudget = {
   workerProcesses: int
   connectionsPerWorker: int
   headroomPercent: int
+  primaries: int
 }
 
 @export()

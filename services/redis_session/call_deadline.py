@@ -25,6 +25,7 @@ class CallDeadline:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.written = 0
+        self.patient = True  # in a known outage it waits
         self.withdrawn = False  # nothing more may be written: somebody was told that nothing had been
         self._outer: CallDeadline | None = None
 
@@ -36,6 +37,7 @@ class CallDeadline:
         loop = task.get_loop()
         self._timer = loop.call_later(self.seconds, self._expire) if self.seconds > 0 else loop.call_soon(self._expire)
         self._outer = current_deadline()
+        self.patient = self._outer is None or self._outer.patient
         self._token = _CURRENT.set(self)
         return self
 

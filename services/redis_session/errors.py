@@ -22,6 +22,7 @@ class RedisUnavailable(RedisSessionError):
     def __init__(self, text: str = "", reason: str | None = None) -> None:
         super().__init__(text)
         self.reason = reason
+        self.known_outage = False  # it was not tried: an outage is known
 
 
 class RedisNotConfigured(RedisUnavailable):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import socket
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 
 from redis.asyncio import Redis
 from redis.asyncio.client import Monitor, PubSub
@@ -21,6 +21,7 @@ from .errors import NeedsOwnConnection, OutcomeUnknown
 from .pipeline import MultiplexedPipeline
 from .reply_stream import StreamCounters, StreamLimits
 from .side_pool import SidePool
+from .topology import Place, name_to_verify
 from .wire import Wire
 
 # No maintenance notifications: they hide unread replies. redis-py's asyncio side knows them since 8.0.
@@ -81,9 +82,14 @@ class MultiplexedRedis(Redis):
         backlog_calls: int = 5000,
         backlog_bytes: int = 64 * 1024 * 1024,
         side_connections: int = 0,
+        at: Place | None = None,
         connection_pool: ConnectionPool | None = None,
         **options: Any,
     ) -> None:
+        tls_name = None
+        if at is not None:
+            tls_name = name_to_verify(options.get("host", "localhost"), at)
+            options = {**options, "host": at.host, "port": at.port}
         super().__init__(connection_pool=connection_pool, **options)  # its pool is never asked for a connection
         limits = StreamLimits(stall_s, reply_s, backlog_calls, backlog_bytes)
         options = _connection_options(self.connection_pool, limits, connect_s)
@@ -91,10 +97,10 @@ class MultiplexedRedis(Redis):
         self.auto_close_connection_pool = True
         self.connect_s = connect_s
         how = self.connection_pool.make_connection()  # type: ignore[no-untyped-call] # redis-py's
-        self.wire = Wire(how, self.response_callbacks, limits)
+        self.wire = Wire(how, self.response_callbacks, limits, tls_name)
 
     @classmethod
-    def from_url(cls, url: str, *_: Any, **options: Any) -> MultiplexedRedis:
+    def from_url(cls, url: str, *_: Any, **options: Any) -> Self:
         """As redis-py's, plus the keywords of this class. Raises ValueError, which never shows the URL."""
         try:
             said = _options_of(url)
@@ -133,6 +139,11 @@ class MultiplexedRedis(Redis):
         if stream is not None:
             await stream.aclose("the client was closed")
         await self.connection_pool.aclose()
+
+    def shut_down(self) -> None:
+        """End the connection without touching its event loop."""
+        if self.wire.opened is not None:
+            self.wire.opened.shut_down()
 
     @property
     def connected(self) -> bool:

@@ -21,22 +21,24 @@ from .packing import Packer
 from .reply_stream import NOT_ENOUGH_DATA, ReplyStream, StreamLimits
 
 
-async def open_stream(how: AbstractConnection, limits: StreamLimits) -> ReplyStream:
-    """An open connection that has been greeted; if it fails or is cancelled, nothing is left open.
+async def open_stream(how: AbstractConnection, limits: StreamLimits, tls_name: str | None) -> tuple[ReplyStream, str]:
+    """An open connection that has been greeted, and the server's mode, e.g. "cluster" ("" without HELLO).
+
+    If it fails or is cancelled, nothing is left open. `tls_name`: whom the certificate names, if not the host.
 
     Raises redis-py's errors: ConnectionError (out of reach, full, too old), AuthenticationError, ResponseError.
     """
     greeting, encoder = await _greeting(how), how.encoder
     strictly = encoder.encoding if encoder.decode_responses and encoder.encoding_errors == "strict" else None
-    stream = await _connected(how, partial(ReplyStream, _reader(encoder, strictly), limits, strictly))
+    stream = await _connected(how, partial(ReplyStream, _reader(encoder, strictly), limits, strictly), tls_name)
     try:
-        await _greet(stream, greeting, Packer(encoder))
+        mode = await _greet(stream, greeting, Packer(encoder))
     except BaseException as error:
         stream.close("the greeting failed")
         if isinstance(error, RedisUnavailable):
             raise RedisConnectionError(str(error)) from error
         raise
-    return stream
+    return stream, mode
 
 
 def place(how: AbstractConnection) -> str:
@@ -60,15 +62,17 @@ def _reply_error(text: str) -> Exception:
     return error  # type: ignore[no-any-return]
 
 
-async def _connected(how: AbstractConnection, new_stream: partial[ReplyStream]) -> ReplyStream:
+async def _connected(how: AbstractConnection, new_stream: partial[ReplyStream], tls_name: str | None) -> ReplyStream:
     loop = asyncio.get_running_loop()
     try:
         if isinstance(how, UnixConnection):
             _, stream = await loop.create_unix_connection(new_stream, how.path)
             return stream
         assert isinstance(how, Connection)  # noqa: S101 - redis-py has no other kind
-        tls = how.ssl_context.get() if isinstance(how, SSLConnection) else None
-        transport, stream = await loop.create_connection(new_stream, how.host, how.port, ssl=tls)
+        tls: dict[str, Any] = {}
+        if isinstance(how, SSLConnection):
+            tls = {"ssl": how.ssl_context.get(), "server_hostname": tls_name}
+        transport, stream = await loop.create_connection(new_stream, how.host, how.port, **tls)
         if how.socket_keepalive:
             _keep_alive(transport.get_extra_info("socket"), how.socket_keepalive_options)
     except (OSError, UnicodeError) as error:  # the latter: a host that can't be a name
@@ -97,8 +101,9 @@ async def _greeting(how: AbstractConnection) -> list[tuple[Any, ...]]:
     return commands + ([("SELECT", how.db)] if how.db else [])
 
 
-async def _greet(stream: ReplyStream, greeting: list[tuple[Any, ...]], packer: Packer) -> None:
+async def _greet(stream: ReplyStream, greeting: list[tuple[Any, ...]], packer: Packer) -> str:
     calls = stream.send_batch([(packer.pack(command), False) for command in greeting])
+    mode: Any = ""
     for reply in await asyncio.gather(*calls, return_exceptions=True):
         if isinstance(reply, ResponseError) and ("unknown command" in str(reply) or "NOPROTO" in str(reply)):
             raise RedisConnectionError(  # its own text quotes HELLO's arguments
@@ -106,3 +111,6 @@ async def _greet(stream: ReplyStream, greeting: list[tuple[Any, ...]], packer: P
             )
         if isinstance(reply, BaseException):
             raise reply
+        if isinstance(reply, dict):
+            mode = reply.get(b"mode") or reply.get("mode", "")
+    return mode.decode() if isinstance(mode, bytes) else str(mode)

@@ -84,6 +84,12 @@ class Outage:
         self._since = self._noticed_at = 0.0
         self._notices: deque[tuple[int, str]] = deque(maxlen=8)
 
+    def of_a_part(self) -> Outage:
+        """That of one node of a cluster: its callers are those of the whole, who say what is noted of it."""
+        part = Outage(self._known_after_s)
+        part._notices = self._notices
+        return part
+
     def trying(self, now: float) -> None:
         """An attempt or a PING begins."""
         if self.trying_since is None:

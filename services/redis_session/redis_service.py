@@ -7,6 +7,7 @@ business, and no secret of the URL shows in a repr, a log line or an error.
 
 import asyncio
 import contextvars
+import copy
 import logging
 import os
 import random
@@ -14,7 +15,7 @@ import re
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, DataError, RedisError, ResponseError
@@ -23,15 +24,18 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from .backoff import Backoff
 from .call_deadline import CallDeadline
+from .cluster_client import ClusterRedis, join_cluster
 from .credential import Credential, RedisCredential
 from .errors import NotSent, OutcomeUnknown, Overloaded, RedisNotConfigured, RedisUnavailable
 from .multiplexed_redis import MultiplexedRedis
 from .outage import SILENT, Outage, reason_not_connected, reason_of_code
 from .server_reply import ServerState, answer_to_ping, hear, server_state
+from .topology import Place
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
+C = TypeVar("C", bound=MultiplexedRedis)
 CLOSE_S = 1.0  # a close that takes longer is left to the kernel
 SETTLED_S = 5.0  # a session that has lasted this long starts its backoff anew; a shorter one was no recovery
 FETCH_AGAIN_S = 300.0  # while Redis refuses fresh credentials, too
@@ -57,6 +61,7 @@ class Clocks:
     stall_s: float = 5.0
     reply_s: float = 30.0
     idle_check_s: float = 15.0  # 0: a PING before every use
+    topology_s: float = 60.0  # of a cluster: how often it is asked who serves what
     outage_s: float = 2.0  # after so long without a good answer impatient callers are told at once
 
 
@@ -108,6 +113,10 @@ class RedisService:
         self.clocks, self.hooks, self.counters = clocks or Clocks(), hooks or Hooks(), Counters()
         self._url, self._connections, self._credential = url, connections, credential
         self._backoff, self._randomness = Backoff(randomness=randomness), randomness
+        self._make_client: Callable[[], MultiplexedRedis] = self._new_client
+        self._of_cluster = False  # a session with one node of a cluster, made by the session with all of it
+        self._moved = False  # a server that calls itself no cluster has sent us elsewhere
+        self.primaries = 1  # as far as known, and more than one in a cluster
         self._name = name
         self._login, self._fetched_at = Login.TAKEN, float("-inf")
         self.outage = Outage(self.clocks.outage_s)
@@ -149,7 +158,6 @@ class RedisService:
         Whatever else the operation raises passes unchanged, a TimeoutError of its own too.
         """
         self._guard_loop()
-        self._called_at = self._now()
         self.counters.commands += 1
         self.counters.in_flight += 1
         try:
@@ -169,6 +177,7 @@ class RedisService:
         connection attempt has failed, RedisNotConfigured, or RedisUnavailable when Redis refuses our credentials.
         """
         self._guard_loop()
+        self._called_at = self._now()
         client = self._client
         if client is None:
             return await self._connected(patient)
@@ -211,10 +220,11 @@ class RedisService:
             client: MultiplexedRedis | None = None
             try:
                 async with CallDeadline(ends_at - self._now()) as deadline:
+                    deadline.patient = patient
                     client = await self.healthy_client(patient=patient)
                     result = await operation(client)
             except (RedisUnavailable, RedisError) as error:
-                failure = self._judge(error, client)
+                failure = self.judge(error, client)
                 if isinstance(failure, NotSent) and deadline.written:
                     failure = OutcomeUnknown(
                         f"a command of the operation may have run; then: {failure}", failure.reason
@@ -231,14 +241,14 @@ class RedisService:
             backoff = backoff or Backoff(randomness=self._randomness)
             wait_s = backoff.next_wait_s()
             passes = patient or (isinstance(failure, NotSent | OutcomeUnknown) and not isinstance(failure, Overloaded))
-            known = not patient and self._outage_known()
+            known = not patient and (self._outage_known() or failure.known_outage)
             if known or not (passes and (safe or idempotent)) or self._now() + wait_s >= ends_at:
                 if maybe_ran and not isinstance(failure, OutcomeUnknown):
                     raise OutcomeUnknown(f"an earlier attempt may have run; the last one: {failure}", failure.reason)
                 raise failure
             await asyncio.sleep(wait_s)
 
-    def _judge(self, error: RedisUnavailable | RedisError, client: MultiplexedRedis | None) -> RedisUnavailable:
+    def judge(self, error: RedisUnavailable | RedisError, client: MultiplexedRedis | None) -> RedisUnavailable:
         """What a failure says is known. Raises the error itself if it is about the operation."""
         if client is not None and not client.connected:
             self._discard(client, client.closed_because or "closed")
@@ -257,6 +267,10 @@ class RedisService:
         self, code: str, state: ServerState, client: MultiplexedRedis | None, *, aside: bool
     ) -> RedisUnavailable:
         reason = reason_of_code(code)
+        if state is ServerState.ELSEWHERE and client is self._client and not self._of_cluster and not aside:
+            self._moved = True  # the next connection looks at the whole cluster
+            self._discard(client, "the server belongs to a cluster", answers=True)
+            return NotSent(f"the key is elsewhere: {code}", reason)
         self.outage.failed(self._now(), reason, code, refused=True)
         if state is ServerState.RECREATE and not aside:
             if code in _LOGIN_REFUSED and client is self._client:
@@ -286,7 +300,9 @@ class RedisService:
         await asyncio.wait([task], timeout=None if patient else self.outage.left_s(self._now()))
         if not task.done():
             reason = self.outage.reason or SILENT
-            raise NotSent(f"an outage is known: {reason}", reason)
+            error = NotSent(f"an outage is known: {reason}", reason)
+            error.known_outage = True
+            raise error
         if task.cancelled():
             raise NotSent("the Redis session was closed")
         return task.result()
@@ -320,7 +336,7 @@ class RedisService:
         await asyncio.sleep(self._not_before - self._now())
         used: Credential | None = None
         try:
-            client = self._new_client()
+            client = self._make_client()
             if self._credential is not None:  # outside connect_s: it has a clock of its own
                 used = await self._credential.obtain(fresh=self._wants_fresh())
         except NotSent as error:
@@ -331,6 +347,7 @@ class RedisService:
             return error
         try:
             await client.connect()
+            client = await self._whole(client)
         except BaseException as error:
             await self._close(client)
             if not isinstance(error, Exception):
@@ -345,7 +362,7 @@ class RedisService:
         return client
 
     def _keep_authenticated(self, client: MultiplexedRedis, used: Credential | None) -> None:
-        if self._credential is None or used is None:
+        if self._credential is None or used is None or isinstance(client, ClusterRedis):
             return
         if (previous := self._tasks.get("renew")) is not None:
             previous.cancel()
@@ -435,15 +452,38 @@ class RedisService:
         except (RedisError, OSError, TimeoutError) as error:
             log.debug("closing a Redis connection: %s", type(error).__name__)
 
-    def _new_client(self) -> MultiplexedRedis:
+    async def _whole(self, client: MultiplexedRedis) -> MultiplexedRedis:
+        """The client itself, or one of the whole cluster that it has connected to a node of."""
+        if self._of_cluster or (client.wire.mode != "cluster" and not self._moved):
+            return client
+        self._moved = False
+        cluster = self._built(ClusterRedis)
+        return await join_cluster(cluster, client, self.clocks, self._new_client, self._of_node, self._note_primaries)
+
+    def _of_node(self, make_client: Callable[[], MultiplexedRedis]) -> Self:
+        """A session like this one with one node of a cluster."""
+        session = copy.copy(self)
+        session._of_cluster, session._make_client, session._login = True, make_client, Login.TAKEN
+        session._backoff, session.outage = Backoff(randomness=self._randomness), self.outage.of_a_part()
+        session._start_afresh(None)
+        return session
+
+    def _note_primaries(self, primaries: int) -> None:
+        self.primaries = primaries
+
+    def _new_client(self, at: Place | None = None) -> MultiplexedRedis:
+        return self._built(MultiplexedRedis, at)
+
+    def _built(self, kind: type[C], at: Place | None = None) -> C:
         try:
-            return MultiplexedRedis.from_url(
+            return kind.from_url(
                 self._url or "",
                 connect_s=self.clocks.connect_s,
                 stall_s=self.clocks.stall_s,
                 reply_s=self.clocks.reply_s,
                 side_connections=self._connections - 1,
                 credential_provider=self._credential,
+                at=at,
                 client_name=_client_name(self._name),
             )
         except (ValueError, DataError):  # the latter: a password in the address, and a credential
@@ -463,8 +503,8 @@ class RedisService:
             return
         if self._pid != os.getpid():
             _INHERITED.append((self._loop, self._client, self._tasks, self._closing))
-        elif self._client is not None and (stream := self._client.wire.opened) is not None:
-            stream.shut_down()
+        elif self._client is not None:
+            self._client.shut_down()
         self._start_afresh(loop)
 
     @staticmethod

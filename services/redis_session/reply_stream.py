@@ -34,6 +34,7 @@ NOT_ENOUGH_DATA = object()  # what the reader says when no reply is complete
 WRITE_BYTES = 65_536  # at most in one write: asyncio's default write buffer
 READ_BYTES = 262_144  # at most in one read
 FED_BYTES = 16_384  # at most to the reader at once: it moves what is left of its buffer after each reply
+ASKING = b"*1\r\n$6\r\nASKING\r\n"  # never written without the command behind it, for which alone it holds
 _SCALARS = frozenset([bytes, str, int, float, bool, type(None)])  # replies that can't carry an error
 _GIVEN_UP = "not written: the operation that it belongs to has been given up"
 _is_done = asyncio.Future.done
@@ -244,12 +245,13 @@ class ReplyStream(asyncio.BufferedProtocol):
     def _begin_next(self) -> None:
         """Begin one large command, or as many small ones as one write takes."""
         calls: list[Call] = []
-        size = 0
+        size, before = 0, b""
         for call, packed in self._waiting.items():
             size += len(packed)
-            if calls and size > WRITE_BYTES:
+            if calls and size > WRITE_BYTES and before != ASKING:
                 break
             calls.append(call)
+            before = packed
         data = memoryview(b"".join([self._waiting.pop(call) for call in calls]))
         self._rest.extend(data[start : start + WRITE_BYTES] for start in range(0, len(data), WRITE_BYTES))
         self._begin(calls)

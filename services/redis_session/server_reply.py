@@ -32,10 +32,11 @@ class ServerState(Enum):
     RECREATE = auto()  # this connection is of no use any more: READONLY after a failover, NOAUTH, WRONGPASS
     WAIT = auto()  # keep the connection and try again a little later
     FULL = auto()  # no room for writes, in memory or on disk: repeating does not help now
-    REFUSED = auto()  # no rights, or not here: repeating does not help before somebody changes that
+    ELSEWHERE = auto()  # this is a cluster, and another of its nodes serves the key
+    REFUSED = auto()  # no rights, or not in this way: repeating does not help before somebody changes that
 
 
-_RECREATE, _WAIT, _FULL, _REFUSED = ServerState
+_RECREATE, _WAIT, _FULL, _ELSEWHERE, _REFUSED = ServerState
 _STATES = {
     "READONLY": (_RECREATE, "You can't write against a read only"),
     "NOAUTH": (_RECREATE, "Authentication required"),
@@ -49,8 +50,8 @@ _STATES = {
     "OOM": (_FULL, "command not allowed when used memory > 'maxmemory'"),
     "MISCONF": (_FULL, r"(?:\w+ is configured to save RDB snapshots|Errors writing to the AOF file)"),
     "NOPERM": (_REFUSED, ".*?(?:[Nn]o permissions|The user executing the script can't)"),
-    "MOVED": (_REFUSED, r"\d+ \S*:\d+$"),
-    "ASK": (_REFUSED, r"\d+ \S*:\d+$"),
+    "MOVED": (_ELSEWHERE, r"\d+ \S*:\d+$"),
+    "ASK": (_ELSEWHERE, r"\d+ \S*:\d+$"),
     "CROSSSLOT": (_REFUSED, "Keys in request don't hash to the same slot"),
     "DENIED": (_REFUSED, r"\w+ is running in protected mode"),
 }

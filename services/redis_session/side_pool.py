@@ -103,9 +103,13 @@ class SidePool(ConnectionPool):
         ours = type("SideConnection", kinds, {"pool": self})
         super().__init__(connection_class=ours, max_connections=max(size, 1), **options)
         self.size, self.wait_s, self.closed = size, wait_s, False
-        self._free = asyncio.Semaphore(size)
+        self._free, self._keeps = asyncio.Semaphore(size), True
         self._lent: set[AbstractConnection] = set()
         self.opening: set[asyncio.Future[Any]] = set()  # ended by aclose: a closed client opens none
+
+    def share(self, other: SidePool) -> None:
+        """One bound for the pools of a cluster's nodes: none keeps a connection open that nobody uses."""
+        self._free, self._keeps = other._free, False
 
     async def get_connection(self, command_name: Any = None, *keys: Any, **options: Any) -> AbstractConnection:
         """A connection for the caller alone. Raises NeedsOwnConnection at size 0, Overloaded if all stay in use."""
@@ -127,7 +131,7 @@ class SidePool(ConnectionPool):
     async def release(self, connection: AbstractConnection) -> None:
         """Take a connection back, and let the next caller have it."""
         try:
-            if isinstance(connection, SideConnection) and connection.stale:
+            if isinstance(connection, SideConnection) and (connection.stale or not self._keeps):
                 connection.stale = False
                 await connection.disconnect(nowait=True)
             await super().release(connection)

@@ -26,8 +26,10 @@ _NOT_FOR_CALLBACKS = (NEVER_DECODE, EMPTY_RESPONSE, "keys")  # for redis-py itse
 class Wire:
     """Opened once. `how`: a connection of redis-py, never connected, that says where to and as whom."""
 
-    def __init__(self, how: AbstractConnection, callbacks: Any, limits: StreamLimits) -> None:
-        self.place = place(how)
+    def __init__(
+        self, how: AbstractConnection, callbacks: Any, limits: StreamLimits, tls_name: str | None = None
+    ) -> None:
+        self.place, self.mode, self._tls_name = place(how), "", tls_name
         self.opened: ReplyStream | None = None
         self._how, self._limits = how, limits
         self._callback_of = partial(dict.get, callbacks)  # keys are upper case: their own `get` would only upper them
@@ -41,7 +43,7 @@ class Wire:
         self._opening = True
         try:
             async with asyncio.timeout(within_s):
-                self.opened = await open_stream(self._how, self._limits)
+                self.opened, self.mode = await open_stream(self._how, self._limits, self._tls_name)
         except TimeoutError as error:
             tls = "TLS " if isinstance(self._how, SSLConnection) else ""
             raise RedisTimeoutError(f"no {tls}connection to Redis within {within_s:g} s") from error

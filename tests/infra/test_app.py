@@ -159,7 +159,6 @@ def test_a_classic_tier_becomes_its_sku(classic: Deployment) -> None:
 
 
 def test_a_managed_database_is_one_endpoint(default: Deployment, large: Deployment) -> None:
-    """OSSCluster would open one pool per shard."""
     kind = "Microsoft.Cache/redisEnterprise/databases"
     policies = [deployment.only(kind)["properties"]["clusteringPolicy"] for deployment in (default, large)]
     assert policies == ["EnterpriseCluster", "NoCluster"]

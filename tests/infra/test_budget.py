@@ -60,12 +60,12 @@ def refusal(budget: ConnectionBudget) -> str:
 def sweep(cases: int = 2000) -> list[ConnectionBudget]:
     """Every tier, every input, limits at and around the boundary; the same ones each time."""
     inputs = itertools.product(
-        tier_limits(), (1, 2), (0, 1, 20, 33, 90), (0, 1, 50, 200), (1, 2, 10), (1, 2, 3, 7, 100)
+        tier_limits(), (1, 2), (0, 1, 20, 33, 90), (0, 1, 50, 200), (1, 2, 10), (1, 2, 3, 7, 100), (1, 3, 24)
     )
     some = random.Random(6)
     budgets = []
-    for tier, groups, headroom, always_ready, workers, connections in some.sample(list(inputs), cases):
-        budget = ConnectionBudget(tier, 1, groups, always_ready, workers, connections, headroom)
+    for tier, groups, headroom, always_ready, workers, connections, primaries in some.sample(list(inputs), cases):
+        budget = ConnectionBudget(tier, 1, groups, always_ready, workers, connections, headroom, primaries)
         largest = budget.largest_safe_limit
         budgets.append(replace(budget, scale_out_limit=max(1, some.choice([1, largest, largest + 1, 1000]))))
     return budgets
@@ -184,3 +184,28 @@ def test_a_deployment_tells_its_clients_at_full_scale_and_what_is_allowed(deploy
     )
     told = (deployment.outputs["REDIS_CLIENTS_AT_FULL_SCALE"], deployment.outputs["REDIS_CLIENTS_ALLOWED"])
     assert told == (budget.clients, budget.usable)
+
+
+CLUSTERED = {"Balanced_B0": 1, "Balanced_B20": 6, "Balanced_B100": 24, "MemoryOptimized_M10": 24, "Basic_C0": 1}
+
+
+@pytest.mark.parametrize("tier", CLUSTERED)
+def test_an_oss_cluster_counts_every_primary_of_its_tier(bicep: Evaluator, infra: Path, tier: str) -> None:
+    """The most of any tier where the table has none; the classic tiers of this template are no clusters."""
+    file = parameters(infra, ConnectionBudget(tier, 10, connections_per_worker=2))
+    file.write_text(file.read_text() + "param redisClustering = 'OSSCluster'\n")
+    deployment = Deployment(bicep.snapshot(file))
+    budget = ConnectionBudget(tier, 10, connections_per_worker=2, primaries=CLUSTERED[tier])
+    assert deployment.app_settings["REDIS_PRIMARIES"] == str(CLUSTERED[tier])
+    assert deployment.outputs["REDIS_CLIENTS_AT_FULL_SCALE"] == budget.clients
+
+
+def test_a_cluster_that_the_tier_cannot_carry_is_refused_with_the_words_of_the_code(
+    bicep: Evaluator, infra: Path
+) -> None:
+    budget = ConnectionBudget("Balanced_B20", 1000, connections_per_worker=50, primaries=6)
+    file = parameters(infra, budget)
+    file.write_text(file.read_text() + "param redisClustering = 'OSSCluster'\n")
+    with pytest.raises(Refused) as refused:
+        bicep.snapshot(file)
+    assert refusal(budget) in str(refused.value)

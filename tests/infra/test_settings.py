@@ -27,6 +27,7 @@ DIFFERENCES: dict[str, tuple[set[str], str]] = {
     "SCALE_GROUPS": ({BICEP, CODE}, "the budget of a deployed app"),
     "ALWAYS_READY_INSTANCES": ({BICEP, CODE}, "the budget of a deployed app"),
     "REDIS_HEADROOM_PERCENT": ({BICEP, CODE}, "the budget of a deployed app"),
+    "REDIS_PRIMARIES": ({BICEP, CODE}, "the budget of a deployed app"),
     "FUNCTIONS_WORKER_PROCESS_COUNT": ({CODE}, "the platform's own, on other plans; Flex refuses it"),
     "FUNCTIONS_WORKER_RUNTIME": ({LOCAL}, "the host's own; Flex has it in functionAppConfig"),
     "AzureWebJobsDisableHomepage": ({BICEP}, "the host's own; func start has no home page to close"),

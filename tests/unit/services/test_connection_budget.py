@@ -19,6 +19,7 @@ BUDGETS = st.builds(
     worker_processes=st.integers(1, 10),
     connections_per_worker=st.integers(1, 20),
     headroom_percent=st.integers(0, 90),
+    primaries=st.integers(1, 24),
 )
 
 
@@ -52,6 +53,8 @@ def test_the_same_fleet_with_two_connections_each_is_refused_with_the_numbers_an
         (ConnectionBudget("Balanced_B0", 1, connections_per_worker=7), 857),
         (ConnectionBudget("Standard_C1", 1, scale_groups=1, worker_processes=5, connections_per_worker=2), 80),
         (ConnectionBudget("Basic_C0", 1, connections_per_worker=300), 0),
+        (ConnectionBudget("Balanced_B20", 1, primaries=6), 5000),
+        (ConnectionBudget("Balanced_B20", 1, primaries=6, connections_per_worker=2), 4285),
     ],
 )
 def test_the_largest_safe_limit_of_known_cases(budget: ConnectionBudget, largest: int) -> None:

@@ -37,8 +37,8 @@ def parsed(line: str) -> RedisError:
         ("NOPERM this user has no permissions to run the 'get' command", "NOPERM", ServerState.REFUSED),
         ("NOPERM User a has no permissions to run the 'evalsha' command", "NOPERM", ServerState.REFUSED),
         ("NOPERM No permissions to access a key", "NOPERM", ServerState.REFUSED),
-        ("MOVED 3999 127.0.0.1:6381", "MOVED", ServerState.REFUSED),
-        ("ASK 3999 127.0.0.1:6381", "ASK", ServerState.REFUSED),
+        ("MOVED 3999 127.0.0.1:6381", "MOVED", ServerState.ELSEWHERE),
+        ("ASK 3999 127.0.0.1:6381", "ASK", ServerState.ELSEWHERE),
         ("CROSSSLOT Keys in request don't hash to the same slot", "CROSSSLOT", ServerState.REFUSED),
         ("MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.", "MISCONF", ServerState.FULL),  # noqa: E501 - a recorded reply
     ],
