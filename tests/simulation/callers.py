@@ -182,7 +182,7 @@ class Callers:
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - all are claims
             outcome = error
         claim.outcome = _word(outcome)
-        if claim.outcome == "error" and not self.redis.state:
+        if claim.outcome == "error" and self.world.now >= self.calm_since:
             self.world.violate(f"a bare call raised {outcome!r}")
         if client.backlog_calls > BACKLOG:
             self.world.violate(f"{client.backlog_calls} calls in a backlog of {BACKLOG}")

@@ -44,8 +44,12 @@ EARLY = """\
 DECIDE = "        return await self.store.decide(message, max(self.patience_s, AT_LEAST_S))"
 
 
+LUA_LINES: list[str] = []
+
+
 def _lua(old: str, new: str) -> list[Edit]:
     """A line of the Lua scripts, replaced as they are read."""
+    LUA_LINES.append(old)
     return [(STORE, READ, f"{READ}.replace({old!r}, {new!r})")]
 
 
@@ -55,7 +59,7 @@ MUTANTS: dict[str, list[Edit]] = {
     "hold-not-removed": _lua("customer.holds[order_id] = nil", ""),
     "stock-not-checked": _lua("drop.confirmed + quantity > drop.stock", "false"),
     "limit-not-checked": _lua("customer.confirmed + quantity > drop.per_customer", "false"),
-    "place-not-idempotent": _lua("  return {'known', json}", ""),
+    "place-not-idempotent": _lua("  return {'known', json, now - order.placed_at}", ""),
     "answered-before-the-send": [
         (DESK, "await self.queue.send(", "asyncio.ensure_future(self.queue.send("),
         (DESK, "properties=trace)", "properties=trace)).add_done_callback(lambda d: d.cancelled() or d.exception())"),
@@ -101,6 +105,11 @@ def _edited(module: str, text: str, edits: list[Edit]) -> str:
 
 def check(name: str) -> None:
     """Raises LookupError, or SyntaxError, if a fault no longer fits the code."""
+    scripts = "".join(
+        file.read_text(encoding="utf-8") for file in (Path(__file__).parents[2] / "services/tickets/lua").glob("*.lua")
+    )
+    if missing := [line for line in LUA_LINES if line not in scripts]:
+        raise LookupError(f"no script holds {missing}: bring the fault up to date")
     for module in {edit[0] for edit in MUTANTS[name]}:
         spec = importlib.util.find_spec(module)
         assert spec is not None

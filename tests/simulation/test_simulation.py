@@ -13,7 +13,6 @@ import pytest
 import redis
 
 from . import mutants
-from .command import shorten
 from .loop import SimLoop, World
 from .plan import plan_of
 from .redis_scripts import scripts
@@ -69,7 +68,6 @@ def test_a_plan_can_be_shortened_to_any_part_of_it() -> None:
     steps = len(plan_of(7).steps)
     for kept in ({0}, set(range(0, steps, 3))):
         assert not simulate(7, kept).broken
-    assert shorten(7) == []  # nothing fails, so nothing is needed
 
 
 # -- the loop keeps asyncio's promises -------------------------------------------------------------------------------
