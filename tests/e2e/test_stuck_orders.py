@@ -1,6 +1,10 @@
 """Orders that nobody decides: found and finished with the tools; dead letters are told apart by their orders."""
 
 import json
+import os
+import shlex
+import subprocess
+import sys
 import time
 
 import httpx
@@ -8,6 +12,7 @@ import pytest
 import redis
 
 from lab.__main__ import main
+from tests import ROOT
 from tests.e2e.shop import decided, order, put_drop
 from tests.running_lab import Lab
 
@@ -65,3 +70,18 @@ def test_a_time_without_a_unit_is_refused_in_one_line(text: str, capsys: pytest.
     with pytest.raises(SystemExit):
         main(["requeue", "--drop", "d", f"--older-than={text}"])
     assert "is no time such as 90s, 15m, 2h or 1d" in capsys.readouterr().err
+
+
+@pytest.mark.own_lab("it asks an app on this machine")
+def test_no_proxy_comes_between_requeue_and_an_app_on_this_machine(lab: Lab) -> None:
+    words = [sys.executable, "-m", "lab", "requeue", "--drop", "none", *shlex.split(lab.queue_options)]
+    nobody = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"), "http://127.0.0.1:1")
+    environment = {**os.environ, **nobody, "NO_PROXY": "", "no_proxy": ""}
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, "There is no drop none." in done.stderr) == (1, True), done.stderr
+
+
+def test_the_help_of_requeue_teaches_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["requeue", "--help"])
+    assert "examples:" in capsys.readouterr().out

@@ -377,15 +377,15 @@ def test_neither_a_proxy_nor_a_bad_certificate_file_comes_between_the_lab_and_it
         assert "NOT READY" not in up.log.read_text()
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        assert up.run("requeue", "--drop", "none") == 1
-        assert "There is no drop none." in capsys.readouterr().err
+        assert up.run("status") == 0
+        assert f"{up.state['url']}   ready" in capsys.readouterr().out
         proxy.setblocking(False)
         with pytest.raises(BlockingIOError):
             proxy.accept()  # nobody came
     assert up.end() == 0
 
 
-@pytest.mark.parametrize("command", ["up", "enqueue", "dead-letters", "requeue"])
+@pytest.mark.parametrize("command", ["up", "break", "enqueue", "dead-letters"])
 def test_help_teaches_with_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([command, "--help"])
