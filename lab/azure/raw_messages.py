@@ -21,17 +21,22 @@ DECODERS = ("azure.servicebus._pyamqp.aio._receiver_async", "azure.servicebus._t
 _RAW = "raw"
 
 
+_users: list[Any] = []
+
+
 @contextlib.contextmanager
 def keeping_bytes() -> Iterator[None]:
     """While it lasts, every message that the SDK receives or peeks at keeps its bytes, for `bytes_of`."""
     modules = [importlib.import_module(name) for name in DECODERS]
-    decode = modules[0].decode_payload
+    decode = getattr(modules[0].decode_payload, "original", modules[0].decode_payload)
+    _users.append(decode)  # several tasks may want it at once: the last to leave puts the SDK's own back
     for module in modules:
         module.decode_payload = _keeping(decode)  # type: ignore[attr-defined]  # a private name: see above
     try:
         yield
     finally:
-        for module in modules:
+        _users.pop()
+        for module in modules if not _users else ():
             module.decode_payload = decode  # type: ignore[attr-defined]
 
 
@@ -46,6 +51,7 @@ def _keeping(decode: Callable[[memoryview], Any]) -> Callable[[memoryview], Any]
             message = Message()
         return message._replace(footer={_RAW: raw})
 
+    decode_payload.original = decode  # type: ignore[attr-defined]
     return decode_payload
 
 

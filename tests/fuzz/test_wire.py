@@ -86,7 +86,7 @@ def test_a_hostile_request_is_never_a_5xx_and_a_refused_one_writes_nothing(
 
 
 def test_among_the_answers_were_those_of_the_app_and_of_the_host(met: set[int]) -> None:
-    assert {201, 202, 400, 401, 404, 409, 415} <= met
+    assert {201, 202, 400, 401, 404, 409} <= met  # 415 is left to chance: test_http_functions has it for certain
 
 
 def test_refused_requests_leave_every_key_as_it_was(lab: Lab, witness: Witness) -> None:

@@ -22,7 +22,9 @@ class ClientPerCall:
         self._url, self._close = url, close
         self._open: list[Redis] = []
 
-    async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
+    async def run(
+        self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float, patient: bool = False
+    ) -> T:
         """One client for this operation."""
         async with bounded(within_s):
             client = default_client(self._url)

@@ -25,7 +25,9 @@ class CoredisClient:
         self._holder: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[coredis.Redis[bytes]] | None = None
 
-    async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
+    async def run(
+        self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float, patient: bool = False
+    ) -> T:
         """On the shared client: its `get` and `register_script` are called as redis-py's are."""
         import coredis.exceptions
 

@@ -26,7 +26,9 @@ class GlideClient:
         self._creating = asyncio.Lock()
         self._client: glide.GlideClient | None = None
 
-    async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
+    async def run(
+        self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float, patient: bool = False
+    ) -> T:
         """On the shared client, as far as its API is redis-py's: `get` and `register_script`."""
         import glide
 

@@ -25,7 +25,9 @@ class PingFirst:
         self._url = url
         self._client: Redis | None = None
 
-    async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
+    async def run(
+        self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float, patient: bool = False
+    ) -> T:
         """On the shared client, after a PING."""
         async with bounded(within_s):
             return await operation(await self._healthy())

@@ -21,7 +21,9 @@ class Session(Protocol):
     """As in services/redis_session/redis_service.py, where the contract stands; all keep the deadline, only
     RedisService the rest."""
 
-    async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
+    async def run(
+        self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float, patient: bool = False
+    ) -> T:
         """Run one operation on a client."""
 
     async def ping(self, within_s: float) -> None:

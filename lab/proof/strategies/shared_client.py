@@ -26,7 +26,9 @@ class SharedClient:
         else:
             self._client = default_client(url)
 
-    async def run(self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float) -> T:
+    async def run(
+        self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float, patient: bool = False
+    ) -> T:
         """On the shared client."""
         async with bounded(within_s):
             return await operation(self._client)

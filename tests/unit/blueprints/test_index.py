@@ -52,6 +52,7 @@ NOT_IN_THE_EXAMPLE = {
     "REDIS_TIER": "the budget of a deployed app",
     "SCALE_OUT_LIMIT": "the budget of a deployed app",
     "SCALE_GROUPS": "the budget of a deployed app",
+    "REDIS_PRIMARIES": "the budget of a deployed app",
     "ALWAYS_READY_INSTANCES": "the budget of a deployed app",
     "REDIS_HEADROOM_PERCENT": "the budget of a deployed app",
     "FUNCTIONS_WORKER_PROCESS_COUNT": "the platform's own",

@@ -16,11 +16,12 @@ from services.errors import UNAVAILABLE
 from services.queue_session.queue_service import QueueService
 from services.redis_session.redis_service import RedisService
 from services.tickets import store as order_store
-from services.tickets.desk import AT_LEAST_S, OrderDesk
+from services.tickets.desk import OrderDesk
 from services.tickets.models import Order, OrderMessage, OrderStatus
 
 ONCE = "if order and order.status ~= 'queued' then return {'decided', json} end\n"
 IN_STOCK = "drop.confirmed + quantity > drop.stock"
+IMPATIENT_S = 0.05
 BETWEEN_S = 0.05  # a check and its change: so wide that calls at the same time surely meet in it
 sending: set[asyncio.Task[None]] = set()
 
@@ -35,7 +36,7 @@ def completes_undecided() -> None:
 
     async def decide(self: OrderDesk, message: OrderMessage) -> Order:
         try:
-            return await self.store.decide(message, AT_LEAST_S)
+            return await self.store.decide(message, IMPATIENT_S)
         except UNAVAILABLE:
             return Order.model_construct(**message.model_dump(), status=OrderStatus.QUEUED)
 
