@@ -46,7 +46,7 @@ def completes_undecided() -> None:
         return await run(self, operation, **how)
 
     OrderDesk.decide = decide  # type: ignore[method-assign]
-    RedisService.run = impatient  # type: ignore[assignment, method-assign]
+    RedisService.run = impatient  # type: ignore[method-assign]
 
 
 def answers_before_sending() -> None:
