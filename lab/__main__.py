@@ -12,15 +12,18 @@ from typing import Any
 FOLDERS = ("azure", "tickets", "proof")  # a later one may replace a command; the last two go with our business
 DESCRIPTION = "Run the app on this machine: no Docker, no Azure, no root."
 
-try:
-    FOUND: list[Any] = [importlib.import_module(f"lab.{name}.commands") for name in FOLDERS if find_spec(f"lab.{name}")]
-except ModuleNotFoundError as error:
-    sys.exit(f"{error}. This Python lacks the lab's packages: `make install`, then `.venv/bin/python -m lab`.")
+
+def _folders() -> list[Any]:
+    try:
+        return [importlib.import_module(f"lab.{name}.commands") for name in FOLDERS if find_spec(f"lab.{name}")]
+    except ModuleNotFoundError as error:
+        sys.exit(f"{error}. This Python lacks the lab's packages: `make install`, then `.venv/bin/python -m lab`.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    examples = "".join(folder.EXAMPLES for folder in FOUND)
+    folders = _folders()
+    examples = "".join(folder.EXAMPLES for folder in folders)
     parser = argparse.ArgumentParser(
         prog="python -m lab",
         description=DESCRIPTION,
@@ -28,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    named = {name: command for folder in FOUND for name, command in folder.COMMANDS.items()}
+    named = {name: command for folder in folders for name, command in folder.COMMANDS.items()}
     for command in named.values():
         command.add_parser(commands)
     options = parser.parse_args(arguments)

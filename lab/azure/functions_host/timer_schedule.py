@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from croniter import CroniterError, croniter
-
 FIELDS = (5, 6)  # without and with seconds, "NCRONTAB expressions" of the timer trigger's reference
 
 
@@ -23,6 +21,8 @@ class TimerSchedule:
     @classmethod
     def parse(cls, text: str) -> TimerSchedule:
         """Raises ScheduleError."""
+        from croniter import CroniterError, croniter  # here, as only an app with a timer needs it
+
         schedule = cls(" ".join(text.split()))
         if len(schedule.expression.split()) not in FIELDS:
             raise ScheduleError(f"the schedule {text!r} must have six fields: second minute hour day month weekday")
@@ -34,5 +34,7 @@ class TimerSchedule:
 
     def after(self, moment: datetime) -> datetime:
         """The first time later than `moment`."""
+        from croniter import croniter
+
         following: datetime = croniter(self.expression, moment, second_at_beginning=True).get_next(datetime)
         return following
