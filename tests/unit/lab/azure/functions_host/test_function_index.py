@@ -12,6 +12,7 @@ from lab.azure.functions_host import FunctionIndex
 from lab.azure.functions_host.function_index import HostStartError, index_folder
 from lab.azure.functions_host.router import Router
 from lab.azure.functions_host.worker.app import find_app
+from tests.plain_pytest import without
 
 from .apps import http_app, index, named
 
@@ -82,6 +83,7 @@ def test_another_trigger_is_refused_aloud() -> None:
     assert index(app).errors == {"take": "the lab's host does not serve a queueTrigger"}
 
 
+@without("croniter")
 @pytest.mark.parametrize(
     ("schedule", "reason"),
     [("0 */5 * * * *", ""), ("%EVERY%", ""), ("* * *", "must have six fields"), ("0 0 25 * * *", "cannot be read")],
