@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import json
 import logging
-import multiprocessing
 import sys
 import time
 import warnings
@@ -21,6 +20,7 @@ from lab.proof.faults.session.outcome import Outcome
 from lab.proof.faults.session.pace import FULL, QUICK, Pace
 from lab.proof.faults.session.report import as_json, show, verdicts, write_report
 from lab.proof.faults.session.trial import endure
+from lab.proof.fleet import forks
 
 PLAIN_WIDTH = 150
 
@@ -41,9 +41,7 @@ def run(options: argparse.Namespace, sides: Sequence[str], command: str) -> int:
 
 def run_all(faults: Sequence[str], sides: Sequence[str], pace: Pace, binary: Path | None, jobs: int) -> list[Outcome]:
     """Every fault on every side, `jobs` at a time. Raises what a trial raises."""
-    warmed = multiprocessing.get_context("forkserver")
-    warmed.set_forkserver_preload([__name__])
-    with ProcessPoolExecutor(jobs, mp_context=warmed, max_tasks_per_child=1) as processes:
+    with ProcessPoolExecutor(jobs, mp_context=forks.context, max_tasks_per_child=1) as processes:
         running = [processes.submit(run_one, fault, side, pace, binary) for fault in faults for side in sides]
         return [trial.result() for trial in running]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from multiprocessing import forkserver
 from typing import Any, TypeVar, cast
 
 import pytest
@@ -106,6 +107,12 @@ def test_plain_redis_py_repeats_what_had_run() -> None:
 def test_strategy_3_keeps_a_connection_per_call_in_flight() -> None:
     (outcome,) = run_all(["client-kill"], ["strategy3"], QUICK, None, jobs=1)
     assert outcome.leaked >= QUICK.callers / 2, outcome
+
+
+def test_the_trials_are_forked_from_the_labs_one_warm_process() -> None:
+    """A second list of what to import first would be the one that every fleet started afterwards got."""
+    run_all(["client-kill"], ["ours"], QUICK, None, jobs=1)
+    assert getattr(forkserver, "_forkserver")._preload_modules == ["lab.proof.fleet.warm"]  # noqa: B009 - as in forks.py
 
 
 @pytest.mark.parametrize(
