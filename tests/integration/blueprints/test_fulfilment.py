@@ -255,8 +255,8 @@ async def _until_it_failed_once(session: RedisService) -> None:
 async def test_without_redis_every_http_function_answers_503_with_retry_after(
     monkeypatch: pytest.MonkeyPatch, broker: Broker, redis_url: str, url: str | None
 ) -> None:
-    session = RedisService(url)
-    install(monkeypatch, session, queue_on(broker))
+    session, queue = RedisService(url), queue_on(broker)
+    install(monkeypatch, session, queue)
     async with Redis.from_url(redis_url) as client:
         worker = Worker(client, broker)
         calls: list[Any] = [worker.put_drop(), worker.get_drop(), worker.place_order(), worker.get_order("o")]
@@ -264,4 +264,5 @@ async def test_without_redis_every_http_function_answers_503_with_retry_after(
     assert [answer.status for answer in answers] == [503] * 4
     assert all(1 <= int(answer.headers["Retry-After"]) <= 5 for answer in answers)
     assert worker.waiting() == 0
+    await queue.aclose()
     await session.aclose()
