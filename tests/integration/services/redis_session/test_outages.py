@@ -19,6 +19,7 @@ from services.redis_session.redis_service import Clocks
 from tests.waiting import until
 
 from ..conftest import Open, bump
+from .conftest import peer
 
 SOON = Clocks(ping_s=0.3, connect_s=1.0, stall_s=1.0, outage_s=0.1)
 
@@ -137,10 +138,9 @@ async def test_a_reply_about_the_place_is_no_error_of_the_operation(open_session
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(1000):
             writer.write(b"%0\r\n" if b"HELLO" in data else f"-{line}\r\n".encode())
-        writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        session = open_session(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
+    async with peer(serve) as url:
+        session = open_session(url)
         with pytest.raises(RedisUnavailable) as told:
             await session.run(bump, idempotent=True, within_s=1)
         assert told.value.reason is not None
