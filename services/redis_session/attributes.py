@@ -44,7 +44,7 @@ class Attributes:
             at = self._skip(received, end, size)
 
     def _skip(self, received: bytearray, at: int, size: int) -> int:
-        """The end of the attributes that begin or go on here. Every value ends with a line, so they are read by line."""
+        """The end of the attributes that begin or go on here. They are read by line: every value ends with one."""
         while at < size and (self._begins(received[at]) or self._begun):
             if self._begins(received[at]):
                 self._begun.append(Reader(notEnoughData=_INCOMPLETE))
@@ -56,7 +56,7 @@ class Attributes:
         return at
 
     def _begins(self, byte: int) -> bool:
-        """A `|` between lines is an attribute's if all before it has been used up; else it is in the middle of a value."""
+        """A `|` between two lines begins an attribute if the reader has used up all before it, else it is data."""
         if byte != _SIGN or self._last != _NEWLINE:
             return False
         return not (self._begun[-1] if self._begun else self._reader).has_data()

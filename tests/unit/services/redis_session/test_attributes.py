@@ -11,7 +11,7 @@ from services.redis_session.attributes import PIECE_BYTES, Attributes
 
 NONE = object()
 ATTRIBUTE = b"|1\r\n+ttl\r\n:3600\r\n"
-NESTED = b"|2\r\n" + ATTRIBUTE + b"+popular\r\n*2\r\n" + ATTRIBUTE + b"$4\r\na\r\n|\r\n" + ATTRIBUTE + b":2\r\n+k\r\n|0\r\n_\r\n"
+NESTED = b"|2\r\nA+popular\r\n*2\r\nA$4\r\na\r\n|\r\nA:2\r\n+k\r\n|0\r\n_\r\n".replace(b"A", ATTRIBUTE)
 
 
 def read(*chunks: bytes) -> list[Any]:
