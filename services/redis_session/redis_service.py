@@ -267,11 +267,11 @@ class RedisService:
         self, code: str, state: ServerState, client: MultiplexedRedis | None, *, aside: bool
     ) -> RedisUnavailable:
         reason = reason_of_code(code)
+        self.outage.failed(self._now(), reason, code, refused=True)
         if state is ServerState.ELSEWHERE and client is self._client and not self._of_cluster and not aside:
             self._moved = True  # the next connection looks at the whole cluster
             self._discard(client, "the server belongs to a cluster", answers=True)
             return NotSent(f"the key is elsewhere: {code}", reason)
-        self.outage.failed(self._now(), reason, code, refused=True)
         if state is ServerState.RECREATE and not aside:
             if code in _LOGIN_REFUSED and client is self._client:
                 self._login = Login.DOUBTED

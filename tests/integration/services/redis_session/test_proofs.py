@@ -118,6 +118,20 @@ async def test_a_call_cancelled_in_the_turn_in_which_the_connection_closes_was_n
     assert deadline.written == 0
 
 
+async def test_a_call_cancelled_when_its_connection_closes_was_written_if_it_had_left(
+    connect: Connect, proxy: TcpProxy
+) -> None:
+    client = await connect(proxy.url)
+    proxy.black_hole()
+    async with CallDeadline(5) as deadline:
+        call = asyncio.create_task(client.incr("n"))
+        await until(lambda: client.in_flight == 1)
+        call.cancel()
+        client.wire.stream.close("a test")
+        await asyncio.gather(call, return_exceptions=True)
+    assert deadline.written == 1
+
+
 async def test_a_side_connection_that_cannot_connect_is_notsent_to_the_caller_of_run(
     proxy: TcpProxy, open_session: Open
 ) -> None:
