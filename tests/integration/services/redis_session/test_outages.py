@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 
 from lab.azure.redis_server import RedisServer
 from lab.azure.tcp_proxy import TcpProxy
-from services.redis_session import NotSent, OutcomeUnknown, RedisNotConfigured, RedisUnavailable, redis_service
+from services.redis_session import NotSent, OutcomeUnknown, RedisNotConfigured, RedisUnavailable
 from services.redis_session.redis_service import Clocks
 from tests.waiting import until
 
@@ -201,16 +201,14 @@ async def test_a_patient_call_repeats_an_unknown_outcome_only_if_idempotent(redi
     assert await session.run(bump, idempotent=False, within_s=2) == 2
 
 
-async def test_nobody_called_for_a_minute_and_the_background_attempts_end(
-    open_session: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(redis_service, "GO_ON_S", 0.5)
+async def test_attempts_go_on_without_a_caller_until_nobody_has_called_for_a_minute(open_session: Open) -> None:
     session = open_session("redis://127.0.0.1:1/0")
     with pytest.raises(NotSent):
         await session.ping(0.3)
     failed = session.counters.connects_failed
+    await until(lambda: session.counters.connects_failed >= failed + 2)
+    session._called_at -= 60
     await until(lambda: not session._tasks)
-    assert session.counters.connects_failed > failed, "it went on without a caller"
 
 
 async def test_a_known_outage_is_answered_at_once_by_one_attempt_for_all(proxy: TcpProxy, open_session: Open) -> None:

@@ -214,8 +214,9 @@ async def test_attributes_before_and_inside_replies_and_pushes_take_nobodys_slot
         client: Any = MultiplexedRedis.from_url(url)
         await client.connect()
         try:
-            replies = await asyncio.gather(*(client.execute_command("ASK-ME", n) for n in range(4)))
-            assert (replies, client.counters.pushes, client.connected) == ([1, [b"a", b"b"], 3, b"4"], 1, True)
+            replies: list[Any] = await asyncio.gather(*(client.execute_command("ASK-ME", n) for n in range(4)))
+            assert replies == [1, [b"a", b"b"], 3, b"4"]
+            assert (client.counters.pushes, client.connected) == (1, True)
         finally:
             await client.aclose()
 
@@ -225,7 +226,8 @@ async def test_an_attribute_of_a_real_server_takes_nobodys_slot() -> None:
         client: Any = MultiplexedRedis.from_url(server.url, protocol=3)
         await client.connect()
         try:
-            replies = await asyncio.gather(client.execute_command("DEBUG", "PROTOCOL", "attrib"), client.echo("mine"))
+            attributed, mine = client.execute_command("DEBUG", "PROTOCOL", "attrib"), client.echo("mine")
+            replies: list[Any] = await asyncio.gather(attributed, mine)
             assert replies == [b"Some real reply following the attribute", b"mine"]
         finally:
             await client.aclose()
