@@ -34,7 +34,7 @@ async def peer(script: Script) -> AsyncIterator[str]:
         writer.transport.abort()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0?protocol=3"
         if open_ones:
             await asyncio.wait(open_ones)
     await asyncio.sleep(0)  # aborted transports close their sockets one turn later

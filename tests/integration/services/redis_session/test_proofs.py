@@ -227,8 +227,7 @@ async def test_an_attribute_of_a_real_server_takes_nobodys_slot() -> None:
         await client.connect()
         try:
             attributed, mine = client.execute_command("DEBUG", "PROTOCOL", "attrib"), client.echo("mine")
-            replies: list[Any] = await asyncio.gather(attributed, mine)
-            assert replies == [b"Some real reply following the attribute", b"mine"]
+            assert list(await asyncio.gather(attributed, mine)) == [b"Some real reply following the attribute", b"mine"]
         finally:
             await client.aclose()
 
