@@ -58,7 +58,7 @@ def run(rounds: int, count: int, advance: Advance) -> dict[str, Any]:
 async def _with_bus(redis_url: str, rounds: int, count: int, advance: Advance) -> list[dict[str, float]]:
     async with BusProcess({"orders": QueueConfig()}) as bus:
         os.environ |= {"REDIS_URL": redis_url, "ServiceBusConnection": bus.connection_string, "ORDERS_QUEUE": "orders"}
-        logging.getLogger("blueprints").addHandler(logging.FileHandler(os.devnull))
+        logging.getLogger("services").addHandler(logging.FileHandler(os.devnull))
         return await measure(rounds, count, advance)
 
 
