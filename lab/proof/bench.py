@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
+import importlib.util
 import json
 import statistics
 import subprocess
@@ -39,7 +41,10 @@ ORDERS_PER_S = 1000  # with --app: so many per part and round, for each of --sec
 SMALL = "get64"  # the load of every side: a GET of 64 bytes
 is_value = VALUE.__eq__
 MEASURES = ("calls_per_s", "cpu_us", "p50_ms", "p99_ms")
+UVLOOP = "uvloop"
 LINKS = {"loopback": 0.0, "1ms": 1.0}  # name: milliseconds added to the way to the server
+if importlib.util.find_spec(UVLOOP):
+    LINKS[UVLOOP] = 0.0  # loopback once more, on that event loop
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,7 @@ async def measure_link(
     async with AsyncExitStack() as stack:
         calls: dict[str, Call] = {}
         for name, opened in SIDES.items():
+            gc.collect()  # closes what the side before has left behind
             before = admin.info("clients")["connected_clients"]
             calls[name] = await stack.enter_async_context(opened(port))
             await drive(calls[name], max(CONCURRENCY), seconds / 2, is_value)
@@ -133,6 +139,11 @@ async def measure_loads(port: int, rounds: int, seconds: float, advance: Callabl
                     cells.append(await measure(where, call, seconds, load.right))
                     advance()
     return cells
+
+
+def _loop_factory(link: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """None: asyncio's own."""
+    return importlib.import_module(UVLOOP).new_event_loop if link == UVLOOP else None
 
 
 def ratio(
@@ -175,6 +186,8 @@ def ratios(cells: list[Cell]) -> dict[str, float | None]:
         "vs_glide_c100": ratio(cells, "valkey-glide", 100, "loopback"),
         "vs_bare_c100": ratio(cells, "bare", 100, "loopback"),
         "p50_vs_default_c1": ratio(cells, "default pool", 1, "loopback", "p50_ms"),
+        "uvloop_vs_default_c100": ratio(cells, "default pool", 100, UVLOOP),
+        "uvloop_vs_bare_c100": ratio(cells, "bare", 100, UVLOOP),
         "vs_bare_c100_1ms": ratio(cells, "bare", 100, "1ms"),
         "run_evalsha_vs_bare_c100": ratio(cells, "bare", load="script", ours="run"),
         "run_evalsha_cpu_vs_default_c100": ratio(cells, "default pool", field="cpu_us", load="script", ours="run"),
@@ -247,8 +260,8 @@ def run(rounds: int, seconds: float, advance: Callable[[], None] = lambda: None)
     with RedisServer(appendonly=False) as server, redis.Redis.from_url(server.url) as admin:
         prepare(admin)
         for link, delay_ms in LINKS.items():
-            with delay_proxy(server.port, delay_ms) as port:
-                found, counts = asyncio.run(measure_link(link, port, admin, rounds, seconds, advance))
+            with delay_proxy(server.port, delay_ms) as port, asyncio.Runner(loop_factory=_loop_factory(link)) as runner:
+                found, counts = runner.run(measure_link(link, port, admin, rounds, seconds, advance))
             cells += found
             connections = connections or counts
         cells += asyncio.run(measure_loads(server.port, rounds, seconds, advance))
@@ -270,7 +283,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round and the ratios to FILE")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write a page and its numbers to DIR")
-    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5: about 3 minutes)")
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5: about 4 minutes)")
     parser.add_argument("--seconds", type=float, default=0.4, help="per client, link and concurrency (default 0.4)")
     parser.add_argument(
         "--app", action="store_true", help="an order through the whole app: which part costs how much CPU"

@@ -17,6 +17,8 @@ RATIOS = {
     "vs_bare_c100",
     "p50_vs_default_c1",
     "vs_bare_c100_1ms",
+    "uvloop_vs_default_c100",
+    "uvloop_vs_bare_c100",
     "run_evalsha_vs_bare_c100",
     "run_evalsha_cpu_vs_default_c100",
     "run_evalsha_cpu_vs_glide_c100",
