@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Self
 
+from redis import __version__ as redis_py_version
 from redis.asyncio import Redis
 from redis.asyncio.client import Monitor, PubSub
 from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, parse_url
@@ -31,6 +32,12 @@ if "maint_notifications_config" in inspect.signature(ConnectionPool.__init__).pa
     from redis.maint_notifications import MaintNotificationsConfig
 
     _WITHOUT_MAINTENANCE["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
+# What side connections say they are: left to itself, redis-py since 7.2 reads its version from disk for each client.
+_DRIVER: dict[str, Any] = {}
+if "driver_info" in inspect.signature(Redis.__init__).parameters:
+    from redis.driver_info import DriverInfo
+
+    _DRIVER["driver_info"] = DriverInfo(lib_version=redis_py_version)
 
 
 def _keepalive(user_timeout_s: float) -> dict[int, int]:
@@ -91,7 +98,9 @@ class MultiplexedRedis(Redis):
         if at is not None:
             tls_name = name_to_verify(options.get("host", "localhost"), at)
             options = {**options, "host": at.host, "port": at.port}
-        super().__init__(connection_pool=connection_pool, **options)  # its pool is never asked for a connection
+        super().__init__(
+            connection_pool=connection_pool, **{**_DRIVER, **options}
+        )  # its pool is never asked for a connection
         limits = StreamLimits(stall_s, reply_s, backlog_calls, backlog_bytes)
         options = _connection_options(self.connection_pool, limits, connect_s)
         self.connection_pool: SidePool = SidePool(side_connections, connect_s, **options)
