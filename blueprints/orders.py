@@ -25,7 +25,7 @@ from services.tickets.models import (
     PlaceOrder,
 )
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(f"services.{__name__}")  # below the one logger that Application Insights is given
 bp = func.Blueprint()
 
 ORDERS, ORDER = "drops/{drop_id}/orders", "drops/{drop_id}/orders/{order_id}"

@@ -14,7 +14,7 @@ from blueprints.web.problems import problem_of
 from services import app_services
 from services.errors import UNAVAILABLE, AppError
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(f"services.{__name__}")  # below the one logger that Application Insights is given
 P = ParamSpec("P")
 NOT_KEPT = {"Cache-Control": "no-store"}  # an order's state is asked for again and again
 Handler = Callable[P, Awaitable[func.HttpResponse]]

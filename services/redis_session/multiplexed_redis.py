@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import socket
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, 
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from .command_plan import Need, command_plan
+from .command_plan import CommandPlan, Need, command_plan
 from .errors import NeedsOwnConnection, OutcomeUnknown
 from .pipeline import MultiplexedPipeline
 from .reply_stream import StreamCounters, StreamLimits
@@ -195,13 +196,19 @@ class MultiplexedRedis(Redis):
 
     # --- calls ------------------------------------------------------------------------------------
 
-    async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """Send one command and return its parsed reply. Every method of the command API ends here."""
+    def execute_command(self, *args: Any, **options: Any) -> Coroutine[Any, Any, Any]:
+        """Send one command once awaited, and return its parsed reply. Every method of the command API ends here."""
         plan = command_plan(args[0])
-        if plan.need is not None and (need := plan.need(plan.split(args))) is not None:
-            self.check_side_connection(args[0], need)
-            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call] # redis-py's
-        return await self.wire.call(args, plan, options)
+        if plan.need is None:
+            return self.wire.call(args, plan, options)
+        return self._where_it_may_run(args, plan, options)
+
+    async def _where_it_may_run(self, args: tuple[Any, ...], plan: CommandPlan, options: dict[str, Any]) -> Any:
+        need = None if plan.need is None else plan.need(plan.split(args))
+        if need is None:
+            return await self.wire.call(args, plan, options)
+        self.check_side_connection(args[0], need)
+        return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call] # redis-py's
 
     async def reauthenticate(self, username: str | None, password: str) -> None:
         """AUTH in the stream. An error reply (AuthenticationError, ResponseError) closes nothing."""

@@ -160,7 +160,8 @@ class RedisService:
             raise
         finally:
             self.counters.in_flight -= 1
-            self.outage.say(log)
+            if self.outage.notices:
+                self.outage.say(log)
 
     async def healthy_client(self, *, patient: bool = True) -> MultiplexedRedis:
         """A healthy client: at once while replies keep coming, after a PING when idle, after a recreate if that fails.
@@ -169,18 +170,23 @@ class RedisService:
         connection attempt has failed, RedisNotConfigured, or RedisUnavailable when Redis refuses our credentials.
         """
         self._guard_loop()
-        self._called_at = self._now()
+        if (proven := self._proven_client()) is not None:
+            return proven
         client = self._client
         if client is None:
             return await self._connected(patient)
-        if client.connected:
-            if self._now() - client.last_reply_at < self.clocks.idle_check_s:
-                return client
-            if await self._shared("ping", lambda: self._ping(client), patient):
-                return client
+        if client.connected and await self._shared("ping", lambda: self._ping(client), patient):
+            return client
         self._discard(client, client.closed_because or "a PING was not answered")
         self.outage.say(log)
         return self._client or await self._connected(patient)
+
+    def _proven_client(self) -> MultiplexedRedis | None:
+        """The client, if a reply has come lately: then nothing needs to be awaited."""
+        client, now = self._client, self._now()
+        self._called_at = now
+        fresh = client is not None and now - client.last_reply_at < self.clocks.idle_check_s and client.connected
+        return client if fresh else None
 
     async def ping(self, within_s: float) -> None:
         """Prove the whole way to Redis and back, within `within_s` seconds; that PING alone is forbidden is a proof.
@@ -212,7 +218,7 @@ class RedisService:
             try:
                 async with CallDeadline(ends_at - self._now()) as deadline:
                     deadline.patient = patient
-                    client = await self.healthy_client(patient=patient)
+                    client = self._proven_client() or await self.healthy_client(patient=patient)
                     result = await operation(client)
             except (RedisUnavailable, RedisError) as error:
                 failure = self._failure(error, client, deadline)
