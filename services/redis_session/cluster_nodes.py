@@ -1,4 +1,4 @@
-"""The nodes of a cluster and who of them serves which slot: one session per primary, and a map that is kept true.
+"""The nodes of a cluster and which of them serves which slot: one session per primary, and an up-to-date map.
 
 It sends no command of a caller. One task at a time asks for the topology, however many want it.
 """
@@ -81,7 +81,7 @@ class ClusterNodes:
     seed: the place of the configured address.
     new_client: makes an unconnected client of a node.
     new_session: makes the session with a node from what makes its clients.
-    on_topology: called with the number of primaries when a topology has come.
+    on_topology: called with the number of primaries when a topology has been fetched.
     tell: called with a line for the log, by a background task.
     """
 
@@ -110,7 +110,7 @@ class ClusterNodes:
         self.closed = False
         self.fetches = 0
 
-    # --- who serves what --------------------------------------------------------------------------
+    # -- who serves what -----------------------------------------------------------------------------------------------
 
     def owner(self, slot: int) -> ClusterNode:
         """The primary of a slot. Raises NotSent if nobody serves it."""
@@ -140,7 +140,7 @@ class ClusterNodes:
         return next((node for node in nodes if _is_open(node)), nodes[0])
 
     def open_clients(self) -> list[MultiplexedRedis]:
-        """The clients of now, one for each primary that has been used."""
+        """The current clients, one for each primary that has been used."""
         return [client for node in self._nodes.values() if (client := node.session.open_client) is not None]
 
     def moved(self, slot: int, place: Place) -> None:
@@ -148,7 +148,7 @@ class ClusterNodes:
         self._owners[slot] = self.at(place)
         self.refresh_soon()
 
-    # --- the topology -----------------------------------------------------------------------------
+    # -- the topology --------------------------------------------------------------------------------------------------
 
     def apply(self, topology: Topology) -> None:
         """Take over what a node has said; those that are gone are closed after their replies."""
@@ -180,7 +180,7 @@ class ClusterNodes:
             self.apply(topology)
 
     async def _ask_in_turn(self) -> Topology | None:
-        """Those that are connected first, then the configured address, then whoever else was known."""
+        """First the connected nodes, then the configured address, then every other node that was known."""
         self.fetches += 1
         nodes = [node for node in self._nodes.values() if _is_open(node)]
         random.shuffle(nodes)  # so that a node of another opinion does not always win
@@ -211,7 +211,7 @@ class ClusterNodes:
             raise RedisUnavailable("a node that knows no primary")
         return topology
 
-    # --- the end ----------------------------------------------------------------------------------
+    # -- the end -------------------------------------------------------------------------------------------------------
 
     def _spawn(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> asyncio.Task[None]:
         task = self._loop.create_task(work, name="redis cluster", context=contextvars.Context())
