@@ -26,6 +26,8 @@ from .side_pool import SidePool
 from .topology import Place, name_to_verify
 from .wire import Wire
 
+_KEYWORDS = inspect.signature(Redis.__init__).parameters.keys()
+
 # No maintenance notifications: they hide unread replies. redis-py's asyncio side knows them since 8.0.
 _WITHOUT_MAINTENANCE: dict[str, Any] = {}
 if "maint_notifications_config" in inspect.signature(ConnectionPool.__init__).parameters:
@@ -34,7 +36,7 @@ if "maint_notifications_config" in inspect.signature(ConnectionPool.__init__).pa
     _WITHOUT_MAINTENANCE["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
 # What side connections say they are: left to itself, redis-py since 7.2 reads its version from disk for each client.
 _DRIVER: dict[str, Any] = {}
-if "driver_info" in inspect.signature(Redis.__init__).parameters:
+if "driver_info" in _KEYWORDS:
     from redis.driver_info import DriverInfo
 
     _DRIVER["driver_info"] = DriverInfo(lib_version=redis_py_version)
@@ -271,7 +273,7 @@ def _options_of(url: str) -> dict[str, Any]:
         options["ssl"] = True
     if "path" in options:
         options["unix_socket_path"] = options.pop("path")
-    unknown = options.keys() - inspect.signature(Redis.__init__).parameters.keys()
+    unknown = options.keys() - _KEYWORDS
     if unknown or any(sign in options.get("host", "") for sign in ",="):  # "host,password=KEY,ssl=True"
         raise ValueError
     return options
