@@ -269,6 +269,7 @@ async def join_cluster(
     new_client: Callable[[Place], MultiplexedRedis],
     new_session: Callable[[Callable[[], MultiplexedRedis]], NodeSession],
     on_topology: Callable[[int], None],
+    tell: Callable[[str], None],
 ) -> MultiplexedRedis:
     """`cluster`, joined to the nodes that `seed` knows, and `seed` closed; `seed` itself if it is in no cluster.
 
@@ -294,7 +295,7 @@ async def join_cluster(
         client.connection_pool.share(cluster.connection_pool)
         return client
 
-    cluster.join(ClusterNodes(place, tls, clocks, of_node, new_session, on_topology))
+    cluster.join(ClusterNodes(place, tls, clocks, of_node, new_session, on_topology, tell))
     cluster.nodes.apply(topology)
     return cluster
 

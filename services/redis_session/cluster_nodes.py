@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import random
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
@@ -20,7 +19,6 @@ from .errors import NotSent, RedisUnavailable
 from .multiplexed_redis import MultiplexedRedis
 from .topology import SLOTS, Place, Topology, fetch_topology
 
-log = logging.getLogger(__name__)
 SETTLED_S = 5.0  # a topology that has lasted this long starts the backoff of its fetches anew
 RETIRE_TICK_S = 0.05
 
@@ -84,6 +82,7 @@ class ClusterNodes:
     new_client: makes an unconnected client of a node.
     new_session: makes the session with a node from what makes its clients.
     on_topology: called with the number of primaries when a topology has come.
+    tell: called with a line for the log, by a background task.
     """
 
     def __init__(
@@ -94,10 +93,12 @@ class ClusterNodes:
         new_client: Callable[[Place], MultiplexedRedis],
         new_session: Callable[[Callable[[], MultiplexedRedis]], NodeSession],
         on_topology: Callable[[int], None],
+        tell: Callable[[str], None],
         randomness: random.Random | None = None,
     ) -> None:
         self.new_client, self.new_session = new_client, new_session
         self._seed, self._tls, self._clocks, self._on_topology = seed, tls, clocks, on_topology
+        self._tell = tell
         self._nodes: dict[Place, ClusterNode] = {}
         self._owners: list[ClusterNode | None] = [None] * SLOTS
         self._others: tuple[Place, ...] = ()
@@ -192,7 +193,7 @@ class ClusterNodes:
         for place in dict.fromkeys([self._seed, *self._nodes, *self._others]):
             with suppress(RedisError, RedisUnavailable, OSError, TimeoutError):
                 return await self._ask_apart(place)
-        log.warning("no node of the Redis cluster says what it looks like now")
+        self._tell("no node of the Redis cluster says what it looks like now")
         return None
 
     async def _ask_apart(self, place: Place) -> Topology:

@@ -178,6 +178,7 @@ class RedisService:
         if client.connected and await self._shared("ping", lambda: self._ping(client), patient):
             return client
         self._discard(client, client.closed_because or "a PING was not answered")
+        self.outage.say(log)
         return self._client or await self._connected(patient)
 
     def _proven_client(self) -> MultiplexedRedis | None:
@@ -416,7 +417,7 @@ class RedisService:
             self._backoff.reset()
         self._not_before = self._now() + self._backoff.next_wait_s()
         self.counters.recreates += 1
-        log.warning("Redis session dropped: %s", reason)
+        self.outage.note(f"Redis session dropped: {reason}")
         self._call_hook(self.hooks.on_recreate, reason)
         closing = asyncio.get_running_loop().create_task(self._retire(client, answers), name="redis close")
         self._closing.add(closing)
@@ -441,7 +442,8 @@ class RedisService:
             return client
         self._moved = False
         cluster = self._built(ClusterRedis)
-        return await join_cluster(cluster, client, self.clocks, self._new_client, self._of_node, self._note_primaries)
+        noted = self._note_primaries, self.outage.note
+        return await join_cluster(cluster, client, self.clocks, self._new_client, self._of_node, *noted)
 
     def _of_node(self, make_client: Callable[[], MultiplexedRedis]) -> Self:
         """A session like this one with one node of a cluster."""
