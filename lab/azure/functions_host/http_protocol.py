@@ -61,8 +61,8 @@ class HostConnection(h11.Connection):
 
 
 def size(request: h11.Request) -> int:
-    """Bytes of its headers on the wire, about."""
-    return sum(len(name) + len(value) + len(": \r\n") for name, value in request.headers)
+    """Bytes of its headers on the wire with the empty line behind them, if one space stands before each value."""
+    return sum(len(name) + len(value) + len(": \r\n") for name, value in request.headers) + len("\r\n")
 
 
 def valid(request: h11.Request) -> bool:

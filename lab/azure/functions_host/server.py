@@ -114,7 +114,7 @@ async def run_instance(
     functions, error = await worker.start()
     try:
         index = FunctionIndex(errors={MODULE: error}) if error else build_index(functions, settings)
-        host = FunctionsHost(index, config, directory=folder, worker=worker, keys=keys)
+        host = FunctionsHost(index, config, directory=folder, worker=worker, keys=keys, settings=settings)
     except HostStartError:
         worker.close()
         raise

@@ -10,8 +10,9 @@ import azure.functions as func
 import pytest
 
 from lab.azure.functions_host import HostConfig
+from lab.azure.functions_host.host_json import HttpOptions
 
-from .hosting import Served, serving
+from .hosting import MASTER, Served, serving
 
 KEY = "s3cret-key"
 LIMIT = 1000
@@ -63,7 +64,7 @@ def shop() -> func.FunctionApp:
 
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
-    async with serving(shop(), key=KEY, max_body=LIMIT) as running:
+    async with serving(shop(), key=KEY, settings={"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": str(LIMIT)}) as running:
         yield running
 
 
@@ -87,8 +88,61 @@ async def test_the_context_carries_the_callers_trace_or_none(unlocked: Served) -
     assert new["invocation"] != seen["invocation"]
 
 
-async def test_a_body_at_the_limit_is_served(served: Served) -> None:
+async def test_a_body_at_the_limit_is_served_and_one_above_is_500(served: Served) -> None:
     assert len((await served.http.post("/api/echo", content=b"x" * LIMIT)).json()["body"]) == LIMIT
+    above = await served.http.post("/api/echo", content=b"x" * (LIMIT + 1))
+    assert (above.status_code, above.content) == (500, b"")
+
+
+LINE, HEADERS = b"GET /api/echo/%b HTTP/1.1\r\n", b"Host: x\r\n%b\r\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "header", "status"),
+    [
+        (8192, b"", 200),
+        (8193, b"", 414),
+        (100, b"X-Probe: %b\r\n" % (b"x" * (32 * 1024 - 22)), 200),
+        (100, b"X-Probe: %b\r\n" % (b"x" * (32 * 1024 - 21)), 431),
+        (100, b"X-Probe: 1\r\n" * 99, 200),
+        (100, b"X-Probe: 1\r\n" * 100, 431),
+    ],
+    ids=["8 KB", "longer line", "32 KB of headers", "more", "100 headers", "101"],
+)
+async def test_a_head_over_a_limit_is_refused_without_a_body_and_the_connection_ends(
+    unlocked: Served, line: int, header: bytes, status: int
+) -> None:
+    head = LINE % (b"x" * (line - len(LINE % b""))) + HEADERS % header
+    ending = b"" if status != 200 else b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    told = await unlocked.raw(head + ending)
+    assert told.startswith(b"HTTP/1.1 %d " % status)
+    assert status == 200 or told.endswith(b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+
+@pytest.mark.parametrize(("setting", "status"), [("TRUE", 204), ("1", 200)])
+async def test_a_setting_takes_the_homepage_away(setting: str, status: int) -> None:
+    async with serving(shop(), settings={"AzureWebJobsDisableHomepage": setting}) as running:
+        answer = await running.http.get("/")
+        assert (answer.status_code, answer.text != "") == (status, status == 200)
+
+
+async def test_a_disabled_function_keeps_its_route_and_answers_404_to_all_but_the_master_key() -> None:
+    async with serving(shop(), key=KEY, settings={"AzureWebJobs.guarded.Disabled": "1"}) as running:
+        given = [await running.http.get("/api/guarded", headers={"x-functions-key": k}) for k in ("", KEY, MASTER)]
+    assert [answer.status_code for answer in given] == [401, 404, 200]
+
+
+async def test_a_header_of_host_json_is_added_where_the_function_set_none_of_that_name() -> None:
+    config = HostConfig(http=HttpOptions(custom_headers={"x-kept-case": "no", "X-Added": "yes"}))
+    async with serving(shop(), config=config) as running:
+        headers = (await running.http.get("/api/echo")).headers
+    assert (headers.get_list("x-kept-case"), headers["x-added"]) == (["Yes"], "yes")
+
+
+async def test_a_request_too_many_is_429_wherever_it_goes() -> None:
+    async with serving(shop(), config=HostConfig(http=HttpOptions(max_outstanding=0))) as running:
+        answer = await running.http.get("/api/nowhere")
+    assert (answer.status_code, answer.headers["x-function-scaleout"], answer.content) == (429, "1", b"")
 
 
 async def test_a_client_that_leaves_in_the_middle_of_its_body_calls_nothing(

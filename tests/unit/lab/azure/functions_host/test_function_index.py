@@ -121,8 +121,8 @@ def test_names_that_differ_in_case_only_keep_the_host_from_starting() -> None:
 
 
 def test_a_function_that_a_setting_disables_is_not_served() -> None:
-    found = index(http_app(("x", "x", ["GET"])), {"AzureWebJobs.x.Disabled": "true"})
-    assert (found.http, found.errors) == ((), {"x": "disabled by the setting AzureWebJobs.x.Disabled"})
+    found = index(bus_app(), {**SETTINGS, "AzureWebJobs.fulfil.Disabled": "true"})
+    assert (found.service_bus, found.errors) == ((), {"fulfil": "disabled by the setting AzureWebJobs.fulfil.Disabled"})
 
 
 @pytest.mark.parametrize("route", ["admin", "administrator/x", "Runtime", "runtimes"])
@@ -138,6 +138,7 @@ def test_a_reserved_route_loses_its_function_alone(route: str) -> None:
         (("a", "x/{id}", ["GET", "PUT"]), ("b", "X/{id}", ["PUT"]), ["b"]),
         (("b", "x", ["PUT"]), ("a", "x", ["PUT"]), ["b"]),  # the later name, whatever the order of declaration
         (("a", "x", None), ("b", "x", ["PUT"]), ["b"]),
+        (("a", "x/", ["GET"]), ("b", "x", ["GET"]), ["b"]),
         (("a", "x", ["GET"]), ("b", "x", ["PUT"]), []),
         (("a", "x/{id}", ["GET"]), ("b", "x/{key}", ["GET"]), []),  # another text is another route
     ],
