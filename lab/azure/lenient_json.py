@@ -187,7 +187,9 @@ def dumps(value: Any, indent: str | None = "") -> str:
     """JSON indented by two spaces, or without any space if `indent` is None."""
     if isinstance(value, dict):
         colon = ":" if indent is None else ": "
-        return enclosed("{}", [f"{text(name)}{colon}{dumps(inner, deeper(indent))}" for name, inner in value.items()], indent)
+        return enclosed(
+            "{}", [f"{text(name)}{colon}{dumps(inner, deeper(indent))}" for name, inner in value.items()], indent
+        )
     if isinstance(value, list):
         return enclosed("[]", [dumps(inner, deeper(indent)) for inner in value], indent)
     if isinstance(value, str):

@@ -34,7 +34,7 @@ class HttpFunction(Function):
         """True if both have the same route and a method in common."""
         if self.route.strip("/").lower() != other.route.strip("/").lower():
             return False
-        return self.methods is None or other.methods is None or bool(self.methods & other.methods)
+        return not self.methods or not other.methods or bool(self.methods & other.methods)
 
 
 @dataclass(frozen=True)

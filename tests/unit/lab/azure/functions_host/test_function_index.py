@@ -200,6 +200,22 @@ def test_an_app_that_cannot_be_imported_leaves_an_empty_index_with_the_reason(
     assert reason in found.errors["function_app"]
 
 
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        ("strategy='fixed_delay', max_retry_count='2', delay_interval='00:00:01'", ""),
+        ("strategy='fixed_delay', max_retry_count='many', delay_interval='00:00:01'", "ValueError"),
+        ("strategy='fixed_delay', max_retry_count='2', delay_interval='5'", "ValueError"),
+        ("strategy='exponential_backoff', max_retry_count='2', minimum_interval='00:00:01'", "TypeError"),
+    ],
+)
+def test_a_retry_policy_that_cannot_be_read_loses_the_whole_app(tmp_path: Path, policy: str, reason: str) -> None:
+    source = f"import azure.functions as f\napp = f.FunctionApp()\n@app.route('x')\n@app.retry({policy})\n"
+    found = write_app(tmp_path, source + "def x(req: f.HttpRequest) -> str: return ''\n")
+    assert found.errors.get("function_app", "").startswith(reason)
+    assert len(found.http) == (not reason)
+
+
 def test_a_folder_without_an_app_says_so(tmp_path: Path) -> None:
     assert "there is no function_app.py" in index_folder(tmp_path, {}).errors["function_app"]
 
