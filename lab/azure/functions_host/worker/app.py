@@ -89,7 +89,10 @@ def load_app(app: func.FunctionRegister) -> LoadedApp:
     """Check every function. azure.functions allows it once per app. Raises what the worker would raise."""
     functions: dict[str, Loaded] = {}
     for declared in app.get_functions():
-        name, call = str(declared.get_function_name()), declared.get_user_function()
+        name, call = declared.get_function_name(), declared.get_user_function()
+        if not isinstance(name, str):
+            raise TypeError(f"the function name {name!r} is no text")
+        inspect.getfile(call)  # the worker looks for its folder; a function of C has none, and raises
         bindings = tuple(json.loads(binding) for binding in declared.get_raw_bindings())
         check_retry(declared.get_settings_dict("retry_policy"))
         functions[name] = Loaded(name, bindings, call, read_signature(name, call, bindings))
