@@ -141,14 +141,14 @@ def make_segment(parts: list[str | Parameter]) -> Segment:
         raise RouteTemplateError("two parameters need a literal between them")
     patterns = [mixed(parts)]
     if tail:
-        patterns.append(mixed([*parts[:-2], str(parts[-2])[:-1]]))
+        patterns.append(mixed([*parts[:-2], str(parts[-2])[:-1]], r"(?<!\.)"))
     return Segment(parameters=parameters, patterns=tuple(patterns))
 
 
-def mixed(parts: Sequence[str | Parameter]) -> re.Pattern[str]:
-    """What matches these literals and parameters."""
+def mixed(parts: Sequence[str | Parameter], end: str = "") -> re.Pattern[str]:
+    """What matches these literals and parameters, and at its end the pattern `end`."""
     pattern = "".join("(.+)" if isinstance(part, Parameter) else re.escape(part) for part in parts)
-    return re.compile(pattern, re.IGNORECASE | re.DOTALL)
+    return re.compile(pattern + end, re.IGNORECASE | re.DOTALL)
 
 
 def split_segments(template: str) -> list[str]:
