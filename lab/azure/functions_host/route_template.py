@@ -209,8 +209,8 @@ def parse_parameter(content: str) -> Parameter:
         constraints.append(constraint)
     if rest not in ("", "?") and not rest.startswith("="):
         raise RouteTemplateError(f"{{{content}}} cannot be read after {content[: len(content) - len(rest)]!r}")
-    if found["stars"] and rest == "?":
-        raise RouteTemplateError("a catch-all parameter cannot be optional")
+    if rest.endswith("?") and (found["stars"] or rest != "?"):
+        raise RouteTemplateError("an optional parameter cannot be a catch-all or have a default")
     return Parameter(
         name=found["name"],
         catch_all=bool(found["stars"]),

@@ -119,6 +119,32 @@ async def test_a_head_over_a_limit_is_refused_without_a_body_and_the_connection_
     assert status == 200 or told.endswith(b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
 
+@pytest.mark.parametrize(
+    ("request_line", "header", "status"),
+    [
+        ("GET http://other/api/echo", "", 400),
+        ("GET api/echo", "", 400),
+        ("\r\n\r\nGET /api/echo", "", 200),
+        ("GET /api/echo", "Transfer-Encoding: gzip", 400),
+        ("GET /api/echo", "Content-Length: 0, 0", 400),
+        ("GET /api/echo", f"Content-Length: {2**63}", 400),
+        *[("GET /api/echo", f"Host: {host}", 400) for host in ("a:b", "a,b", ":80", "u@h")],
+        *[("GET /api/echo", f"Host: {host}", 200) for host in ("a_b", "", "[::1]:80")],
+    ],
+)
+async def test_a_request_that_kestrel_refuses_is_400(
+    unlocked: Served, request_line: str, header: str, status: int
+) -> None:
+    headers = [header] if header.startswith("Host") else ["Host: x", *filter(None, [header])]
+    told = await unlocked.raw("\r\n".join([f"{request_line} HTTP/1.1", *headers, "Connection: close", "", ""]).encode())
+    assert told.startswith(b"HTTP/1.1 %d " % status)
+
+
+async def test_a_length_beside_chunks_is_called_x_content_length(unlocked: Served) -> None:
+    head = b"POST /api/echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\nTransfer-Encoding: chunked"
+    assert b'"x-content-length": "3"' in await unlocked.raw(head + b"\r\n\r\n0\r\n\r\n")
+
+
 @pytest.mark.parametrize(("setting", "status"), [("TRUE", 204), ("1", 200)])
 async def test_a_setting_takes_the_homepage_away(setting: str, status: int) -> None:
     async with serving(shop(), settings={"AzureWebJobsDisableHomepage": setting}) as running:

@@ -86,7 +86,15 @@ def test_another_trigger_is_refused_aloud() -> None:
 @without("croniter")
 @pytest.mark.parametrize(
     ("schedule", "reason"),
-    [("0 */5 * * * *", ""), ("%EVERY%", ""), ("* * *", "must have six fields"), ("0 0 25 * * *", "cannot be read")],
+    [
+        ("0 */5 * * * *", ""),
+        ("%EVERY%", ""),
+        ("00:05:00", ""),
+        ("0 30 9-17/2 1,15 Jan-Mar Mon,wed", ""),
+        ("* * *", "must have six fields"),
+        *((refused, "cannot be read") for refused in ("0 0 25 * * *", "0 0 9 ? * *", "0 0 9 * * 7", "0 0 9 * * 1-7")),
+        *((refused, "cannot be read") for refused in ("0 0 9 L * *", "0 0 9 * * MON#1", "00:60:00")),
+    ],
 )
 def test_a_timer_wants_a_schedule_that_can_be_read(schedule: str, reason: str) -> None:
     app = func.FunctionApp()
