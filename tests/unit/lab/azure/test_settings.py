@@ -32,9 +32,8 @@ def test_the_developers_file_goes_before_the_example_and_the_environment_before_
 
 def test_a_settings_file_is_read_as_core_tools_reads_it(tmp_path: Path) -> None:
     path = tmp_path / "local.settings.json"
-    path.write_text(
-        '\ufeff{"IsEncrypted": false, // mine\n"Values": {"A": "2026-01-02T03:04:05.10Z", "B": true, "C": null, "D": 5,},}'
-    )
+    values = '{"A": "2026-01-02T03:04:05.10Z", "B": true, "C": null, "D": 5,}'
+    path.write_text(f'\ufeff{{"IsEncrypted": false, // mine\n"Values": {values},}}')
     assert read_values(path) == {"A": "2026-01-02T03:04:05.10Z", "B": "True", "D": "5"}
     path.write_text('{"Host": {"CORS": "https://a.example", "CORSCredentials": true}}')
     assert read_file(path) == SettingsFile(cors="https://a.example", cors_credentials=True)
