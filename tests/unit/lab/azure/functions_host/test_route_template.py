@@ -87,7 +87,7 @@ def test_a_constraint_on_an_optional_value_is_asked_only_if_it_is_there() -> Non
 @pytest.mark.parametrize(
     "template",
     [
-        "a//b", "{", "a}", "{}", "{a", "{a}{b}", "{a}/{A}", "{*rest}/more", "{a:unknown}", "{a:int(1)}",
+        "a//b", "a?b", "~x", "{", "a}", "{}", "{a", "{a}{b}", "{a}/{A}", "{*rest}/more", "{a:unknown}", "{a:int(1)}",
         "{a:length(x)}",
         "{a:length}", "{a:regex([)}", "{a:regex(x}", "v{a?}", "{a:}", "{a?b}", "{a=5?}",
     ],
