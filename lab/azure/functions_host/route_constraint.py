@@ -95,35 +95,14 @@ PLAIN: dict[str, Constraint] = {
 }
 
 
-def length(arguments: list[int]) -> Constraint:
-    """`length(n)` or `length(least,most)`."""
-    least, most = arguments[0], arguments[-1]
-    return lambda text: least <= utf16_length(text) <= most
-
-
-def minimum(arguments: list[int]) -> Constraint:
-    """`min(n)`: a 64-bit whole number of at least n."""
-    return whole_in(range(arguments[0], INT64.stop))
-
-
-def maximum(arguments: list[int]) -> Constraint:
-    """`max(n)`: a 64-bit whole number of at most n."""
-    return whole_in(range(INT64.start, arguments[0] + 1))
-
-
-def between(arguments: list[int]) -> Constraint:
-    """`range(least,most)`: a whole number in that range."""
-    return whole_in(range(arguments[0], arguments[1] + 1))
-
-
 # name -> how many arguments it takes, what makes it
 WITH_NUMBERS: dict[str, tuple[tuple[int, ...], Callable[[list[int]], Constraint]]] = {
-    "length": ((1, 2), length),
-    "minlength": ((1,), lambda arguments: lambda text: utf16_length(text) >= arguments[0]),
-    "maxlength": ((1,), lambda arguments: lambda text: utf16_length(text) <= arguments[0]),
-    "min": ((1,), minimum),
-    "max": ((1,), maximum),
-    "range": ((2,), between),
+    "length": ((1, 2), lambda n: lambda text: n[0] <= utf16_length(text) <= n[-1]),
+    "minlength": ((1,), lambda n: lambda text: utf16_length(text) >= n[0]),
+    "maxlength": ((1,), lambda n: lambda text: utf16_length(text) <= n[0]),
+    "min": ((1,), lambda n: whole_in(range(n[0], INT64.stop))),
+    "max": ((1,), lambda n: whole_in(range(INT64.start, n[0] + 1))),
+    "range": ((2,), lambda n: whole_in(range(n[0], n[1] + 1))),
 }
 
 
@@ -145,8 +124,10 @@ def make_constraint(name: str, argument: str | None) -> Constraint:
         return PLAIN[kind]
     if kind in WITH_NUMBERS and argument is not None:
         counts, factory = WITH_NUMBERS[kind]
-        numbers = [part.strip() for part in argument.split(",")]
-        if len(numbers) in counts and all(WHOLE.fullmatch(number) for number in numbers):
-            return factory([int(number) for number in numbers])
+        texts = argument.split(",")
+        numbers = [int(text) for text in texts if WHOLE.fullmatch(text)]
+        least = 0 if "length" in kind else INT64.start
+        if len(numbers) == len(texts) and len(numbers) in counts and [least, *numbers] == sorted([least, *numbers]):
+            return factory(numbers)
     shown = name if argument is None else f"{name}({argument})"
     raise RouteConstraintError(f"the route constraint {shown} is unknown or takes other arguments")

@@ -90,6 +90,7 @@ def test_a_constraint_on_an_optional_value_is_asked_only_if_it_is_there() -> Non
         "a//b", "a?b", "~x", "{", "a}", "{}", "{a", "{a}{b}", "{a}/{A}", "{*rest}/more", "{a:unknown}", "{a:int(1)}",
         "{a:length(x)}",
         "{a:length}", "{a:regex([)}", "{a:regex(x}", "v{a?}", "{a:}", "{a?b}", "{a=5?}",
+        "{a:range(5,1)}", "{a:length(-1)}", "{a:min(x)}",
     ],
 )  # fmt: skip
 def test_a_malformed_template_is_an_error(template: str) -> None:
