@@ -16,6 +16,7 @@ import redis
 from lab.azure.redis_server import HOST, RedisServer, RedisServerError, free_port
 
 SLOTS = 16384
+FEWEST_PRIMARIES = 3  # fewer cannot agree that one is gone
 POLL_S = 0.05
 
 
@@ -24,7 +25,7 @@ class RedisCluster:
 
     `node_timeout_ms`: after that long without an answer a primary counts as failed and its replica takes over.
     `maxclients`, `binary`, `options`: of every node, as RedisServer takes them; `tls`: clients connect by TLS,
-    `options` holding the server's certificate. `ports`: of the primaries, else free ones.
+    `options` holding the server's certificate. `port`: of the first node, 0 for a free one.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class RedisCluster:
         *,
         replicas: int = 0,
         node_timeout_ms: int = 2000,
-        ports: list[int] | None = None,
+        port: int = 0,
         maxclients: int | None = None,
         binary: Path | None = None,
         appendonly: bool = False,
@@ -51,7 +52,7 @@ class RedisCluster:
             "repl-diskless-sync-delay": "0",
             **(options or {}),
         }
-        self._ports = ports or [0] * primaries
+        self._port = port
         self.nodes: list[RedisServer] = []  # the primaries first, in the order of their slots, then the replicas
 
     def __enter__(self) -> RedisCluster:
@@ -69,7 +70,7 @@ class RedisCluster:
     def start(self) -> None:
         """Start the nodes and make them a cluster. Raises RedisServerError when it is not one within the deadline."""
         try:
-            self.nodes = [self._started(port) for port in self._ports]
+            self.nodes = [self._started(self._port if number == 0 else 0) for number in range(self._primaries)]
             for number, node in enumerate(self.nodes):
                 first, last = self.slots_of(number)
                 with admin(node) as client:
