@@ -27,7 +27,7 @@ from rich.table import Table
 
 from lab.azure.redis_cluster import RedisCluster
 from lab.azure.redis_server import RedisServer
-from lab.proof import bench_cluster
+from lab.proof import bench_app, bench_cluster
 from lab.proof.bench_loads import KEYS, LARGE, LOADS, META, MIDDLING, SCRIPT, Load
 from lab.proof.bench_sides import KEY, SIDES, VALUE, Call
 from lab.proof.report.markdown import table
@@ -36,6 +36,7 @@ from lab.proof.spike.command import typed
 
 Right = Callable[[Any], bool]
 CONCURRENCY = (1, 32, 100)
+ORDERS_PER_S = 1000  # with --app: so many per part and round, for each of --seconds
 SMALL = "get64"  # the load of every side: a GET of 64 bytes
 is_value = VALUE.__eq__
 MEASURES = ("calls_per_s", "cpu_us", "p50_ms", "p99_ms")
@@ -322,17 +323,23 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--cluster", action="store_true", help="clients of a cluster of three primaries instead")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round and the ratios to FILE")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write a page and its numbers to DIR")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5: about 3 minutes)")
     parser.add_argument("--seconds", type=float, default=0.4, help="per client, link and concurrency (default 0.4)")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--cluster", action="store_true", help="clients of a cluster of three primaries instead")
+    what.add_argument(
+        "--app", action="store_true", help="an order through the whole app: which part costs how much CPU"
+    )
     parser.set_defaults(run=command)
 
 
 def command(options: argparse.Namespace) -> int:
     """Measure, show, and write the JSON."""
     console = Console(width=None if sys.stdout.isatty() else 160)
+    if options.app:
+        return command_app(options, console)
     with warnings.catch_warnings(), Progress(console=console, transient=True) as progress:
         warnings.simplefilter("ignore", DeprecationWarning)  # of the libraries compared
         loads, measured = (bench_cluster.LOADS, run_cluster) if options.cluster else (LOADS, run)
@@ -346,4 +353,20 @@ def command(options: argparse.Namespace) -> int:
     show(report, console)
     if options.report:
         print(f"report: {write_report(options.report, report, typed(sys.argv[1:]))}")
+    return 0
+
+
+def command_app(options: argparse.Namespace, console: Console) -> int:
+    """`--app`: measure and show the app's parts, and write the JSON."""
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("placing orders", total=1 + 7 * options.rounds)  # to warm up; six parts and the import
+        count = round(ORDERS_PER_S * options.seconds)
+        report = bench_app.run(options.rounds, count, lambda: progress.advance(task))
+    shown = Table("part", "CPU of the app's process per order, us", title="An order through the whole app")
+    for part, cost in report["cpu_us_per_order"].items():
+        shown.add_row(part, f"{cost:,.0f}")
+    console.print(shown)
+    console.print(f"import function_app takes {report['import_vs_libraries']} times the CPU of importing its libraries")
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return 0

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests import ROOT
 
 RATIOS = {
@@ -63,3 +65,12 @@ def test_a_round_on_a_cluster_reports_its_ratios_and_one_connection_to_each_shar
     assert {(cell["side"], cell["load"]) for cell in told["rounds"]} == {
         (side, load) for side in told["connections"] for load in ("get", "script")
     }
+
+
+def test_an_order_through_the_whole_app_is_split_into_its_parts(tmp_path: Path) -> None:
+    told = told_by(tmp_path, "--app", "--seconds", "0.02")
+    parts = ["http", "parse", "answer", "redis", "send", "log"]
+    assert list(told["cpu_us_per_order"]) == [*parts, "as it ships"]
+    assert list(told["rounds"][0]) == parts
+    assert told["rounds"][0]["send"] == pytest.approx(told["cpu_us_per_order"]["as it ships"], abs=0.1)
+    assert told["import_vs_libraries"] > 0
