@@ -16,7 +16,7 @@ import redis
 from lab.azure.redis_server import HOST, RedisServer, RedisServerError, free_port
 
 SLOTS = 16384
-FEWEST_PRIMARIES = 3  # fewer cannot agree that one is gone
+LINKS = 4  # most connections that a node has with another one: two of the bus, replication, MIGRATE
 POLL_S = 0.05
 
 
@@ -24,8 +24,8 @@ class RedisCluster:
     """`primaries` nodes that own the slots in equal ranges, `replicas` more behind each. A context manager.
 
     `node_timeout_ms`: after that long without an answer a primary counts as failed and its replica takes over.
-    `maxclients`, `binary`, `options`: of every node, as RedisServer takes them; `tls`: clients connect by TLS,
-    `options` holding the server's certificate. `port`: of the first node, 0 for a free one.
+    `maxclients`: of every node, besides its links with the others, which a node counts as clients. `port`: of the
+    first node, 0 for a free one. `binary`, `appendonly`, `options`: of every node, as RedisServer takes them.
     """
 
     def __init__(
@@ -43,7 +43,12 @@ class RedisCluster:
     ) -> None:
         self._primaries, self._replicas = primaries, replicas
         self._deadline_s, self._running = start_deadline_s, ExitStack()
-        self._common: dict[str, Any] = {"maxclients": maxclients, "binary": binary, "appendonly": appendonly}
+        links = LINKS * (primaries * (1 + replicas) + 1)
+        self._common: dict[str, Any] = {
+            "maxclients": maxclients and maxclients + links,
+            "binary": binary,
+            "appendonly": appendonly,
+        }
         self._options = {
             "cluster-enabled": "yes",
             "cluster-node-timeout": str(node_timeout_ms),

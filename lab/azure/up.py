@@ -30,7 +30,6 @@ from lab.azure.greeting import introduce
 from lab.azure.invocation_log import InvocationLog
 from lab.azure.outage import RESTART
 from lab.azure.processes import Child
-from lab.azure.redis_cluster import FEWEST_PRIMARIES, RedisCluster
 from lab.azure.redis_server import RedisServer, RedisServerError
 from lab.azure.settings import (
     CONNECTION,
@@ -53,6 +52,7 @@ WATCH_S = 0.5
 KEY_SETTING = "LAB_FUNCTIONS_KEY"
 CORS_SETTING, CORS_CREDENTIALS_SETTING = "LAB_CORS", "LAB_CORS_CREDENTIALS"
 PRIMARIES = "REDIS_PRIMARIES"  # what the app's connection budget counts
+FEWEST_PRIMARIES = 3  # fewer cannot agree that one is gone
 REDIS_PORT = 6379  # as in local.settings.json.example
 BUS_PORT = 5672  # where the SDKs look for an emulator
 
@@ -217,6 +217,8 @@ class Lab:
             return
         port, limit, primaries = self._redis_port(), self._options.client_limit, self._options.redis_cluster
         if primaries:
+            from lab.azure.redis_cluster import RedisCluster  # when used: one server needs no redis-py
+
             cluster = RedisCluster(primaries, port=port, maxclients=limit, appendonly=True)
             self._redis = self._cleanup.enter_context(cluster).nodes
             self.settings[PRIMARIES] = str(primaries)
