@@ -6,7 +6,7 @@ Every node is a `RedisServer`, to be killed, paused and restarted as such. Liste
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ class RedisCluster:
 
     `node_timeout_ms`: after that long without an answer a primary counts as failed and its replica takes over.
     `maxclients`: of every node, besides its links with the others, which a node counts as clients. `port`: of the
-    first node, 0 for a free one. `binary`, `appendonly`, `options`: of every node, as RedisServer takes them.
+    first node, 0 for a free one. `binary`, `appendonly`, `options`: of every node, as RedisServer takes them; `each`:
+    further options of the node of a number.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class RedisCluster:
         binary: Path | None = None,
         appendonly: bool = False,
         options: Mapping[str, str] | None = None,
+        each: Callable[[int], Mapping[str, str]] = lambda number: {},
         start_deadline_s: float = 30.0,
     ) -> None:
         self._primaries, self._replicas = primaries, replicas
@@ -57,7 +59,7 @@ class RedisCluster:
             "repl-diskless-sync-delay": "0",
             **(options or {}),
         }
-        self._port = port
+        self._port, self._each = port, each
         self.nodes: list[RedisServer] = []  # the primaries first, in the order of their slots, then the replicas
 
     def __enter__(self) -> RedisCluster:
@@ -75,7 +77,8 @@ class RedisCluster:
     def start(self) -> None:
         """Start the nodes and make them a cluster. Raises RedisServerError when it is not one within the deadline."""
         try:
-            self.nodes = [self._started(self._port if number == 0 else 0) for number in range(self._primaries)]
+            for number in range(self._primaries):
+                self.nodes.append(self._started(self._port if number == 0 else 0))
             for number, node in enumerate(self.nodes):
                 first, last = self.slots_of(number)
                 with admin(node) as client:
@@ -154,7 +157,8 @@ class RedisCluster:
             self._wait(lambda: client.info("replication")["role"] == "master", "promote a replica")
 
     def _started(self, port: int) -> RedisServer:
-        options = {**self._options, "cluster-port": str(free_port())}  # a free port + 10000 is none
+        own = self._each(len(self.nodes))
+        options = {**self._options, **own, "cluster-port": str(free_port())}  # a free port + 10000 is none
         return self._running.enter_context(RedisServer(port=port, options=options, **self._common))
 
     def _introduce(self) -> None:

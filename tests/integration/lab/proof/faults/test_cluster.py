@@ -1,4 +1,4 @@
-"""A Redis Cluster loses, moves and gains nodes under the app: nothing is lost, nothing decided twice, only 503s come."""
+"""A Redis Cluster loses, moves and gains nodes under the app: nothing is lost or decided twice, only 503s are seen."""
 
 from dataclasses import replace
 
