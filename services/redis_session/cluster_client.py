@@ -22,7 +22,7 @@ from .command_plan import CommandPlan, command_plan
 from .errors import NotSent, Overloaded, RedisUnavailable
 from .key_slots import slot_of
 from .multiplexed_redis import MultiplexedRedis
-from .reply_stream import StreamCounters
+from .reply_stream import ReplyStream
 from .server_reply import server_state
 from .topology import Place, fetch_topology, redirected_to
 
@@ -233,33 +233,12 @@ class ClusterRedis(MultiplexedRedis):
         """No time: each node proves its own connection before use."""
         return float("inf")
 
-    @property
-    def in_flight(self) -> int:
-        """Of all nodes."""
-        return sum(client.in_flight for client in self.nodes.open_clients())
-
-    @property
-    def backlog_calls(self) -> int:
-        """Of all nodes."""
-        return sum(client.backlog_calls for client in self.nodes.open_clients())
-
-    @property
-    def backlog_bytes(self) -> int:
-        """Of all nodes."""
-        return sum(client.backlog_bytes for client in self.nodes.open_clients())
-
-    @property
-    def counters(self) -> StreamCounters:
-        """Of the connections that are open now, summed; the largest batch of any."""
-        total = StreamCounters()
-        for one in (client.counters for client in self.nodes.open_clients()):
-            for name in StreamCounters.__slots__:
-                mine, other = getattr(total, name), getattr(one, name)
-                setattr(total, name, max(mine, other) if name == "max_batch" else mine + other)
-        return total
+    def streams(self) -> list[ReplyStream]:
+        """One to each primary that has been used."""
+        return [stream for client in self.nodes.open_clients() for stream in client.streams()]
 
     def __repr__(self) -> str:
-        return f"<ClusterRedis {len(self.nodes.open_clients())} connections, {self.in_flight} in flight>"
+        return f"<ClusterRedis {len(self.streams())} connections, {self.in_flight} in flight>"
 
 
 async def join_cluster(
