@@ -24,6 +24,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from .backoff import Backoff
 from .call_deadline import CallDeadline
+from .clocks import Clocks as Clocks
 from .cluster_client import ClusterRedis, join_cluster
 from .credential import Credential, RedisCredential
 from .errors import NotSent, OutcomeUnknown, Overloaded, RedisNotConfigured, RedisUnavailable
@@ -50,19 +51,6 @@ class Login(Enum):
     TAKEN = auto()  # or not shown yet
     DOUBTED = auto()  # refused once: the next attempt shows a fresh one
     REFUSED = auto()  # the fresh one, too
-
-
-@dataclass(frozen=True)
-class Clocks:
-    """How long the session waits for what, in seconds."""
-
-    ping_s: float = 0.5
-    connect_s: float = 5.0
-    stall_s: float = 5.0
-    reply_s: float = 30.0
-    idle_check_s: float = 15.0  # 0: a PING before every use
-    topology_s: float = 60.0  # of a cluster: how often it is asked who serves what
-    outage_s: float = 2.0  # after so long without a good answer impatient callers are told at once
 
 
 @dataclass
