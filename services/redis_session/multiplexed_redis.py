@@ -21,7 +21,7 @@ from redis.backoff import NoBackoff
 from .command_plan import CommandPlan, Need, command_plan
 from .errors import NeedsOwnConnection, OutcomeUnknown
 from .pipeline import MultiplexedPipeline
-from .reply_stream import StreamCounters, StreamLimits
+from .reply_stream import ReplyStream, StreamCounters, StreamLimits
 from .side_pool import SidePool
 from .topology import Place, name_to_verify
 from .wire import Wire
@@ -157,6 +157,10 @@ class MultiplexedRedis(Redis):
         if self.wire.opened is not None:
             self.wire.opened.shut_down()
 
+    def streams(self) -> list[ReplyStream]:
+        """Its connection, or in a cluster one to each primary that has been used; they may have closed."""
+        return [] if self.wire.opened is None else [self.wire.opened]
+
     @property
     def connected(self) -> bool:
         """Whether calls can be made; once False after a connect, it stays so."""
@@ -175,22 +179,22 @@ class MultiplexedRedis(Redis):
     @property
     def in_flight(self) -> int:
         """Calls written and not answered, abandoned ones included."""
-        return 0 if self.wire.opened is None else self.wire.opened.in_flight
+        return sum(stream.in_flight for stream in self.streams())
 
     @property
     def backlog_calls(self) -> int:
         """Calls waiting or in flight, abandoned ones included."""
-        return 0 if self.wire.opened is None else self.wire.opened.backlog_calls
+        return sum(stream.backlog_calls for stream in self.streams())
 
     @property
     def backlog_bytes(self) -> int:
         """Packed bytes not yet given to the transport."""
-        return 0 if self.wire.opened is None else self.wire.opened.backlog_bytes
+        return sum(stream.backlog_bytes for stream in self.streams())
 
     @property
     def counters(self) -> StreamCounters:
-        """What happened on the connection so far."""
-        return StreamCounters() if self.wire.opened is None else self.wire.opened.counters
+        """What happened on it so far."""
+        return sum((stream.counters for stream in self.streams()), StreamCounters())
 
     def __repr__(self) -> str:
         state = "connected" if self.connected else f"closed: {self.closed_because}"

@@ -23,6 +23,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from .backoff import Backoff
 from .call_deadline import CallDeadline
+from .clocks import Clocks as Clocks
 from .cluster_client import ClusterRedis, join_cluster
 from .credential import Credential, RedisCredential
 from .errors import NotSent, OutcomeUnknown, RedisNotConfigured, RedisUnavailable
@@ -42,19 +43,6 @@ SETTLED_S = 5.0  # a session that has lasted this long starts its backoff anew; 
 GO_ON_S = 60.0  # so long after the last caller an outage is still watched
 _LOGIN_REFUSED = frozenset(["NOAUTH", "WRONGPASS"])
 _INHERITED: list[object] = []  # see _guard_loop
-
-
-@dataclass(frozen=True)
-class Clocks:
-    """How long the session waits for what, in seconds."""
-
-    ping_s: float = 0.5
-    connect_s: float = 5.0
-    stall_s: float = 5.0
-    reply_s: float = 30.0
-    idle_check_s: float = 15.0  # 0: a PING before every use
-    topology_s: float = 60.0  # of a cluster: how often it is asked who serves what
-    outage_s: float = 2.0  # after so long without a good answer impatient callers are told at once
 
 
 @dataclass
