@@ -26,11 +26,7 @@ def main() -> None:
         rewrite(file, "| strategy | failed of", strategies)
     spikes = [experiment.spiked(proof(name)["runs"][0]) for name in ("spike", "spike-stock-5000")]
     rewrite(EXPERIMENT, "| orders | stock", spikes)
-    for nth, name in enumerate(("faults", "faults-full")):
-        rewrite(EXPERIMENT, "| fault | accepted", [experiment.endured(fault) for fault in proof(name)["faults"]], nth)
     rewrite(SESSION, "| client | connections", [session.measured(side) for side in session.CLIENTS])
-    faults = list(dict.fromkeys(outcome["fault"] for outcome in session.TRIALS["outcomes"]))
-    rewrite(SESSION, "| fault | one multiplexed", [session.endured(fault) for fault in faults])
 
 
 if __name__ == "__main__":
