@@ -33,10 +33,10 @@ def alone(side: str) -> str:
 
 
 ENOUGH = (
-    "It is enough for a few calls at once, with Redis in the same zone, when a change may run twice: if Redis stops for a "
-    f"second, nobody fails (p99 {both('stop')} ms). It is not enough for a hundred calls at once (p99 {both('burst')} ms), "
-    f"for a Redis 5 ms away ({both('far')} ms), in a failover ({both('failover', 'failed')} failed calls), or when a "
-    f"change must not run twice ({both('cut', 'twice')} did)."
+    "It is enough for a few calls at once, with Redis in the same zone, when a change may run twice: if Redis stops "
+    f"for a second, nobody fails (p99 {both('stop')} ms). It is not enough for a hundred calls at once (p99 "
+    f"{both('burst')} ms), for a Redis 5 ms away ({both('far')} ms), in a failover ({both('failover', 'failed')} "
+    f"failed calls), or when a change must not run twice ({both('cut', 'twice')} did)."
 )
 LOSSES = (
     f"Where it loses: in a burst valkey-glide is faster (p99 {of('burst', GLIDE)} against {of('burst', OURS)} ms), and "

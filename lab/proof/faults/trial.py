@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import secrets
+from collections import Counter
 from collections.abc import Iterator
 
 from lab.proof.faults.faults import Fault
@@ -118,6 +119,8 @@ async def _through(scene: Scene, fault: Fault, outcome: Outcome) -> None:
     await settled(scene.books, pace.settle_s)
     late = [failure.sent_at - over for failure in answers.failures]
     outcome.recovery_s = round(max(0.0, max(late, default=0.0)), 2)
+    outcome.lasted_s = round(over - began, 1)
+    outcome.errors_per_s = dict(sorted(Counter(math.floor(one.ended_at - began) for one in answers.failures).items()))
     outcome.early_errors = sum(failure.ended_at < began for failure in answers.failures)
     outcome.accepted, outcome.given_up = len(answers.accepted), answers.given_up
     outcome.client_errors = answers.by_status
