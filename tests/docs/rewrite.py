@@ -1,4 +1,4 @@
-"""`python -m tests.docs.rewrite`: writes the tables of README and docs anew from docs/proof, after `make prove`.
+"""`python -m tests.docs.rewrite`: rewrites the tables of README and docs from docs/proof, after `make prove`.
 
 The words around them are not touched: the tests name the figures in them that no longer hold.
 """

@@ -1,4 +1,4 @@
-"""README and docs/the-experiment.md show what docs/proof holds: each row of their tables is written anew from there."""
+"""README and docs/the-experiment.md show what docs/proof holds: each row of their tables is computed from there."""
 
 from typing import Any
 

@@ -66,7 +66,7 @@ class Cell:
 
 @dataclass
 class Clients:
-    """What Redis says of its clients, sampled: its own counters start anew when it is killed."""
+    """What Redis says of its clients, sampled: its own counters start again when it is killed."""
 
     server: RedisServer
     peak: int = 0
@@ -123,7 +123,7 @@ async def measure(scenario: Scenario, side: str) -> Cell:
 
 @asynccontextmanager
 async def _way_to(server: RedisServer, scenario: Scenario) -> AsyncIterator[tuple[int, TcpProxy]]:
-    """The port that the sessions connect to, and the proxy that may stand there."""
+    """The port that the sessions connect to, and the proxy that may be in between."""
     async with AsyncExitStack() as stack:
         proxy = await stack.enter_async_context(TcpProxy(server.port))
         away = stack.enter_context(delay_proxy(server.port, scenario.away_ms))

@@ -41,7 +41,7 @@ def write(case: dict[str, Any], folder: Path) -> None:
 
 @pytest.fixture
 def own_modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every app is imported anew, and none is left behind."""
+    """Every app is imported afresh, and none is left behind."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     before = sys.modules.pop("function_app", None)
