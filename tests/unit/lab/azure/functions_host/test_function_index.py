@@ -1,7 +1,5 @@
 """Indexing: what loses one function, and what loses the app."""
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,8 @@ from lab.azure.functions_host.worker.app import find_app
 from tests.plain_pytest import without
 
 from .apps import http_app, index, named
+
+pytestmark = pytest.mark.usefixtures("own_function_app")
 
 SETTINGS = {"ORDERS_QUEUE": "orders", "Bus": "Endpoint=sb://x/;SharedAccessKeyName=a;SharedAccessKey=s3cret"}
 
@@ -166,18 +166,6 @@ def test_two_functions_of_one_name_lose_the_whole_app() -> None:
 def write_app(folder: Path, source: str) -> FunctionIndex:
     (folder / "function_app.py").write_text(source)
     return index_folder(folder, {})
-
-
-@pytest.fixture(autouse=True)
-def own_app(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Each test imports a function_app of its own, and leaves none behind."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    before = sys.modules.pop("function_app", None)
-    yield
-    sys.modules.pop("function_app", None)
-    if before is not None:
-        sys.modules["function_app"] = before
 
 
 @pytest.mark.parametrize(

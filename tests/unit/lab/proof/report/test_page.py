@@ -96,11 +96,6 @@ def test_a_run_in_which_nothing_happened_still_gives_a_page(tmp_path: Path) -> N
     assert "no samples" in (tmp_path / "clients.svg").read_text()
 
 
-def test_runs_with_and_without_samples_share_a_page(tmp_path: Path) -> None:
-    write_report(tmp_path, "A drop", [nothing(), leaky(), ours()])
-    assert "scheduled" in (tmp_path / "requests.svg").read_text()
-
-
 def test_faults_alone_are_a_report_with_a_chart_of_the_errors(tmp_path: Path) -> None:
     page = write_report(tmp_path, "Faults", [], FAULTS)
     assert svgs(tmp_path) == ["faults"]
