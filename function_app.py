@@ -5,7 +5,7 @@ import logging
 import azure.functions as func
 
 from blueprints import drops, fulfilment, orders
-from blueprints.web.responses import resource
+from blueprints.web.responses import resource, warnings_of_503
 from services import app_services
 from services.readiness import Health
 
@@ -33,6 +33,7 @@ async def ready(req: func.HttpRequest) -> func.HttpResponse:
     reason = await app_services.shared.readiness.reason()
     if reason is None:
         return resource(Health(status="ready", reason=None), 200)
+    warnings_of_503.say("ready", reason, {})
     return resource(Health(status="unavailable", reason=reason), 503)
 
 

@@ -14,7 +14,7 @@ from services import app_services, telemetry
 from services.errors import InvalidInput, Undecidable
 from services.tickets.models import OrderMessage
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(f"services.{__name__}")  # below the one logger that Application Insights is given
 MOST_DELIVERIES = 10  # the queue's maxDeliveryCount: the first delivery and the last tell the reason, the others do not
 bp = func.Blueprint()
 

@@ -25,7 +25,7 @@ from services.tickets.models import (
     PlaceOrder,
 )
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(f"services.{__name__}")  # below the one logger that Application Insights is given
 bp = func.Blueprint()
 
 ORDERS, ORDER = "drops/{drop_id}/orders", "drops/{drop_id}/orders/{order_id}"
@@ -49,7 +49,7 @@ async def place_order(req: func.HttpRequest, context: func.Context) -> func.Http
             if log.isEnabledFor(logging.DEBUG):  # a line costs the worker 100 us: fulfil_order says what became of it
                 log.debug("placed order %s of drop %s, now %s", new.order_id, drop_id, order.status, extra=fields)
     except (QueueUnavailable, OutcomeUnknown) as error:  # the order is recorded, or may be: say where
-        return responses.problem(error, location)
+        return responses.unavailable("place_order", error, fields, location)
     queued = order.status is OrderStatus.QUEUED
     return responses.resource(order, 202 if queued else 200, location | _retry_after(order))
 

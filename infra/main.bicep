@@ -310,6 +310,8 @@ var telemetrySettings strings = telemetry == 'OpenTelemetry'
       OTEL_TRACES_SAMPLER: 'microsoft.fixed_percentage'
       OTEL_TRACES_SAMPLER_ARG: '0.1'
       OTEL_PYTHON_DISABLED_INSTRUMENTATIONS: 'azure_sdk' // its spans of a send repeat the app's own
+      // Every logger of the app is below it. By default the root: the SDKs', the worker's and the exporter's own lines too.
+      PYTHON_APPLICATIONINSIGHTS_LOGGER_NAME: 'services'
     }
   : {}
 

@@ -4,7 +4,7 @@ import functools
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import ParamSpec
 
 import azure.functions as func
@@ -14,7 +14,7 @@ from blueprints.web.problems import problem_of
 from services import app_services
 from services.errors import UNAVAILABLE, AppError
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(f"services.{__name__}")  # below the one logger that Application Insights is given
 P = ParamSpec("P")
 NOT_KEPT = {"Cache-Control": "no-store"}  # an order's state is asked for again and again
 Handler = Callable[P, Awaitable[func.HttpResponse]]
@@ -42,13 +42,13 @@ def problem(error: Exception, headers: Mapping[str, str] | None = None) -> func.
 
 
 class Warnings:
-    """At most so many lines a second in a process; the first line of a later second says how many were left out."""
+    """A line for each answer of 503, but at most so many a second in a process; later one says how many are missing."""
 
     def __init__(self, per_second: int = 10) -> None:
         self._per_second = per_second
         self._second, self._said, self._left_out = 0, 0, 0
 
-    def say(self, text: str, *values: object, now: float | None = None) -> None:
+    def say(self, function: str, reason: object, ids: Mapping[str, object], now: float | None = None) -> None:
         """Log it, unless too many have been logged in this second. `now`: seconds, of any clock."""
         second = int(time.monotonic() if now is None else now)
         if second != self._second:
@@ -59,17 +59,19 @@ class Warnings:
             self._left_out += 1
             return
         self._said += 1
-        log.warning(text, *values)
+        named = " ".join(f"{name}={value!r}" for name, value in ids.items())
+        log.warning("%s answers 503%s: %s", function, f" ({named})" if ids else "", reason)
 
 
-_warnings = Warnings()
+warnings_of_503 = Warnings()
 
 
-def _say(function: str, error: Exception, args: Iterable[object], kwargs: Mapping[str, object]) -> None:
-    """What the route was called with, besides the reason; never a key or a body."""
-    requests = [given for given in (*args, *kwargs.values()) if isinstance(given, func.HttpRequest)]
-    ids = " ".join(f"{name}={given!r}" for one in requests for name, given in one.route_params.items())
-    _warnings.say("%s answers 503 (%s): %s", function, ids, error)
+def unavailable(
+    function: str, error: Exception, ids: Mapping[str, object], headers: Mapping[str, str] | None = None
+) -> func.HttpResponse:
+    """The 503 of a function, with a line in the log that has the reason and these ids; never a key or a body."""
+    warnings_of_503.say(function, error, ids)
+    return problem(error, headers)
 
 
 def answers_problems(handler: Handler[P]) -> Handler[P]:
@@ -83,7 +85,7 @@ def answers_problems(handler: Handler[P]) -> Handler[P]:
         except AppError as error:
             return problem(error)
         except UNAVAILABLE as error:
-            _say(handler.__name__, error, args, kwargs)
-            return problem(error)
+            requests = (given for given in (*args, *kwargs.values()) if isinstance(given, func.HttpRequest))
+            return unavailable(handler.__name__, error, next((one.route_params for one in requests), {}))
 
     return answer

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
+import importlib.util
 import json
 import statistics
 import subprocess
@@ -26,6 +28,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from lab.azure.redis_server import RedisServer
+from lab.proof import bench_app
 from lab.proof.bench_loads import KEYS, LARGE, LOADS, META, MIDDLING, SCRIPT
 from lab.proof.bench_sides import KEY, SIDES, VALUE, Call
 from lab.proof.report.markdown import table
@@ -34,10 +37,14 @@ from lab.proof.spike.command import typed
 
 Right = Callable[[Any], bool]
 CONCURRENCY = (1, 32, 100)
+ORDERS_PER_S = 1000  # with --app: so many per part and round, for each of --seconds
 SMALL = "get64"  # the load of every side: a GET of 64 bytes
 is_value = VALUE.__eq__
 MEASURES = ("calls_per_s", "cpu_us", "p50_ms", "p99_ms")
+UVLOOP = "uvloop"
 LINKS = {"loopback": 0.0, "1ms": 1.0}  # name: milliseconds added to the way to the server
+if importlib.util.find_spec(UVLOOP):
+    LINKS[UVLOOP] = 0.0  # loopback once more, on that event loop
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,7 @@ async def measure_link(
     async with AsyncExitStack() as stack:
         calls: dict[str, Call] = {}
         for name, opened in SIDES.items():
+            gc.collect()  # closes what the side before has left behind
             before = admin.info("clients")["connected_clients"]
             calls[name] = await stack.enter_async_context(opened(port))
             await drive(calls[name], max(CONCURRENCY), seconds / 2, is_value)
@@ -131,6 +139,11 @@ async def measure_loads(port: int, rounds: int, seconds: float, advance: Callabl
                     cells.append(await measure(where, call, seconds, load.right))
                     advance()
     return cells
+
+
+def _loop_factory(link: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """None: asyncio's own."""
+    return importlib.import_module(UVLOOP).new_event_loop if link == UVLOOP else None
 
 
 def ratio(
@@ -173,6 +186,8 @@ def ratios(cells: list[Cell]) -> dict[str, float | None]:
         "vs_glide_c100": ratio(cells, "valkey-glide", 100, "loopback"),
         "vs_bare_c100": ratio(cells, "bare", 100, "loopback"),
         "p50_vs_default_c1": ratio(cells, "default pool", 1, "loopback", "p50_ms"),
+        "uvloop_vs_default_c100": ratio(cells, "default pool", 100, UVLOOP),
+        "uvloop_vs_bare_c100": ratio(cells, "bare", 100, UVLOOP),
         "vs_bare_c100_1ms": ratio(cells, "bare", 100, "1ms"),
         "run_evalsha_vs_bare_c100": ratio(cells, "bare", load="script", ours="run"),
         "run_evalsha_cpu_vs_default_c100": ratio(cells, "default pool", field="cpu_us", load="script", ours="run"),
@@ -245,8 +260,8 @@ def run(rounds: int, seconds: float, advance: Callable[[], None] = lambda: None)
     with RedisServer(appendonly=False) as server, redis.Redis.from_url(server.url) as admin:
         prepare(admin)
         for link, delay_ms in LINKS.items():
-            with delay_proxy(server.port, delay_ms) as port:
-                found, counts = asyncio.run(measure_link(link, port, admin, rounds, seconds, advance))
+            with delay_proxy(server.port, delay_ms) as port, asyncio.Runner(loop_factory=_loop_factory(link)) as runner:
+                found, counts = runner.run(measure_link(link, port, admin, rounds, seconds, advance))
             cells += found
             connections = connections or counts
         cells += asyncio.run(measure_loads(server.port, rounds, seconds, advance))
@@ -268,14 +283,19 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round and the ratios to FILE")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write a page and its numbers to DIR")
-    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5: about 3 minutes)")
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5: about 4 minutes)")
     parser.add_argument("--seconds", type=float, default=0.4, help="per client, link and concurrency (default 0.4)")
+    parser.add_argument(
+        "--app", action="store_true", help="an order through the whole app: which part costs how much CPU"
+    )
     parser.set_defaults(run=command)
 
 
 def command(options: argparse.Namespace) -> int:
     """Measure, show, and write the JSON."""
     console = Console(width=None if sys.stdout.isatty() else 160)
+    if options.app:
+        return command_app(options, console)
     with warnings.catch_warnings(), Progress(console=console, transient=True) as progress:
         warnings.simplefilter("ignore", DeprecationWarning)  # of the libraries compared
         per_round = len(LINKS) * len(CONCURRENCY) * len(SIDES) + sum(len(load.sides) for load in LOADS.values())
@@ -287,4 +307,20 @@ def command(options: argparse.Namespace) -> int:
     show(report, console)
     if options.report:
         print(f"report: {write_report(options.report, report, typed(sys.argv[1:]))}")
+    return 0
+
+
+def command_app(options: argparse.Namespace, console: Console) -> int:
+    """`--app`: measure and show the app's parts, and write the JSON."""
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("placing orders", total=1 + 7 * options.rounds)  # to warm up; six parts and the import
+        count = round(ORDERS_PER_S * options.seconds)
+        report = bench_app.run(options.rounds, count, lambda: progress.advance(task))
+    shown = Table("part", "CPU of the app's process per order, us", title="An order through the whole app")
+    for part, cost in report["cpu_us_per_order"].items():
+        shown.add_row(part, f"{cost:,.0f}")
+    console.print(shown)
+    console.print(f"import function_app takes {report['import_vs_libraries']} times the CPU of importing its libraries")
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return 0

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import inspect
 import socket
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Self
 
+from redis import __version__ as redis_py_version
 from redis.asyncio import Redis
 from redis.asyncio.client import Monitor, PubSub
 from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from .command_plan import Need, command_plan
+from .command_plan import CommandPlan, Need, command_plan
 from .errors import NeedsOwnConnection, OutcomeUnknown
 from .pipeline import MultiplexedPipeline
 from .reply_stream import StreamCounters, StreamLimits
@@ -30,6 +32,12 @@ if "maint_notifications_config" in inspect.signature(ConnectionPool.__init__).pa
     from redis.maint_notifications import MaintNotificationsConfig
 
     _WITHOUT_MAINTENANCE["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
+# What side connections say they are: left to itself, redis-py since 7.2 reads its version from disk for each client.
+_DRIVER: dict[str, Any] = {}
+if "driver_info" in inspect.signature(Redis.__init__).parameters:
+    from redis.driver_info import DriverInfo
+
+    _DRIVER["driver_info"] = DriverInfo(lib_version=redis_py_version)
 
 
 def _keepalive(user_timeout_s: float) -> dict[int, int]:
@@ -90,7 +98,9 @@ class MultiplexedRedis(Redis):
         if at is not None:
             tls_name = name_to_verify(options.get("host", "localhost"), at)
             options = {**options, "host": at.host, "port": at.port}
-        super().__init__(connection_pool=connection_pool, **options)  # its pool is never asked for a connection
+        super().__init__(
+            connection_pool=connection_pool, **{**_DRIVER, **options}
+        )  # its pool is never asked for a connection
         limits = StreamLimits(stall_s, reply_s, backlog_calls, backlog_bytes)
         options = _connection_options(self.connection_pool, limits, connect_s)
         self.connection_pool: SidePool = SidePool(side_connections, connect_s, **options)
@@ -186,13 +196,19 @@ class MultiplexedRedis(Redis):
 
     # --- calls ------------------------------------------------------------------------------------
 
-    async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """Send one command and return its parsed reply. Every method of the command API ends here."""
+    def execute_command(self, *args: Any, **options: Any) -> Coroutine[Any, Any, Any]:
+        """Send one command once awaited, and return its parsed reply. Every method of the command API ends here."""
         plan = command_plan(args[0])
-        if plan.need is not None and (need := plan.need(plan.split(args))) is not None:
-            self.check_side_connection(args[0], need)
-            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call] # redis-py's
-        return await self.wire.call(args, plan, options)
+        if plan.need is None:
+            return self.wire.call(args, plan, options)
+        return self._where_it_may_run(args, plan, options)
+
+    async def _where_it_may_run(self, args: tuple[Any, ...], plan: CommandPlan, options: dict[str, Any]) -> Any:
+        need = None if plan.need is None else plan.need(plan.split(args))
+        if need is None:
+            return await self.wire.call(args, plan, options)
+        self.check_side_connection(args[0], need)
+        return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call] # redis-py's
 
     async def reauthenticate(self, username: str | None, password: str) -> None:
         """AUTH in the stream. An error reply (AuthenticationError, ResponseError) closes nothing."""

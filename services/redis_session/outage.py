@@ -82,12 +82,12 @@ class Outage:
         self.reason: str | None = None
         self._refused_at: float | None = None  # the reason is what a call was told, not that nobody answers
         self._since = self._noticed_at = 0.0
-        self._notices: deque[tuple[int, str]] = deque(maxlen=8)
+        self.notices: deque[tuple[int, str]] = deque(maxlen=8)
 
     def of_a_part(self) -> Outage:
         """That of one node of a cluster: its callers are those of the whole, who say what is noted of it."""
         part = Outage(self._known_after_s)
-        part._notices = self._notices
+        part.notices = self.notices
         return part
 
     def trying(self, now: float) -> None:
@@ -104,7 +104,7 @@ class Outage:
     def good(self, now: float) -> None:
         """A call succeeded."""
         if self.reason is not None:
-            self._notices.append((logging.INFO, f"Redis can be used again, after {now - self._since:.1f} s"))
+            self.notices.append((logging.INFO, f"Redis can be used again, after {now - self._since:.1f} s"))
         self.reason = self._refused_at = None
 
     def failed(self, now: float, reason: str, detail: str, *, refused: bool = False) -> None:
@@ -118,12 +118,12 @@ class Outage:
 
     def note(self, text: str) -> None:
         """A WARNING for the next caller to log; of many the last eight."""
-        self._notices.append((logging.WARNING, text))
+        self.notices.append((logging.WARNING, text))
 
     def say(self, log: logging.Logger) -> None:
         """Log what has been noted; called by a caller, in its own invocation."""
-        while self._notices:
-            log.log(*self._notices.popleft())
+        while self.notices:
+            log.log(*self.notices.popleft())
 
     def left_s(self, now: float) -> float | None:
         """Seconds until the outage is known, at most 0 if it is; None while nothing is wrong."""

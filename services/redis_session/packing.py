@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from hiredis import pack_command
 
-_PLAIN = frozenset([str, bytes, int, float])  # what hiredis packs as redis-py does, if the encoding is UTF-8
+_pack: Callable[[tuple[Any, ...]], bytes] = pack_command
 
 
 class Packer:
@@ -14,12 +15,18 @@ class Packer:
 
     def __init__(self, encoder: Any) -> None:
         self._encode = encoder.encode
-        self._plain = _PLAIN if (encoder.encoding, encoder.encoding_errors) == ("utf-8", "strict") else frozenset()
+        self._as_hiredis = (encoder.encoding, encoder.encoding_errors) == ("utf-8", "strict")
 
     def pack(self, words: tuple[Any, ...]) -> bytes:
         """A command, split into words. Raises DataError for what is neither text, bytes nor a number."""
-        if not self._plain.issuperset(map(type, words)):
-            name = words[0].encode() if isinstance(words[0], str) else words[0]  # in no encoding but the protocol's
-            words = (name, *[bytes(self._encode(word)) for word in words[1:]])  # bytes(): a view's owner may change it
-        packed: bytes = pack_command(words)
-        return packed
+        if self._as_hiredis:
+            try:
+                return _pack(words)
+            except (
+                TypeError,
+                BufferError,
+            ):  # a bool, a bytearray, an int of a kind of its own: redis-py's encoder decides
+                pass
+        name = words[0].encode() if isinstance(words[0], str) else words[0]  # in no encoding but the protocol's
+        words = (name, *[bytes(self._encode(word)) for word in words[1:]])  # bytes(): hiredis takes no bytearray
+        return _pack(words)

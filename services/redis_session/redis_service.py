@@ -14,7 +14,6 @@ import random
 import re
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Any, ParamSpec, Self, TypeVar
 
 from redis.asyncio import Redis
@@ -26,7 +25,9 @@ from .backoff import Backoff
 from .call_deadline import CallDeadline
 from .cluster_client import ClusterRedis, join_cluster
 from .credential import Credential, RedisCredential
-from .errors import NotSent, OutcomeUnknown, Overloaded, RedisNotConfigured, RedisUnavailable
+from .errors import NotSent, OutcomeUnknown, RedisNotConfigured, RedisUnavailable
+from .failures import Failures
+from .login import Login
 from .multiplexed_redis import MultiplexedRedis
 from .outage import SILENT, Outage, reason_not_connected, reason_of_code
 from .server_reply import ServerState, answer_to_ping, hear, server_state
@@ -38,18 +39,9 @@ T = TypeVar("T")
 C = TypeVar("C", bound=MultiplexedRedis)
 CLOSE_S = 1.0  # a close that takes longer is left to the kernel
 SETTLED_S = 5.0  # a session that has lasted this long starts its backoff anew; a shorter one was no recovery
-FETCH_AGAIN_S = 300.0  # while Redis refuses fresh credentials, too
 GO_ON_S = 60.0  # so long after the last caller an outage is still watched
 _LOGIN_REFUSED = frozenset(["NOAUTH", "WRONGPASS"])
 _INHERITED: list[object] = []  # see _guard_loop
-
-
-class Login(Enum):
-    """What Redis made of our credential the last time."""
-
-    TAKEN = auto()  # or not shown yet
-    DOUBTED = auto()  # refused once: the next attempt shows a fresh one
-    REFUSED = auto()  # the fresh one, too
 
 
 @dataclass(frozen=True)
@@ -118,7 +110,7 @@ class RedisService:
         self._moved = False  # a server that calls itself no cluster has sent us elsewhere
         self.primaries = 1  # as far as known, and more than one in a cluster
         self._name = name
-        self._login, self._fetched_at = Login.TAKEN, float("-inf")
+        self._login = Login()
         self.outage = Outage(self.clocks.outage_s)
         if credential is not None:
             credential.tell = self.outage.note
@@ -168,7 +160,8 @@ class RedisService:
             raise
         finally:
             self.counters.in_flight -= 1
-            self.outage.say(log)
+            if self.outage.notices:
+                self.outage.say(log)
 
     async def healthy_client(self, *, patient: bool = True) -> MultiplexedRedis:
         """A healthy client: at once while replies keep coming, after a PING when idle, after a recreate if that fails.
@@ -177,17 +170,22 @@ class RedisService:
         connection attempt has failed, RedisNotConfigured, or RedisUnavailable when Redis refuses our credentials.
         """
         self._guard_loop()
-        self._called_at = self._now()
+        if (proven := self._proven_client()) is not None:
+            return proven
         client = self._client
         if client is None:
             return await self._connected(patient)
-        if client.connected:
-            if self._now() - client.last_reply_at < self.clocks.idle_check_s:
-                return client
-            if await self._shared("ping", lambda: self._ping(client), patient):
-                return client
+        if client.connected and await self._shared("ping", lambda: self._ping(client), patient):
+            return client
         self._discard(client, client.closed_because or "a PING was not answered")
         return self._client or await self._connected(patient)
+
+    def _proven_client(self) -> MultiplexedRedis | None:
+        """The client, if a reply has come lately: then nothing needs to be awaited."""
+        client, now = self._client, self._now()
+        self._called_at = now
+        fresh = client is not None and now - client.last_reply_at < self.clocks.idle_check_s and client.connected
+        return client if fresh else None
 
     async def ping(self, within_s: float) -> None:
         """Prove the whole way to Redis and back, within `within_s` seconds; that PING alone is forbidden is a proof.
@@ -213,40 +211,34 @@ class RedisService:
     async def _repeat(
         self, operation: Callable[[Redis], Awaitable[T]], idempotent: bool, ends_at: float, patient: bool
     ) -> T:
-        backoff: Backoff | None = None  # made at the first failure: seeding its generator costs more than a call
-        last: RedisUnavailable | None = None
-        maybe_ran = False
+        failures: Failures | None = None  # made at the first one: seeding its generator costs more than a call
         while True:
             client: MultiplexedRedis | None = None
             try:
                 async with CallDeadline(ends_at - self._now()) as deadline:
                     deadline.patient = patient
-                    client = await self.healthy_client(patient=patient)
+                    client = self._proven_client() or await self.healthy_client(patient=patient)
                     result = await operation(client)
             except (RedisUnavailable, RedisError) as error:
-                failure = self.judge(error, client)
-                if isinstance(failure, NotSent) and deadline.written:
-                    failure = OutcomeUnknown(
-                        f"a command of the operation may have run; then: {failure}", failure.reason
-                    )
-                deadline.withdrawn = isinstance(failure, NotSent)  # what still waits must not run after all
+                failure = self._failure(error, client, deadline)
             else:
                 if self.outage.reason is not None and operation is not answer_to_ping:
                     self.outage.good(self._now())
                 return result
-            if last is not None and isinstance(failure, NotSent) and isinstance(failure.__cause__, TimeoutError):
-                failure = NotSent(f"not sent within the deadline: {last}", last.reason)  # says more than that
-            safe = not deadline.written and not isinstance(failure, OutcomeUnknown)
-            maybe_ran, last = maybe_ran or not safe, failure
-            backoff = backoff or Backoff(randomness=self._randomness)
-            wait_s = backoff.next_wait_s()
-            passes = patient or (isinstance(failure, NotSent | OutcomeUnknown) and not isinstance(failure, Overloaded))
-            known = not patient and (self._outage_known() or failure.known_outage)
-            if known or not (passes and (safe or idempotent)) or self._now() + wait_s >= ends_at:
-                if maybe_ran and not isinstance(failure, OutcomeUnknown):
-                    raise OutcomeUnknown(f"an earlier attempt may have run; the last one: {failure}", failure.reason)
-                raise failure
-            await asyncio.sleep(wait_s)
+            failures = failures or Failures(idempotent, patient, self._randomness)
+            told_at_once = not patient and (failure.known_outage or self._outage_known())
+            left_s = 0.0 if told_at_once else ends_at - self._now()
+            await asyncio.sleep(failures.wait_s(failure, wrote=deadline.written > 0, left_s=left_s))
+
+    def _failure(
+        self, error: RedisUnavailable | RedisError, client: MultiplexedRedis | None, deadline: CallDeadline
+    ) -> RedisUnavailable:
+        """What is known after one attempt. If nothing ran, what still waits must not run after all."""
+        failure = self.judge(error, client)
+        if isinstance(failure, NotSent) and deadline.written:
+            failure = OutcomeUnknown(f"a command of the operation may have run; then: {failure}", failure.reason)
+        deadline.withdrawn = isinstance(failure, NotSent)
+        return failure
 
     def judge(self, error: RedisUnavailable | RedisError, client: MultiplexedRedis | None) -> RedisUnavailable:
         """What a failure says is known. Raises the error itself if it is about the operation."""
@@ -267,14 +259,14 @@ class RedisService:
         self, code: str, state: ServerState, client: MultiplexedRedis | None, *, aside: bool
     ) -> RedisUnavailable:
         reason = reason_of_code(code)
+        self.outage.failed(self._now(), reason, code, refused=True)
         if state is ServerState.ELSEWHERE and client is self._client and not self._of_cluster and not aside:
             self._moved = True  # the next connection looks at the whole cluster
             self._discard(client, "the server belongs to a cluster", answers=True)
             return NotSent(f"the key is elsewhere: {code}", reason)
-        self.outage.failed(self._now(), reason, code, refused=True)
         if state is ServerState.RECREATE and not aside:
             if code in _LOGIN_REFUSED and client is self._client:
-                self._login = Login.DOUBTED
+                self._login.doubt()
             self._discard(client, f"the server answered {code}", answers=True)
         if state in (ServerState.FULL, ServerState.REFUSED):
             return RedisUnavailable(f"Redis refuses: {code}", reason)
@@ -338,7 +330,7 @@ class RedisService:
         try:
             client = self._make_client()
             if self._credential is not None:  # outside connect_s: it has a clock of its own
-                used = await self._credential.obtain(fresh=self._wants_fresh())
+                used = await self._credential.obtain(fresh=self._login.wants_fresh(self._now()))
         except NotSent as error:
             self._not_before = self._now() + self._backoff.next_wait_s()
             self.outage.failed(self._now(), "there is no token for Redis", str(error))
@@ -353,8 +345,8 @@ class RedisService:
             if not isinstance(error, Exception):
                 raise
             return self._not_connected(error)  # a credential provider raises errors of its own, so any
-        self._client, self._login = client, Login.TAKEN
-        self._connected_at = self._now()
+        self._client, self._connected_at = client, self._now()
+        self._login.taken()
         self.outage.answered(self._connected_at)
         self._keep_authenticated(client, used)
         self.counters.connections_opened += 1
@@ -369,14 +361,6 @@ class RedisService:
         renewing = self._credential.keep(client, used)
         self._tasks["renew"] = asyncio.get_running_loop().create_task(renewing, name="redis renew")
 
-    def _wants_fresh(self) -> bool:
-        """Whether the next attempt shows a credential fetched for it."""
-        again = self._login is Login.REFUSED and self._now() - self._fetched_at > FETCH_AGAIN_S
-        if self._login is Login.DOUBTED or again:
-            self._fetched_at = self._now()
-            return True
-        return False
-
     def _not_connected(self, error: Exception) -> RedisUnavailable:
         """What to say, and when to try again: with a fresh credential once and soon, at a full server not soon."""
         self.counters.connects_failed += 1
@@ -384,16 +368,15 @@ class RedisService:
         text = f"{type(cause).__name__}: {cause}"
         if isinstance(cause, ResponseError):
             text = type(cause).__name__  # a server may quote the arguments of a command
-        refused = isinstance(cause, AuthenticationError)
-        if not refused:
-            self._login = Login.TAKEN
+        if isinstance(cause, AuthenticationError):
+            self._login.refuse()
         else:
-            self._login = Login.DOUBTED if self._login is Login.TAKEN else Login.REFUSED
-        far = self._login is Login.REFUSED or "max number of clients" in text
+            self._login.taken()
+        far = self._login.refused or "max number of clients" in text
         self._not_before = self._now() + (self._backoff.longest_wait_s() if far else self._backoff.next_wait_s())
         reason = reason_not_connected(cause)
         self.outage.failed(self._now(), reason, text)
-        if self._login is Login.REFUSED:
+        if self._login.refused:
             return RedisUnavailable(f"Redis does not take our credentials: {text}", reason)
         return NotSent(f"cannot connect to Redis: {text}", reason)
 
@@ -463,7 +446,7 @@ class RedisService:
     def _of_node(self, make_client: Callable[[], MultiplexedRedis]) -> Self:
         """A session like this one with one node of a cluster."""
         session = copy.copy(self)
-        session._of_cluster, session._make_client, session._login = True, make_client, Login.TAKEN
+        session._of_cluster, session._make_client, session._login = True, make_client, Login()
         session._backoff, session.outage = Backoff(randomness=self._randomness), self.outage.of_a_part()
         session._start_afresh(None)
         return session

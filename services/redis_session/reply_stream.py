@@ -20,6 +20,7 @@ from typing import Any, TypeAlias, cast
 from hiredis import PushNotification, Reader
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from .attributes import Attributes
 from .call_deadline import CallDeadline, current_deadline
 from .errors import NotSent, OutcomeUnknown, Overloaded
 from .stream_clocks import StreamClocks
@@ -33,7 +34,6 @@ Call: TypeAlias = "asyncio.Future[Any]"
 NOT_ENOUGH_DATA = object()  # what the reader says when no reply is complete
 WRITE_BYTES = 65_536  # at most in one write: asyncio's default write buffer
 READ_BYTES = 262_144  # at most in one read
-FED_BYTES = 16_384  # at most to the reader at once: it moves what is left of its buffer after each reply
 ASKING = b"*1\r\n$6\r\nASKING\r\n"  # never written without the command behind it, for which alone it holds
 _SCALARS = frozenset([bytes, str, int, float, bool, type(None)])  # replies that can't carry an error
 _GIVEN_UP = "not written: the operation that it belongs to has been given up"
@@ -93,7 +93,9 @@ class ReplyStream(asyncio.BufferedProtocol):
         self._lost = self._loop.create_future()
         self._reader, self._strictly = reader, strictly
         self._plain = _SCALARS - {str} if strictly else _SCALARS
-        self._buffer = memoryview(bytearray(READ_BYTES))
+        self._attributes = Attributes(reader)
+        self._received = bytearray(READ_BYTES)
+        self._buffer = memoryview(self._received)
         self._owed: deque[Call] = deque()
         self._waiting: dict[Call, bytes] = {}
         self._waiting_bytes = 0
@@ -277,8 +279,8 @@ class ReplyStream(asyncio.BufferedProtocol):
         self.last_reply_at = self._clocks.progress_at = self._loop.time()
         owed = len(self._owed)
         try:
-            for start in range(0, nbytes, FED_BYTES):
-                self._reader.feed(self._buffer, start, min(FED_BYTES, nbytes - start))  # type: ignore[arg-type] # it takes any buffer
+            for start, end in self._attributes.left_out(self._received, nbytes):
+                self._reader.feed(self._buffer, start, end - start)  # type: ignore[arg-type] # it takes any buffer
                 self._settle_complete()
         except Exception as error:  # noqa: BLE001 - whatever it is, the stream can't be trusted after it
             self.close(f"the reply stream is broken: {error!r}")

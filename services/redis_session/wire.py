@@ -33,7 +33,7 @@ class Wire:
         self.opened: ReplyStream | None = None
         self._how, self._limits = how, limits
         self._callback_of = partial(dict.get, callbacks)  # keys are upper case: their own `get` would only upper them
-        self._packer = Packer(how.encoder)
+        self._pack = Packer(how.encoder).pack
         self._opening = False
 
     async def open(self, within_s: float) -> None:
@@ -60,7 +60,8 @@ class Wire:
     async def call(self, args: tuple[Any, ...], plan: CommandPlan, options: dict[str, Any]) -> Any:
         """Send one command and return its parsed reply."""
         stream = self.opened or self.stream
-        call = stream.send(self._packer.pack(plan.split(args)), NEVER_DECODE in options)
+        words = args if plan.words is None else plan.split(args)
+        call = stream.send(self._pack(words), NEVER_DECODE in options)
         try:
             reply = await call
         except asyncio.CancelledError:
@@ -68,12 +69,14 @@ class Wire:
             raise
         except RedisError as error:
             return self._failed(error, plan, options)
+        if self._callback_of(plan.key) is None:
+            return reply
         result = self._parsed(reply, plan, options)
         return await result if hasattr(result, "__await__") else result
 
     async def batch(self, commands: Iterable[tuple[tuple[Any, ...], CommandPlan, dict[str, Any]]]) -> list[Call]:
         """Send commands next to each other, all or none, and wait until each has its reply or has failed."""
-        packed = [(self._packer.pack(plan.split(args)), NEVER_DECODE in options) for args, plan, options in commands]
+        packed = [(self._pack(plan.split(args)), NEVER_DECODE in options) for args, plan, options in commands]
         calls = self.stream.send_batch(packed)
         if not calls:
             return calls

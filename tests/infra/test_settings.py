@@ -1,6 +1,8 @@
 """The app's settings are the same in Bicep, in the code and locally, and Flex Consumption takes all of them."""
 
+import importlib
 import json
+import pkgutil
 
 import pytest
 
@@ -13,7 +15,8 @@ BICEP, CODE, LOCAL = "Bicep", "code", "local.settings.json.example"
 EVERYWHERE = {BICEP, CODE, LOCAL}
 
 BOTH = {HOST_TELEMETRY, WORKER_TELEMETRY}  # or neither
-SAMPLING = {"OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"}
+LOGGER = "PYTHON_APPLICATIONINSIGHTS_LOGGER_NAME"
+EXPORTED = {"OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", LOGGER}
 
 # Every setting that is not in all three places: where it is, and why not in the others.
 DIFFERENCES: dict[str, tuple[set[str], str]] = {
@@ -39,7 +42,7 @@ DIFFERENCES: dict[str, tuple[set[str], str]] = {
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": ({BICEP}, "the host's own; nothing is reported locally"),
     "AzureFunctionsJobHost__extensions__serviceBus__maxConcurrentCalls": ({BICEP}, "overrides host.json"),
     **{name: ({BICEP, CODE}, "where telemetry is on; nothing is reported locally") for name in sorted(BOTH)},
-    **{name: ({BICEP}, "the exporters' own, where telemetry is on") for name in sorted(SAMPLING)},
+    **{name: ({BICEP}, "the exporters' own, where telemetry is on") for name in sorted(EXPORTED)},
 }
 
 # learn.microsoft.com/azure/azure-functions/functions-app-settings, Flex Consumption plan deprecations.
@@ -80,7 +83,7 @@ def test_each_setting_stands_in_all_three_places_or_in_the_list(deployment: Depl
     found = {name: {place for place, known in places.items() if name in known} for name in names}
     off = set() if BOTH & places[BICEP] else {BICEP}
     expected = {
-        name: DIFFERENCES.get(name, (EVERYWHERE, ""))[0] - (off if name in BOTH | SAMPLING else set()) for name in names
+        name: DIFFERENCES.get(name, (EVERYWHERE, ""))[0] - (off if name in BOTH | EXPORTED else set()) for name in names
     }
     assert found == expected
 
@@ -91,13 +94,14 @@ def test_the_list_names_no_setting_that_is_nowhere(large: Deployment, local: dic
 
 def test_the_host_and_the_worker_export_by_opentelemetry_together_or_not_at_all(deployment: Deployment) -> None:
     """Set apart, logs are lost; and sampled apart, a trace has holes."""
-    written = {name: text for name, text in deployment.app_settings.items() if name in BOTH | SAMPLING}
+    written = {name: text for name, text in deployment.app_settings.items() if name in BOTH | EXPORTED}
     together = {
         HOST_TELEMETRY: "OpenTelemetry",
         WORKER_TELEMETRY: "true",
         "OTEL_TRACES_SAMPLER": "microsoft.fixed_percentage",
         "OTEL_TRACES_SAMPLER_ARG": "0.1",
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "azure_sdk",
+        LOGGER: "services",
     }
     assert written in ({}, together)
     assert load_settings(deployment.resolved_app_settings).telemetry is bool(written)
@@ -108,7 +112,18 @@ def test_both_are_off_by_default_and_one_parameter_turns_them_on(default: Deploy
 
 
 def test_no_setting_that_telemetry_adds_is_written_without_it(default: Deployment, large: Deployment) -> None:
-    assert set(large.app_settings) - set(default.app_settings) == BOTH | SAMPLING
+    assert set(large.app_settings) - set(default.app_settings) == BOTH | EXPORTED
+
+
+def test_every_logger_of_the_app_is_below_the_one_that_is_exported(large: Deployment) -> None:
+    """A line of any other logger never reaches Application Insights."""
+    packages = [importlib.import_module(name) for name in ("blueprints", "services")]
+    names = [
+        one.name for package in packages for one in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    ]
+    loggers = {log.name for name in names if (log := getattr(importlib.import_module(name), "log", None))}
+    assert len(loggers) > 5
+    assert {name for name in loggers if not name.startswith(f"{large.app_settings[LOGGER]}.")} == set()
 
 
 def test_the_exporters_take_the_app_s_identity_for_application_insights_takes_no_key(deployment: Deployment) -> None:

@@ -124,7 +124,7 @@ async def test_a_made_up_field_name_or_message_id_cannot_forge_a_log_line(
 async def test_the_lines_of_an_invocation_carry_its_id_and_those_of_the_order(
     worker: Worker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "blueprints")
+    caplog.set_level(logging.INFO, "services.blueprints")
     await worker.put_drop()
     await worker.fulfil(MESSAGE)
     with pytest.raises(Undecidable):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from blueprints.web import responses
 from lab.azure.functions_host.worker.context import TraceContext
 from services import app_services
 from services.queue_session.connection import ServiceBusConnection
@@ -347,14 +348,20 @@ async def test_an_odd_id_in_an_address_is_400_and_named(worker: Worker, drop: st
 
 
 # -- Service Bus or its settings missing -----------------------------------------------------------------------------
-async def test_without_service_bus_the_answer_is_503_with_the_location_of_the_recorded_order(worker: Worker) -> None:
+async def test_without_service_bus_the_answer_is_503_with_the_location_of_the_recorded_order(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(responses, "warnings_of_503", responses.Warnings())
     await worker.put_drop()
     worker.broker.stop()
     answer = await worker.place_order()
     assert (answer.status, answer.media_type) == (503, "application/problem+json")
     assert int(answer.headers["Retry-After"]) >= 1
-    followed = await worker.get_order(location(answer).rsplit("/", 1)[1])
+    order_id = location(answer).rsplit("/", 1)[1]
+    followed = await worker.get_order(order_id)
     assert (followed.status, followed.document["status"]) == (200, "queued")
+    (line,) = [one.getMessage() for one in caplog.records if "place_order answers 503" in one.getMessage()]
+    assert f"order_id='{order_id}'" in line
 
 
 async def test_the_same_request_repeated_finishes_what_service_bus_missed(worker: Worker) -> None:

@@ -23,7 +23,7 @@ __all__ = ["broker", "connection", "open_queue"]  # fixtures
 QUICK = Clocks(ping_s=0.3, connect_s=1.0, stall_s=1.0, idle_check_s=15.0)
 Open = Callable[..., RedisService]
 BUSY = """
-if os then
+if pcall(function() return os end) then
   local started = os.clock()
   while os.clock() - started < 0.4 do end
 else

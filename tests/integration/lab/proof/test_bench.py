@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests import ROOT
 
 RATIOS = {
@@ -15,6 +17,8 @@ RATIOS = {
     "vs_bare_c100",
     "p50_vs_default_c1",
     "vs_bare_c100_1ms",
+    "uvloop_vs_default_c100",
+    "uvloop_vs_bare_c100",
     "run_evalsha_vs_bare_c100",
     "run_evalsha_cpu_vs_default_c100",
     "run_evalsha_cpu_vs_glide_c100",
@@ -34,3 +38,15 @@ def test_a_round_of_the_benchmark_reports_every_ratio_and_one_connection_of_ours
     assert None not in told["ratios"].values()
     assert told["connections"]["ours"] == 1
     assert {cell["side"] for cell in told["rounds"]} == {*told["connections"], "run"}
+
+
+def test_an_order_through_the_whole_app_is_split_into_its_parts(tmp_path: Path) -> None:
+    report = tmp_path / "app.json"
+    few = ["--rounds", "1", "--seconds", "0.02", "--json", str(report)]
+    subprocess.run([sys.executable, "-m", "lab", "bench", "--app", *few], cwd=ROOT, check=True, capture_output=True)
+    told = json.loads(report.read_text())
+    parts = ["http", "parse", "answer", "redis", "send", "log"]
+    assert list(told["cpu_us_per_order"]) == [*parts, "as it ships"]
+    assert list(told["rounds"][0]) == parts
+    assert told["rounds"][0]["send"] == pytest.approx(told["cpu_us_per_order"]["as it ships"], abs=0.1)
+    assert told["import_vs_libraries"] > 0

@@ -2,7 +2,8 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +17,27 @@ class Connect(Protocol):
     """Makes connected clients (MultiplexedRedis, as redis-py's own annotations fit none of its pipelines)."""
 
     async def __call__(self, url: str | None = None, **options: Any) -> Any: ...
+
+
+Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def peer(script: Script) -> AsyncIterator[str]:
+    """The address of a server that does on each connection what `script` says, and closes it at its end."""
+    open_ones: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        open_ones.add(asyncio.current_task())  # type: ignore[arg-type] # there is one
+        with suppress(OSError):
+            await script(reader, writer)
+        writer.transport.abort()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0?protocol=3"
+        if open_ones:
+            await asyncio.wait(open_ones)
+    await asyncio.sleep(0)  # aborted transports close their sockets one turn later
 
 
 async def full(client: MultiplexedRedis) -> None:

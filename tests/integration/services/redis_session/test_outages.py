@@ -19,6 +19,7 @@ from services.redis_session.redis_service import Clocks
 from tests.waiting import until
 
 from ..conftest import Open, bump
+from .conftest import peer
 
 SOON = Clocks(ping_s=0.3, connect_s=1.0, stall_s=1.0, outage_s=0.1)
 
@@ -133,17 +134,34 @@ async def test_a_session_whose_ping_alone_is_forbidden_is_good(own_redis: RedisS
 
 
 @pytest.mark.parametrize("line", ["MOVED 3999 10.0.0.1:8501", "ASK 3999 10.0.0.1:8501", "DENIED by the proxy"])
-async def test_a_reply_about_the_place_is_no_error_of_the_operation(open_session: Open, line: str) -> None:
+async def test_a_reply_about_the_place_is_no_error_of_the_operation_but_said_and_remembered(
+    open_session: Open, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(1000):
             writer.write(b"%0\r\n" if b"HELLO" in data else f"-{line}\r\n".encode())
-        writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        session = open_session(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
+    async with peer(serve) as url:
+        session = open_session(url)
         with pytest.raises(RedisUnavailable) as told:
             await session.run(bump, idempotent=True, within_s=1)
         assert told.value.reason is not None
+        with pytest.raises(RedisUnavailable, match=told.value.reason):
+            await session.ping(1)
+        assert warned(caplog) == [f"Redis cannot be used: {told.value.reason} ({line.split()[0]})"]
+        await session.aclose()
+
+
+async def test_a_server_without_hello_is_too_old(open_session: Open) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            writer.write(b"-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n")
+
+    async with peer(serve) as url:
+        session = open_session(url)
+        with pytest.raises(RedisUnavailable) as told:
+            await session.ping(0.5)
+        assert told.value.reason == "the Redis is too old"
         await session.aclose()
 
 
@@ -181,6 +199,16 @@ async def test_a_patient_call_repeats_an_unknown_outcome_only_if_idempotent(redi
     with pytest.raises(OutcomeUnknown):
         await session.run(lost, idempotent=False, within_s=5, patient=True)
     assert await session.run(bump, idempotent=False, within_s=2) == 2
+
+
+async def test_attempts_go_on_without_a_caller_until_nobody_has_called_for_a_minute(open_session: Open) -> None:
+    session = open_session("redis://127.0.0.1:1/0")
+    with pytest.raises(NotSent):
+        await session.ping(0.3)
+    failed = session.counters.connects_failed
+    await until(lambda: session.counters.connects_failed >= failed + 2)
+    session._called_at -= 60
+    await until(lambda: not session._tasks)
 
 
 async def test_a_known_outage_is_answered_at_once_by_one_attempt_for_all(proxy: TcpProxy, open_session: Open) -> None:
@@ -246,5 +274,7 @@ async def test_an_address_that_cannot_be_read_shows_nothing_of_itself(
 
 async def test_client_list_shows_who_we_are(redis_url: str, open_session: Open) -> None:
     session = open_session(redis_url, name="shop instance/1")
+    client = await session.healthy_client()
+    assert client.counters.batches == 1, "the name goes with the greeting"
     info = await session.run(lambda client: client.client_info(), idempotent=True, within_s=2)
     assert str(info["name"]).startswith("shop-instance/1-")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import pytest
@@ -12,12 +13,12 @@ from redis.exceptions import ResponseError
 
 from lab.azure.redis_server import RedisServer
 from lab.azure.tcp_proxy import TcpProxy
-from services.redis_session import CallDeadline, NotSent, OutcomeUnknown, RedisService
+from services.redis_session import CallDeadline, MultiplexedRedis, NotSent, OutcomeUnknown, RedisService
 from services.redis_session.redis_service import Clocks
 from tests.waiting import until
 
 from ..conftest import Open, bump
-from .conftest import Connect
+from .conftest import Connect, peer
 
 NOREPLICAS = "NOREPLICAS Not enough good replicas to write."
 
@@ -117,6 +118,20 @@ async def test_a_call_cancelled_in_the_turn_in_which_the_connection_closes_was_n
     assert deadline.written == 0
 
 
+async def test_a_call_cancelled_when_its_connection_closes_was_written_if_it_had_left(
+    connect: Connect, proxy: TcpProxy
+) -> None:
+    client = await connect(proxy.url)
+    proxy.black_hole()
+    async with CallDeadline(5) as deadline:
+        call = asyncio.create_task(client.incr("n"))
+        await until(lambda: client.in_flight == 1)
+        call.cancel()
+        client.wire.stream.close("a test")
+        await asyncio.gather(call, return_exceptions=True)
+    assert deadline.written == 1
+
+
 async def test_a_side_connection_that_cannot_connect_is_notsent_to_the_caller_of_run(
     proxy: TcpProxy, open_session: Open
 ) -> None:
@@ -177,19 +192,55 @@ async def test_a_reply_that_is_no_utf_8_fails_its_own_call_only(connect: Connect
     assert answers[1] is True
 
 
+ATTRIBUTE = b"|1\r\n+ttl\r\n|1\r\n+in\r\n+side\r\n*1\r\n:3600\r\n"
+PUSH = b">2\r\n+invalidate\r\n*1\r\n+k\r\n"
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["at once", "byte by byte"])
+async def test_attributes_before_and_inside_replies_and_pushes_take_nobodys_slot(cut: bool) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await reader.read(1000)
+        writer.write(b"%0\r\n")
+        await reader.read(1000)
+        array = b"*2\r\n" + ATTRIBUTE + b"+a\r\n" + ATTRIBUTE + b"+b\r\n"
+        sent = b"".join((ATTRIBUTE, b":1\r\n", ATTRIBUTE * 2, PUSH, ATTRIBUTE, array, b":3\r\n", ATTRIBUTE, b"+4\r\n"))
+        for at in range(0, len(sent), 1 if cut else len(sent)):
+            writer.write(sent[at : at + 1] if cut else sent)
+            await asyncio.sleep(0.002)
+        await reader.read()
+
+    async with peer(serve) as url:
+        client: Any = MultiplexedRedis.from_url(url)
+        await client.connect()
+        try:
+            replies: list[Any] = await asyncio.gather(*(client.execute_command("ASK-ME", n) for n in range(4)))
+            assert replies == [1, [b"a", b"b"], 3, b"4"]
+            assert (client.counters.pushes, client.connected) == (1, True)
+        finally:
+            await client.aclose()
+
+
+async def test_an_attribute_of_a_real_server_takes_nobodys_slot() -> None:
+    with RedisServer(appendonly=False, options={"enable-debug-command": "yes"}) as server:
+        client: Any = MultiplexedRedis.from_url(server.url, protocol=3)
+        await client.connect()
+        try:
+            attributed, mine = client.execute_command("DEBUG", "PROTOCOL", "attrib"), client.echo("mine")
+            assert list(await asyncio.gather(attributed, mine)) == [b"Some real reply following the attribute", b"mine"]
+        finally:
+            await client.aclose()
+
+
 async def test_a_map_whose_keys_python_cannot_hash_closes_the_connection_and_says_so() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(1000):
             writer.write(b"%0\r\n" if b"HELLO" in data else b"%1\r\n*1\r\n:1\r\n:2\r\n")
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    session = RedisService(f"redis://127.0.0.1:{port}/0", clocks=Clocks(connect_s=1))
-    try:
-        with pytest.raises(OutcomeUnknown, match="unhashable"):
-            await session.run(Redis.ping, idempotent=False, within_s=1)
-    finally:
-        await session.aclose()
-        server.close()
-        await asyncio.sleep(0.01)
+    async with peer(serve) as url:
+        session = RedisService(url, clocks=Clocks(connect_s=1))
+        try:
+            with pytest.raises(OutcomeUnknown, match="unhashable"):
+                await session.run(Redis.ping, idempotent=False, within_s=1)
+        finally:
+            await session.aclose()

@@ -190,6 +190,8 @@ from services.redis_session.redis_service import Clocks, RedisService
 session = RedisService(sys.argv[1])
 
 async def in_child():
+    await session.open_client.aclose()
+    await session.aclose()
     await session.ping(2)
     gc.collect()
     await session.aclose()

@@ -9,6 +9,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+import redis
 
 from lab.azure.redis_server import RedisServer
 from services.redis_session import MultiplexedRedis, NeedsOwnConnection, NotSent, RedisService
@@ -78,6 +79,13 @@ async def test_a_closed_client_opens_no_side_connection_even_for_who_holds_one(o
     with pytest.raises(NotSent):
         await listening.subscribe("more")
     await listening.aclose()  # type: ignore[no-untyped-call] # redis-py's
+
+
+async def test_side_connections_tell_the_server_their_library_as_redis_py_does(connect: Connect) -> None:
+    client = await connect(side_connections=1, client_name="told")
+    await client.blpop(["none"], timeout=0.01)
+    libraries = {one["lib-name"] + one["lib-ver"] for one in await client.client_list() if one["name"] == "told"}
+    assert libraries == {"", f"redis-py{redis.__version__}"}
 
 
 async def test_a_connect_hook_is_refused_rather_than_ignored() -> None:

@@ -11,12 +11,12 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from lab.azure.tcp_proxy import TcpProxy
-from services.redis_session import NotSent, OutcomeUnknown
+from services.redis_session import NotSent, OutcomeUnknown, RedisUnavailable
 from services.redis_session.multiplexed_redis import MultiplexedRedis
+from tests.integration.services.conftest import Open
 from tests.integration.services.redis_session.conftest import Connect
 
 
@@ -84,9 +84,22 @@ async def test_calls_small_and_large_go_both_ways(connect: Connect, tls_port: in
     await client.aclose()
 
 
-async def test_an_unknown_certificate_is_refused(tls_port: int) -> None:
-    with pytest.raises(RedisConnectionError):
-        await MultiplexedRedis.from_url(f"rediss://127.0.0.1:{tls_port}/0").connect()
+@pytest.mark.parametrize(
+    ("scheme", "reason"),
+    [
+        ("rediss", "the certificate is not trusted"),
+        ("redis", "the connection is closed at once; does the port want TLS?"),
+    ],
+)
+async def test_a_certificate_that_is_not_trusted_and_tls_that_is_not_spoken_are_named(
+    tls_port: int, open_session: Open, caplog: pytest.LogCaptureFixture, scheme: str, reason: str
+) -> None:
+    session = open_session(f"{scheme}://127.0.0.1:{tls_port}/0")
+    with pytest.raises(RedisUnavailable) as told:
+        await session.ping(2)
+    assert told.value.reason == reason
+    assert reason in caplog.text
+    await session.aclose()
 
 
 async def test_a_black_hole_is_noticed_and_a_slow_link_is_not_taken_for_one(

@@ -93,7 +93,7 @@ def test_every_span_of_a_trace_is_about_the_one_order(exported: dict[str, Any]) 
 
 
 def test_every_line_about_an_order_has_its_id_and_that_of_the_invocation(exported: dict[str, Any]) -> None:
-    lines = [line for line in exported["logs"] if line["logger"].startswith("blueprints.")]
+    lines = [line for line in exported["logs"] if line["logger"].startswith("services.blueprints.")]
     assert len(lines) == len(TRACES)  # of fulfil_order; place_order's is DEBUG
     for line in lines:
         assert line["fields"]["order_id"] in line["message"]

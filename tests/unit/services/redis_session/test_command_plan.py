@@ -55,6 +55,8 @@ def test_the_rest_shares(words: tuple[Any, ...]) -> None:
     [
         (("XREAD", "STREAMS", "BLOCK", "0"), None),
         (("XREAD", b"block", 0, "STREAMS", "x", "0"), Need.BLOCKS),
+        (("XREAD", bytearray(b"block"), 0, "STREAMS", "x", "0"), Need.BLOCKS),
+        (("XREAD", memoryview(b"Block"), 0, "STREAMS", "x", "0"), Need.BLOCKS),
         (("XREAD", "COUNT", 2, "Block", 0, "STREAMS", "x", "0"), Need.BLOCKS),
         (("XREADGROUP", "GROUP", "BLOCK", "BLOCK", "STREAMS", "x", ">"), None),
         (("XREADGROUP", "GROUP", "g", "c", "NOACK", "BLOCK", 5, "STREAMS", "x", ">"), Need.BLOCKS),

@@ -1,6 +1,7 @@
 """What the session takes from redis-py and hiredis: no private name, and the shape of each public one it relies on."""
 
 import ast
+import importlib.metadata
 import inspect
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from redis.asyncio.connection import AbstractConnection, DefaultParser, parse_ur
 from redis.client import EMPTY_RESPONSE, NEVER_DECODE
 from redis.exceptions import ResponseError
 
+from services.redis_session import MultiplexedRedis
 from tests import ROOT
 
 FOLDER = ROOT / "services" / "redis_session"
@@ -125,6 +127,14 @@ def test_connections_take_the_options_that_we_always_set() -> None:
     known = set(parameters(AbstractConnection.__init__)) | set(parameters(Connection.__init__))
     ours = "retry retry_on_error health_check_interval socket_connect_timeout socket_keepalive_options"
     assert set(ours.split()) <= known
+
+
+def test_a_new_client_reads_no_metadata_of_redis_py_from_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: read.append(name) or "0")  # type: ignore[func-returns-value]
+    client = MultiplexedRedis.from_url("redis://127.0.0.1:1/0", side_connections=1)
+    client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+    assert read == []
 
 
 def test_a_pool_says_how_it_would_connect() -> None:

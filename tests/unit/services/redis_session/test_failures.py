@@ -1,0 +1,54 @@
+"""Which failure may be followed by another attempt, and what is known after the last one."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.redis_session import NotSent, OutcomeUnknown, Overloaded, RedisNotConfigured, RedisUnavailable
+from services.redis_session.failures import Failures
+
+LONG = 60.0
+
+
+def too_late() -> NotSent:
+    error = NotSent("not written within 1 s")
+    error.__cause__ = TimeoutError()
+    return error
+
+
+@pytest.mark.parametrize(
+    ("failure", "wrote", "repeated_for"),
+    [
+        (NotSent(), False, {"anybody"}),
+        (NotSent(), True, {"idempotent", "both"}),
+        (OutcomeUnknown(), False, {"idempotent", "both"}),
+        (Overloaded(), False, {"patient", "both"}),
+        (RedisUnavailable(), False, {"patient", "both"}),
+        (RedisUnavailable(), True, {"both"}),
+        (RedisNotConfigured(), False, {"patient", "both"}),
+    ],
+)
+def test_what_is_repeated_and_for_whom(failure: RedisUnavailable, wrote: bool, repeated_for: set[str]) -> None:
+    for who in ("anybody", "idempotent", "patient", "both"):
+        failures = Failures(who in ("idempotent", "both"), who in ("patient", "both"), None)
+        if who in repeated_for or "anybody" in repeated_for:
+            assert 0 <= failures.wait_s(failure, wrote=wrote, left_s=LONG) <= 1
+        else:
+            with pytest.raises(OutcomeUnknown if wrote else type(failure)):
+                failures.wait_s(failure, wrote=wrote, left_s=LONG)
+
+
+def test_once_a_command_may_have_run_a_later_proof_that_nothing_did_is_none() -> None:
+    failures = Failures(True, False, None)
+    failures.wait_s(OutcomeUnknown("lost"), wrote=True, left_s=LONG)
+    with pytest.raises(OutcomeUnknown, match="an earlier attempt may have run"):
+        failures.wait_s(NotSent("refused"), wrote=False, left_s=0)
+
+
+def test_an_attempt_that_came_too_late_says_why_the_one_before_failed() -> None:
+    failures = Failures(True, True, None)
+    failures.wait_s(RedisNotConfigured("no address"), wrote=False, left_s=LONG)
+    with pytest.raises(RedisNotConfigured, match="no address"):
+        failures.wait_s(too_late(), wrote=False, left_s=0)
+    with pytest.raises(NotSent, match="within 1 s"):
+        Failures(True, True, None).wait_s(too_late(), wrote=False, left_s=0)
