@@ -22,8 +22,7 @@ def rewrite(file: Path, heading: str, rows: Sequence[str], nth: int = 0) -> None
 def main() -> None:
     """Write every table."""
     strategies = [experiment.compared(run) for run in proof("compare")["runs"]]
-    for file in (README, EXPERIMENT):
-        rewrite(file, "| strategy | failed of", strategies)
+    rewrite(README, "| strategy | failed of", strategies)
     spikes = [experiment.spiked(proof(name)["runs"][0]) for name in ("spike", "spike-stock-5000")]
     rewrite(EXPERIMENT, "| orders | stock", spikes)
     rewrite(SESSION, "| client | connections", [session.measured(side) for side in session.CLIENTS])

@@ -9,6 +9,7 @@ from tests.pages import page, proof, row
 
 FOUND = from_json(proof("scenarios"))
 README = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+PROOF = page("proof/scenarios/README.md")
 EXPERIMENT, CONNECTIONS = page("the-experiment.md"), page("connections.md")
 BY_NAME = {(one.scenario, one.side): one for one in FOUND}
 BETTER = {scenario: better_rivals(FOUND, scenario) for scenario in SCENARIOS}
@@ -102,8 +103,9 @@ def test_every_side_ran_in_every_scenario() -> None:
     assert BY_NAME.keys() == {(scenario, side) for scenario in SCENARIOS for side in SIDES}
 
 
-def test_every_scenario_has_its_row() -> None:
-    assert [cells for cells in rows(FOUND) if row(*cells) not in EXPERIMENT] == []
+def test_every_scenario_has_its_row_on_the_linked_page() -> None:
+    assert [cells for cells in rows(FOUND) if row(*cells) not in PROOF] == []
+    assert "(proof/scenarios/README.md)" in EXPERIMENT
 
 
 def test_how_often_ours_is_best_or_level_is_what_was_measured() -> None:
