@@ -24,6 +24,7 @@ CLOSE_S = 1.0
 # Every 30 s the SDK's keep-alive task reads from the socket too. If it takes the confirmation of a send, the send
 # notices only when its own read times out: by default after 0.2 s, with every caller behind it (measured, SDK 7.15).
 READ_S = 0.02
+STEPS = 30  # of opening a link; a handful more than it takes
 SDK_ERRORS = (Exception, asyncio.CancelledError)  # AMQP, socket, TLS and credential errors; what it cancels by itself
 
 
@@ -50,7 +51,7 @@ class ServiceBusConnection:
 
     async def _new_client(self) -> "ServiceBusClient":
         """Without the SDK's own retries: who repeats must know what is known."""
-        client = await asyncio.to_thread(_client_class)  # half a second of imports, off the event loop
+        client = await asyncio.to_thread(_client_class)  # imports that take 0.1 to 0.5 s, off the event loop
         options = {"retry_total": 0, "try_timeout": TRY_S, **self.options}
         if self.connection_string is not None:
             try:
@@ -80,6 +81,7 @@ class QueueSender:
         self.sdk: ServiceBusSender = client.get_queue_sender(queue_name, socket_timeout=READ_S)
         # The SDK forgets the socket of a connection that broke or never spoke without closing it; here it still has it.
         setattr(self.sdk, "_close_handler", partial(_close_and_cut, self.sdk, self.sdk._close_handler))  # noqa: B010 - mypy rightly objects to assigning a method
+        setattr(self.sdk, "_create_handler", partial(_create_quick_handler, self.sdk, self.sdk._create_handler))  # noqa: B010 - likewise
 
     async def close(self) -> None:
         """Close politely for up to CLOSE_S seconds; the socket is closed in any case. Never raises."""
@@ -126,6 +128,20 @@ async def end(task: "asyncio.Task[Any]") -> None:
         task.exception()  # said elsewhere, or of no more interest
     if interrupted is not None:
         raise interrupted
+
+
+def _create_quick_handler(sender: Any, create_handler: Any, *auth: Any) -> None:
+    create_handler(*auth)
+    handler = sender._handler
+    handler.client_ready_async = partial(_ready, handler.client_ready_async)
+
+
+async def _ready(take_a_step: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
+    """Open the link, each step once the answer to the last is there; the SDK sleeps 50 ms after each of nine."""
+    for _ in range(STEPS):
+        if await take_a_step():  # waits up to READ_S for an answer
+            return True
+    return False
 
 
 async def _close_and_cut(sender: Any, close_handler: Any) -> None:

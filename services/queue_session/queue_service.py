@@ -159,7 +159,7 @@ class QueueService:
     def prepare(self) -> None:
         """Begin to open the sender, if nothing has yet, so that the first send need not wait for it. Never raises.
 
-        Opening takes up to half a second (measured, SDK 7.15). If it fails, the first send tries again.
+        Opening takes nine steps, and an import the first time (SDK 7.15). If it fails, the first send tries again.
         """
         with suppress(QueueNotConfigured):
             self._owner_here()

@@ -56,6 +56,23 @@ async def test_an_identity_puts_a_jwt_for_the_queue_and_asks_for_service_buss_sc
     assert credential.scopes == ["https://servicebus.azure.net//.default"]
 
 
+async def test_a_link_opens_as_fast_as_the_broker_answers(
+    connection: ServiceBusConnection, open_queue: OpenQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK by itself sleeps 50 ms after each step, half a second in all, which the first order would wait."""
+    slept: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted_sleep(seconds: float) -> None:
+        slept.append(seconds)
+        await sleep(seconds)
+
+    monkeypatch.setattr(service_bus_connection, "READ_S", 10.0)
+    monkeypatch.setattr(asyncio, "sleep", noted_sleep)
+    await open_queue(connection).send("m", b"{}", within_s=30)
+    assert 0.05 not in slept
+
+
 async def test_a_token_about_to_run_out_is_renewed_on_the_open_link(clock: Clock, open_queue: OpenQueue) -> None:
     with Broker(QUEUES, require_tokens=True, clock=clock) as broker:
         credential = Credential(clock, life_s=3600)
