@@ -27,7 +27,7 @@ from lab.proof.tasks import background
 SAMPLE_S = 0.02
 LEAD_S = 0.05
 START_S = 30.0
-LAB_CLIENTS = 1  # the sampler's
+SAMPLER_CLIENTS = 1  # the sampler's
 PATIENCE_S = 15.0
 
 
@@ -98,7 +98,7 @@ class Clients:
 
 async def measure(scenario: Scenario, side: str) -> Cell:
     """Run it once. Raises RedisServerError, InstanceError."""
-    limit = None if scenario.places is None else scenario.places + LAB_CLIENTS
+    limit = None if scenario.places is None else scenario.places + SAMPLER_CLIENTS
     with RedisServer(maxclients=limit, appendonly=scenario.inflict is not None) as server:
         async with _way_to(server, scenario) as (port, proxy):
             target = Target(server, proxy)
