@@ -191,7 +191,7 @@ CLUSTERED = {"Balanced_B0": 1, "Balanced_B20": 6, "Balanced_B100": 24, "ComputeO
 
 @pytest.mark.parametrize("tier", CLUSTERED)
 def test_an_oss_cluster_counts_every_primary_of_its_tier(bicep: Evaluator, infra: Path, tier: str) -> None:
-    """The classic tiers of this template are no clusters."""
+    """The classic tiers of this template are not clusters."""
     file = parameters(infra, ConnectionBudget(tier, 10, connections_per_worker=2))
     file.write_text(file.read_text() + "param redisClustering = 'OSSCluster'\n")
     deployment = Deployment(bicep.snapshot(file))

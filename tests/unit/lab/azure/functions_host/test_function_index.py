@@ -1,7 +1,5 @@
 """Indexing: what loses one function, and what loses the app."""
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,8 @@ from lab.azure.functions_host.router import Router
 from tests.plain_pytest import without
 
 from .apps import http_app, index, named
+
+pytestmark = pytest.mark.usefixtures("own_function_app")
 
 SETTINGS = {"ORDERS_QUEUE": "orders", "Bus": "Endpoint=sb://x/;SharedAccessKeyName=a;SharedAccessKey=s3cret"}
 
@@ -152,18 +152,6 @@ def test_a_route_that_the_host_refuses_keeps_it_from_starting_and_its_function_i
 def write_app(folder: Path, source: str) -> FunctionIndex:
     (folder / "function_app.py").write_text(source)
     return index_folder(folder, {})
-
-
-@pytest.fixture(autouse=True)
-def own_app(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Each test imports a function_app of its own, and leaves none behind."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    before = sys.modules.pop("function_app", None)
-    yield
-    sys.modules.pop("function_app", None)
-    if before is not None:
-        sys.modules["function_app"] = before
 
 
 @pytest.mark.parametrize(
