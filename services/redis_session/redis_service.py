@@ -22,6 +22,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from .backoff import Backoff
 from .call_deadline import CallDeadline
+from .clocks import Clocks as Clocks
 from .cluster_client import ClusterRedis, join_cluster
 from .credential import Credential, RedisCredential
 from .errors import NotSent, OutcomeUnknown, RedisNotConfigured, RedisUnavailable
@@ -42,19 +43,6 @@ SETTLED_S = 5.0  # a connection that has lasted this long resets the backoff; a 
 GO_ON_S = 60.0  # attempts go on for so long after the last call
 _LOGIN_REFUSED = frozenset(["NOAUTH", "WRONGPASS"])
 _INHERITED: list[object] = []  # see _guard_loop
-
-
-@dataclass(frozen=True)
-class Clocks:
-    """How long the session waits for what, in seconds."""
-
-    ping_s: float = 0.5
-    connect_s: float = 5.0
-    stall_s: float = 5.0
-    reply_s: float = 30.0
-    idle_check_s: float = 15.0  # 0: a PING before every use
-    topology_s: float = 60.0  # how often a cluster is asked who serves what
-    outage_s: float = 2.0  # after so long without a good answer, impatient callers get their error at once
 
 
 @dataclass

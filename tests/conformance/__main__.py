@@ -1,6 +1,6 @@
 """Run redis-py's own asyncio tests on plain redis-py and on the multiplexed client, and compare.
 
-A test that passes on redis-py has to pass here, or stand in expected.txt with its reason; one that stands there has to
+A test that passes on redis-py has to pass here, or be in expected.txt with its reason; one that is there has to
 fail. Exit code 1 otherwise. Source distributions are unpacked under build/; each version has an environment there.
 """
 

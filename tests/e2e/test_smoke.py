@@ -98,7 +98,7 @@ def test_the_program_says_how_it_is_used() -> None:
 def test_an_address_without_a_scheme_is_refused_at_once() -> None:
     done = smoke("localhost:7071", KEY)
     assert done.returncode == 2
-    assert "localhost:7071 is no address of an app" in done.stderr
+    assert "localhost:7071 is not the address of an app" in done.stderr
 
 
 def test_the_expectations_hold_for_http_2_too_which_azure_speaks() -> None:

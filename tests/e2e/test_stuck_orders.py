@@ -69,7 +69,7 @@ def test_a_health_check_by_head_answers_like_get(api: httpx.Client) -> None:
 def test_a_time_without_a_unit_is_refused_in_one_line(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["requeue", "--drop", "d", f"--older-than={text}"])
-    assert "is no time such as 90s, 15m, 2h or 1d" in capsys.readouterr().err
+    assert "is not a time such as 90s, 15m, 2h or 1d" in capsys.readouterr().err
 
 
 @pytest.mark.own_lab("it asks an app on this machine")

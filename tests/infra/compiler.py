@@ -57,7 +57,7 @@ def snapshot_by_command(compiler: Path, parameters: Path) -> subprocess.Complete
 
 @dataclass
 class Evaluator:
-    """`bicep jsonrpc --stdio`. Reads files anew at each call."""
+    """`bicep jsonrpc --stdio`. Reads the files at each call."""
 
     process: "subprocess.Popen[bytes]"
     _calls: int = field(default=0, init=False)

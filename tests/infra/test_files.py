@@ -20,7 +20,7 @@ def lint(compiler: Path, infra: Path, kind: str) -> str:
 
 
 def plant(file: Path, good: str, bad: str) -> None:
-    """Replace what stands in a file once."""
+    """Replace a text that a file holds once."""
     source = file.read_text()
     assert source.count(good) == 1
     file.write_text(source.replace(good, bad))

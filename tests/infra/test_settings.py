@@ -18,12 +18,12 @@ BOTH = {HOST_TELEMETRY, WORKER_TELEMETRY}  # or neither
 LOGGER = "PYTHON_APPLICATIONINSIGHTS_LOGGER_NAME"
 EXPORTED = {"OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", LOGGER}
 
-# Every setting that does not stand in all three places: where it stands, and why not in the others.
+# Every setting that is not in all three places: where it is, and why not in the others.
 DIFFERENCES: dict[str, tuple[set[str], str]] = {
-    "ServiceBusConnection": ({CODE, LOCAL}, "in Azure an identity stands in its place"),
-    "ServiceBusConnection__fullyQualifiedNamespace": ({BICEP, CODE}, "locally a connection string stands in its place"),
-    "ServiceBusConnection__credential": ({BICEP, CODE}, "locally a connection string stands in its place"),
-    "ServiceBusConnection__clientId": ({BICEP, CODE}, "locally a connection string stands in its place"),
+    "ServiceBusConnection": ({CODE, LOCAL}, "in Azure an identity takes its place"),
+    "ServiceBusConnection__fullyQualifiedNamespace": ({BICEP, CODE}, "locally a connection string takes its place"),
+    "ServiceBusConnection__credential": ({BICEP, CODE}, "locally a connection string takes its place"),
+    "ServiceBusConnection__clientId": ({BICEP, CODE}, "locally a connection string takes its place"),
     "REDIS_ENTRA_CLIENT_ID": ({BICEP, CODE}, "there is no managed identity on a developer's machine"),
     "REDIS_TIER": ({BICEP, CODE}, "the budget of a deployed app"),
     "SCALE_OUT_LIMIT": ({BICEP, CODE}, "the budget of a deployed app"),
@@ -34,7 +34,7 @@ DIFFERENCES: dict[str, tuple[set[str], str]] = {
     "FUNCTIONS_WORKER_PROCESS_COUNT": ({CODE}, "the platform's own, on other plans; Flex refuses it"),
     "FUNCTIONS_WORKER_RUNTIME": ({LOCAL}, "the host's own; Flex has it in functionAppConfig"),
     "AzureWebJobsDisableHomepage": ({BICEP}, "the host's own; func start has no home page to close"),
-    "AzureWebJobsStorage": ({LOCAL}, "the host's own; in Azure an identity stands in its place"),
+    "AzureWebJobsStorage": ({LOCAL}, "the host's own; in Azure an identity takes its place"),
     "AzureWebJobsStorage__accountName": ({BICEP}, "the host's own, by identity"),
     "AzureWebJobsStorage__credential": ({BICEP}, "the host's own, by identity"),
     "AzureWebJobsStorage__clientId": ({BICEP}, "the host's own, by identity"),

@@ -27,7 +27,7 @@ class RunningHost:
 
     @property
     def names(self) -> dict[str, str]:
-        """What stands in the recorded cases for what differs from run to run."""
+        """What the recorded cases have in place of what differs from run to run."""
         return {"{HOST}": f"127.0.0.1:{self.port}", "{KEY}": KEY, "{MASTER}": MASTER}
 
 

@@ -91,5 +91,5 @@ def compare(recorded: list[dict[str, Any]], given: list[dict[str, Any]]) -> dict
 def stable(metadata: str | None) -> dict[str, Any]:
     """A message's metadata without what changes from run to run."""
     told = ast.literal_eval(metadata.removeprefix("dict:")) if metadata else {}
-    told.pop("MessageId", None)  # it stands in the case's name
+    told.pop("MessageId", None)  # it is in the case's name
     return {key: value for key, value in told.items() if key not in CHANGING}

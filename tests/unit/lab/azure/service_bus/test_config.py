@@ -63,7 +63,7 @@ def test_without_properties_the_emulators_defaults_hold() -> None:
 
 
 def test_a_file_as_people_write_it_is_read(tmp_path: Path) -> None:
-    """The emulator reads its file as .NET does: a BOM, comments and a last comma are no mistakes."""
+    """The emulator reads its file as .NET does: a BOM, comments and a trailing comma are allowed."""
     file = tmp_path / "Config.json"
     file.write_text(
         """\ufeff{ // the emulator's

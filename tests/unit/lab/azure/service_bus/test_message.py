@@ -1,4 +1,4 @@
-"""Messages: what is read out of their sections, what the broker adds, and what is no message."""
+"""Messages: what is read out of their sections, what the broker adds, and what is not a message."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import isnan
 from operator import attrgetter
 
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.proof.outcome import Moment
-from lab.proof.report.series import clients, edges, rates, thinned
+from lab.proof.report.series import edges, rates, thinned
 from tests.unit.lab.proof.report.outcomes import moment
 
 
@@ -33,12 +32,6 @@ def test_two_samples_at_one_time_are_one() -> None:
 
 def test_an_empty_timeline_has_no_rates() -> None:
     assert by([]) == ([0.0], [])
-
-
-def test_no_answer_is_a_gap_and_no_zero() -> None:
-    known, gap = clients([moment(1.0, 0), moment(2.0, None)])
-    assert known == 0.0
-    assert isnan(gap)
 
 
 @pytest.mark.parametrize(

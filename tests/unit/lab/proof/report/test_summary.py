@@ -13,11 +13,11 @@ from tests.unit.lab.proof.report.outcomes import FAULTS, leaky, nothing, ours
 
 def test_it_tells_the_scene_then_ours_then_the_others_then_the_faults() -> None:
     assert summary([leaky(), ours()], FAULTS["faults"]) == (
-        "12,000 orders came in within 60 seconds, to 200 instances in front of a Redis that lets 250 clients in. "
-        "With “one multiplexed connection per process”, 12,000 were accepted and no request failed; every accepted "
+        "- 12,000 orders came in within 60 seconds, to 200 instances in front of a Redis that lets 250 clients in.\n"
+        "- With “one multiplexed connection per process”, 12,000 were accepted and no request failed; every accepted "
         "order was decided once, none was lost and nothing oversold; Redis had at most 204 clients and refused no "
-        "connection. With “(1) client per call, never closed”, 8,000 failed (66.7%), 2 lost, Redis refused 31,200 "
-        "connections. Of 2 faults, 1 broke a promise: Service Bus drops every link."
+        "connection.\n- With “(1) client per call, never closed”, 8,000 failed (66.7%), 2 lost, Redis refused 31,200 "
+        "connections.\n- Of 2 faults, 1 broke a promise: Service Bus drops every link."
     )
 
 
