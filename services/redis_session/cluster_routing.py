@@ -58,11 +58,13 @@ class RoutedCall:
         return True
 
 
-async def call_at(node: ClusterNode, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+async def call_at(node: ClusterNode, plan: CommandPlan, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """One command as it comes. Raises its ResponseError, and of all else what the node's session makes of it."""
     client = None
     try:
         client = await node.client()
+        if plan.need is None:  # past execute_command, which would look at its name once more
+            return await client.wire.call(args, plan, options)
         return await client.execute_command(*args, **options)
     except ResponseError:
         raise
@@ -72,8 +74,9 @@ async def call_at(node: ClusterNode, args: tuple[Any, ...], options: dict[str, A
 
 async def send_at(node: ClusterNode, calls: list[RoutedCall]) -> None:
     """In one write. Afterwards each has its outcome; raises as `call_at` what is none."""
-    if len(calls) == 1 and calls[0].plan.need is not None:  # it may want a side connection, which asks for nothing
-        calls[0].outcome = await outcome_of(call_at(node, calls[0].args, dict(calls[0].options)))
+    first = calls[0]
+    if first.plan.need is not None:  # one that came alone: it may want a side connection, which asks for nothing
+        first.outcome = await outcome_of(call_at(node, first.plan, first.args, dict(first.options)))
         return
     client = None
     try:
