@@ -39,6 +39,11 @@ class RoutedCall:
         own = (self.args, self.plan, dict(self.options))
         return [_ASKING, own] if self.asked else [own]
 
+    @property
+    def alone(self) -> bool:
+        """Whether it wants a side connection. No pipeline takes it then, and ASKING is not asked there."""
+        return self.plan.need is not None and self.plan.need(self.plan.split(self.args)) is not None
+
     async def goes_on(self, node: ClusterNode, nodes: ClusterNodes) -> bool:
         """Whether the node has said *not here*, and it knows where to go next, or *not now*, and it has waited."""
         found = server_state(self.outcome) if isinstance(self.outcome, ResponseError) else None
@@ -75,7 +80,7 @@ async def call_at(node: ClusterNode, plan: CommandPlan, args: tuple[Any, ...], o
 async def send_at(node: ClusterNode, calls: list[RoutedCall]) -> None:
     """In one write. Afterwards each has its outcome; raises as `call_at` what is none."""
     first = calls[0]
-    if first.plan.need is not None:  # one that came alone: it may want a side connection, which asks for nothing
+    if first.alone:
         first.outcome = await outcome_of(call_at(node, first.plan, first.args, dict(first.options)))
         return
     client = None
