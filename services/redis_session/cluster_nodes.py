@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -50,10 +50,10 @@ class ClusterNode:
             raise NotSent("the node has left the cluster")
         return self._nodes.new_client(self.place)
 
-    async def client(self) -> MultiplexedRedis:
+    def client(self) -> Awaitable[MultiplexedRedis]:
         """Its client, proved. Raises as RedisService.healthy_client; in a known outage the patient wait."""
         scope = current_deadline()
-        return await self.session.healthy_client(patient=scope is None or scope.patient)
+        return self.session.healthy_client(patient=scope is None or scope.patient)
 
     def judged(self, error: ResponseError) -> RedisUnavailable:
         """What its reply says of it. Raises the error itself if that is about the command."""
