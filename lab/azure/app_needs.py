@@ -46,7 +46,7 @@ def find_needs(folder: Path, settings: Mapping[str, str]) -> AppNeeds:
 
 
 def needs_of(triggers: Iterable[Mapping[str, Any]], settings: Mapping[str, str]) -> AppNeeds:
-    """Write a Config.json with the queues of `base` (default: the shipped one) and the others of `queues`.
+    """From the triggers' bindings. A name in percent signs is looked up in the settings; if not set, it is skipped."""
     bus = [trigger for trigger in triggers if trigger["type"] == "serviceBusTrigger"]
     connections = [str(trigger.get("connection") or "AzureWebJobsServiceBus") for trigger in bus]
     named = [
