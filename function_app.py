@@ -29,7 +29,7 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
 async def ready(req: func.HttpRequest) -> func.HttpResponse:
     """200 if this instance can serve, 503 with the reason if not."""
     app_services.shared.say_what_is_bad()
-    app_services.shared.queue_service.prepare()  # a probe before the first request spares it half a second
+    app_services.shared.queue_service.prepare()  # a probe before the first request spares it the opening
     reason = await app_services.shared.readiness.reason()
     if reason is None:
         return resource(Health(status="ready", reason=None), 200)
