@@ -140,7 +140,7 @@ async def test_the_lines_of_an_invocation_carry_its_id_and_those_of_the_order(
 
 
 @pytest.mark.parametrize("value", [1, b"x", None, ["00"], {"a": 1}, f"00-{SECRET}"], ids=repr)
-async def test_whatever_stands_in_a_message_s_trace_properties_it_is_decided(
+async def test_whatever_a_message_s_trace_properties_hold_it_is_decided(
     worker: Worker, monkeypatch: pytest.MonkeyPatch, value: Any
 ) -> None:
     monkeypatch.setattr(telemetry, "spans", OtelSpans())

@@ -92,7 +92,7 @@ async def test_ready_is_503_while_service_bus_takes_nothing_and_200_once_it_does
     await services.redis_service.aclose()
 
 
-async def test_many_who_ask_ready_at_once_share_one_ping(
+async def test_many_readiness_checks_at_once_share_one_ping(
     monkeypatch: pytest.MonkeyPatch, worker: Worker, redis_url: str
 ) -> None:
     session = RedisService(redis_url)

@@ -54,10 +54,10 @@ class Answer:
     def of(cls, function: str, response: func.HttpResponse) -> "Answer":
         """Fails one that is not as the OpenAPI document says."""
         answer = cls(response.status_code, response.headers, response.mimetype, json.loads(response.get_body()))
-        told = RESPONSES[function][str(answer.status)]
-        headers, sent = told.get("headers", {}), dict(answer.headers)
+        shown = RESPONSES[function][str(answer.status)]
+        headers, sent = shown.get("headers", {}), dict(answer.headers)
         assert {name for name, header in headers.items() if header.get("required")} <= set(sent) <= set(headers)
-        schema = told["content"][answer.media_type]["schema"] | {"components": DESCRIBED["components"]}
+        schema = shown["content"][answer.media_type]["schema"] | {"components": DESCRIBED["components"]}
         if not missing(["openapi_schema_validator"]):
             from openapi_schema_validator import OAS31Validator
 

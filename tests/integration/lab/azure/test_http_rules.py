@@ -78,7 +78,7 @@ async def test_without_a_key_given_to_the_host_no_key_is_asked_for(unlocked: Ser
     assert (await unlocked.http.get(path)).text == "inside"
 
 
-async def test_the_context_carries_the_callers_trace_or_none(unlocked: Served) -> None:
+async def test_the_context_carries_the_callers_trace_if_there_is_one(unlocked: Served) -> None:
     parent = f"00-{'a' * 32}-{'b' * 16}-01"
     seen = (await unlocked.http.get("/api/echo", headers={"traceparent": parent})).json()
     assert (seen["trace_parent"], seen["function"], seen["retries"]) == (parent, "echo", 0)
@@ -108,7 +108,7 @@ async def test_a_sync_function_runs_in_a_thread_that_knows_its_invocation(unlock
 
 
 @pytest.mark.parametrize("path", ["/api/fails", "/api/odd"])
-async def test_an_error_is_500_with_an_empty_body_and_stands_in_the_log(
+async def test_an_error_is_500_with_an_empty_body_and_is_in_the_log(
     served: Served, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
     answer = await served.http.get(path)

@@ -33,20 +33,20 @@ def test_a_round_of_the_benchmark_reports_every_ratio_and_one_connection_of_ours
     report = tmp_path / "bench.json"
     command = [sys.executable, "-m", "lab", "bench", "--rounds", "1", "--seconds", "0.05", "--json", str(report)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=55)
-    told = json.loads(report.read_text())
-    assert set(told["ratios"]) == RATIOS
-    assert None not in told["ratios"].values()
-    assert told["connections"]["ours"] == 1
-    assert {cell["side"] for cell in told["rounds"]} == {*told["connections"], "run"}
+    shown = json.loads(report.read_text())
+    assert set(shown["ratios"]) == RATIOS
+    assert None not in shown["ratios"].values()
+    assert shown["connections"]["ours"] == 1
+    assert {cell["side"] for cell in shown["rounds"]} == {*shown["connections"], "run"}
 
 
 def test_an_order_through_the_whole_app_is_split_into_its_parts(tmp_path: Path) -> None:
     report = tmp_path / "app.json"
     few = ["--rounds", "1", "--seconds", "0.02", "--json", str(report)]
     subprocess.run([sys.executable, "-m", "lab", "bench", "--app", *few], cwd=ROOT, check=True, capture_output=True)
-    told = json.loads(report.read_text())
+    shown = json.loads(report.read_text())
     parts = ["http", "parse", "answer", "redis", "send", "log"]
-    assert list(told["cpu_us_per_order"]) == [*parts, "as it ships"]
-    assert list(told["rounds"][0]) == parts
-    assert told["rounds"][0]["send"] == pytest.approx(told["cpu_us_per_order"]["as it ships"], abs=0.1)
-    assert told["import_vs_libraries"] > 0
+    assert list(shown["cpu_us_per_order"]) == [*parts, "as it ships"]
+    assert list(shown["rounds"][0]) == parts
+    assert shown["rounds"][0]["send"] == pytest.approx(shown["cpu_us_per_order"]["as it ships"], abs=0.1)
+    assert shown["import_vs_libraries"] > 0

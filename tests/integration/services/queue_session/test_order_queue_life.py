@@ -148,7 +148,7 @@ async def test_opens_that_a_mute_broker_never_answers_leave_no_socket_behind_wit
         gc.enable()
 
 
-async def test_closing_fails_who_waits_and_a_later_send_opens_again(broker: Broker, open_queue: OpenQueue) -> None:
+async def test_closing_fails_those_who_wait_and_a_later_send_opens_again(broker: Broker, open_queue: OpenQueue) -> None:
     queue = open_queue(by_string(broker))
     await queue.send("first", b"{}", within_s=5)
     broker.faults.delay_confirmations(0.3)

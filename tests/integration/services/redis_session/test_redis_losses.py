@@ -218,7 +218,7 @@ asyncio.run(main())
 """
 
 
-async def test_a_forked_child_connects_anew_and_leaves_its_parents_connection_alone(redis_url: str) -> None:
+async def test_a_forked_child_reconnects_and_leaves_its_parents_connection_alone(redis_url: str) -> None:
     done = await asyncio.to_thread(
         subprocess.run, [sys.executable, "-c", FORK, redis_url], cwd=ROOT, capture_output=True, text=True, timeout=20
     )

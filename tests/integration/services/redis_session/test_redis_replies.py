@@ -107,7 +107,7 @@ def _is_busy(client: redis.Redis) -> bool:
     return False
 
 
-async def test_a_full_memory_is_said_at_once_and_the_write_is_not_repeated(
+async def test_a_full_memory_is_reported_at_once_and_the_write_is_not_repeated(
     own_redis: RedisServer, open_session: Open
 ) -> None:
     session = open_session(own_redis.url)
@@ -127,7 +127,7 @@ async def test_a_full_memory_is_said_at_once_and_the_write_is_not_repeated(
         assert (tries, session.counters.recreates) == (1, 0)
 
 
-async def test_wrong_credentials_are_tried_once_more_and_then_said_well_before_the_deadline(
+async def test_wrong_credentials_are_tried_once_more_and_then_reported_well_before_the_deadline(
     own_redis: RedisServer, open_session: Open
 ) -> None:
     with redis.Redis.from_url(own_redis.url) as admin:

@@ -140,7 +140,7 @@ async def test_restocking_moves_the_expiry_of_all_three_keys(shop: Shop) -> None
 
 
 @pytest.mark.parametrize("change", ["place", "decide"])
-async def test_every_writing_script_mends_a_key_that_lost_its_expiry(shop: Shop, change: str) -> None:
+async def test_every_writing_script_restores_a_lost_expiry(shop: Shop, change: str) -> None:
     await shop.put()
     await shop.place("o")
     for name in KEYS:
@@ -164,7 +164,7 @@ async def test_no_key_lies_outside_the_drops_hash_tag(shop: Shop) -> None:
     assert set(await shop.redis.keys("*")) == {f"{{drop:{DROP}}}:{name}".encode() for name in KEYS}
 
 
-async def test_each_script_runs_again_after_the_server_forgot_it(shop: Shop) -> None:
+async def test_each_script_runs_again_after_a_script_flush(shop: Shop) -> None:
     await shop.put()
     for number in range(2):
         await shop.redis.script_flush()

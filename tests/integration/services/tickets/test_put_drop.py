@@ -99,7 +99,7 @@ async def test_a_stock_of_exactly_the_confirmed_tickets_leaves_none_remaining(sh
     assert (drop.stock, drop.confirmed, drop.remaining) == (4, 4, 0)
 
 
-async def test_drops_know_nothing_of_each_other(shop: Shop) -> None:
+async def test_drops_are_independent(shop: Shop) -> None:
     await shop.put(stock=5, drop="a")
     await shop.put(stock=7, drop="a.")
     await shop.decide("o", quantity=5, drop="a")

@@ -69,9 +69,9 @@ async def test_properties_to_modify_of_a_request_are_merged_unless_they_are_too_
     entry = bus._service.queues["orders"].receive()
     assert entry is not None
     body = {"disposition-status": "abandoned", "lock-tokens": [entry.lock_token]}
-    asked = request("com.microsoft:update-disposition", body | {"properties-to-modify": {"why": "x" * size}})
+    wanted = request("com.microsoft:update-disposition", body | {"properties-to-modify": {"why": "x" * size}})
     peer = await Peer.begin(bus, attaching("orders/$management", 1, receiver=True), flowing(1, 5))
-    await peer.say(attaching("orders/$management"), sending(asked))
+    await peer.say(attaching("orders/$management"), sending(wanted))
     _, payload = await peer.hear_with_payload(amqp.TRANSFER)
     assert Message(payload).application()["statusCode"] == status
     assert stored(bus) == ({"why": "x" * size} if status == 200 else {})

@@ -138,7 +138,7 @@ async def test_a_pipeline_is_one_write_to_each_node(cluster: RedisCluster, sessi
     assert client.counters.batches - before == 3
 
 
-async def test_an_error_inside_a_pipeline_stands_at_its_place(cluster: RedisCluster, session: Session) -> None:
+async def test_an_error_inside_a_pipeline_is_at_its_place(cluster: RedisCluster, session: Session) -> None:
     client: Any = await session(cluster.url).healthy_client()
     pipeline = client.pipeline(transaction=False)
     pipeline.set("a", "x").incr("a").set("b", 1)
@@ -179,7 +179,7 @@ async def test_side_connections_are_bounded_for_the_whole_session(cluster: Redis
     assert sum(clients_of(node) for node in cluster.nodes) <= 3 + 1
 
 
-async def test_another_server_that_is_no_cluster_changes_nothing(redis_url: str, session: Session) -> None:
+async def test_another_server_that_is_not_a_cluster_changes_nothing(redis_url: str, session: Session) -> None:
     redis = session(redis_url)
     await redis.run(lambda client: client.mset({"a": 1, "b": 2}), idempotent=True, within_s=5)
     assert type(redis.open_client).__name__ == "MultiplexedRedis"

@@ -10,7 +10,7 @@ from services.readiness import Readiness, RecentSends
 from .conftest import Session
 
 
-async def test_an_app_that_meets_more_primaries_than_its_budget_says_so(
+async def test_an_app_that_meets_more_primaries_than_its_budget_reports_it(
     cluster: RedisCluster, session: Session, caplog: pytest.LogCaptureFixture
 ) -> None:
     redis = session(cluster.url)

@@ -177,6 +177,6 @@ async def test_asking_and_its_command_leave_next_to_each_other(cluster: RedisClu
     filler = "x" * 40_000
     async with migrating(cluster):
         strangers = [client.set(f"{{b}}{n}", filler) for n in range(20)]  # slot 3300, of the first node
-        asked = [client.set(f"{TAG}new{n}", filler) for n in range(20)]
-        mixed = [call for pair in zip(strangers, asked, strict=True) for call in pair]
+        wanted = [client.set(f"{TAG}new{n}", filler) for n in range(20)]
+        mixed = [call for pair in zip(strangers, wanted, strict=True) for call in pair]
         assert await asyncio.gather(*mixed) == [True] * 40

@@ -187,7 +187,7 @@ def test_an_app_that_cannot_be_imported_leaves_an_empty_index_with_the_reason(
     assert reason in found.errors["function_app"]
 
 
-def test_a_folder_without_an_app_says_so(tmp_path: Path) -> None:
+def test_a_folder_without_an_app_is_reported(tmp_path: Path) -> None:
     assert "there is no function_app.py" in index_folder(tmp_path, {}).errors["function_app"]
 
 

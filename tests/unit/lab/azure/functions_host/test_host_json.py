@@ -40,7 +40,7 @@ def test_comments_a_bom_closing_commas_any_case_and_days_are_read(tmp_path: Path
     assert load(tmp_path, document) == HostConfig(HttpOptions("zz"), 86_400.0)
 
 
-def test_minus_one_is_no_time_out(tmp_path: Path) -> None:
+def test_minus_one_means_no_timeout(tmp_path: Path) -> None:
     assert load(tmp_path, {"functionTimeout": "-1"}).function_timeout_s is None
 
 
