@@ -1,5 +1,7 @@
 """The addresses of Redis and Service Bus as people write them. Must never show a key, nor let an error show one."""
 
+from __future__ import annotations
+
 import re
 from urllib.parse import urlsplit
 

@@ -5,6 +5,8 @@ per call costs a second each. So callers queue up here, and the owner sends ever
 never repeat a message under another MessageId, nor send one whose caller has been told that it was not sent.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextvars
 import enum
@@ -39,11 +41,11 @@ class _State(enum.Enum):
     MAYBE_STORED = enum.auto()  # a confirmation did not come
     REPEATED = enum.auto()  # in a batch on its way, MAYBE_STORED before
 
-    def sent(self) -> "_State":
+    def sent(self) -> _State:
         """After it has left in a batch."""
         return _State.FIRST_SEND if self is _State.UNSENT else _State.REPEATED
 
-    def refused(self) -> "_State":
+    def refused(self) -> _State:
         """After Service Bus has said that it did not store that batch."""
         return _State.UNSENT if self is _State.FIRST_SEND else _State.MAYBE_STORED
 
@@ -74,7 +76,7 @@ class _Waiting:
         if not self.confirmed.done():
             self.confirmed.set_exception(error)
 
-    def to_sdk(self) -> "ServiceBusMessage":
+    def to_sdk(self) -> ServiceBusMessage:
         from azure.servicebus import ServiceBusMessage
 
         return ServiceBusMessage(
@@ -191,7 +193,7 @@ class QueueService:
                 return waiting.confirmed.result()  # it was decided in the same instant
             raise waiting.failure(f"deadline of {within_s:.1f} s, {owner.last_error}") from None
 
-    def _owner_here(self) -> "_Owner":
+    def _owner_here(self) -> _Owner:
         """This event loop's owner. One that belongs to another loop is dropped without being touched."""
         if self.queue_name is None:
             raise QueueNotConfigured("the queue name is missing or unusable")
@@ -315,7 +317,7 @@ class _Owner:
         elif _is_final(error):
             self._fail_waiting(lambda waiting: waiting.failure(self.last_error))
 
-    def _fill(self, batch: "ServiceBusMessageBatch") -> None:
+    def _fill(self, batch: ServiceBusMessageBatch) -> None:
         """Take what fits from those who still wait, in their order. A message that cannot be sent fails alone."""
         from azure.servicebus.exceptions import MessageSizeExceededError
 
@@ -373,7 +375,7 @@ class _Owner:
         self.last_error = type(error).__name__  # not its text, which may quote what was sent
         log.warning("Service Bus session: %s while %s", self.last_error, doing)
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("Service Bus session: %s ended the task that sends", type(error).__name__)
         self._fail_all("the task that sends has ended")

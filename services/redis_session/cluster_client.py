@@ -72,7 +72,7 @@ class ClusterRedis(MultiplexedRedis):
         """Use these nodes."""
         self.nodes, self.encode = nodes, self.get_encoder().encode  # type: ignore[no-untyped-call] # redis-py's
 
-    # --- calls ------------------------------------------------------------------------------------
+    # --- calls --------------------------------------------------------------------------------------------------------
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send one command to the node that serves its slot and return its parsed reply."""
@@ -166,7 +166,7 @@ class ClusterRedis(MultiplexedRedis):
         result = client.wire.result(call, plan, options)
         return await result if hasattr(result, "__await__") else result
 
-    # --- what has no key --------------------------------------------------------------------------
+    # --- what has no key ----------------------------------------------------------------------------------------------
 
     async def _without_key(self, name: str, words: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         if name in _GROUPS and len(words) > 1:
@@ -216,7 +216,7 @@ class ClusterRedis(MultiplexedRedis):
         for client in self.nodes.open_clients():
             client.shut_down()
 
-    # --- life -------------------------------------------------------------------------------------
+    # --- life ---------------------------------------------------------------------------------------------------------
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Close every connection; calls in flight fail. Idempotent."""

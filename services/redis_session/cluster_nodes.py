@@ -109,7 +109,7 @@ class ClusterNodes:
         self.closed = False
         self.fetches = 0
 
-    # --- who serves what --------------------------------------------------------------------------
+    # --- who serves what ----------------------------------------------------------------------------------------------
 
     def owner(self, slot: int) -> ClusterNode:
         """The primary of a slot. Raises NotSent if nobody serves it."""
@@ -147,7 +147,7 @@ class ClusterNodes:
         self._owners[slot] = self.at(place)
         self.refresh_soon()
 
-    # --- the topology -----------------------------------------------------------------------------
+    # --- the topology -------------------------------------------------------------------------------------------------
 
     def apply(self, topology: Topology) -> None:
         """Take over what a node has said; those that are gone are closed after their replies."""
@@ -210,7 +210,7 @@ class ClusterNodes:
             raise RedisUnavailable("a node that knows no primary")
         return topology
 
-    # --- the end ----------------------------------------------------------------------------------
+    # --- the end ------------------------------------------------------------------------------------------------------
 
     def _spawn(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> asyncio.Task[None]:
         task = self._loop.create_task(work, name="redis cluster", context=contextvars.Context())

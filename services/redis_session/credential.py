@@ -4,6 +4,8 @@ Must never close a connection that Redis still serves, nor show a token or a use
 Where the tokens come from is not its business: it is given an async function that fetches one.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import random

@@ -113,7 +113,7 @@ class ReplyStream(asyncio.BufferedProtocol):
         self._transport = cast("asyncio.Transport", transport)
         self._watchdog = self._loop.call_later(self._clocks.tick_s, self._watch)
 
-    # --- calls ------------------------------------------------------------------------------------
+    # --- calls --------------------------------------------------------------------------------------------------------
 
     @property
     def in_flight(self) -> int:
@@ -194,7 +194,7 @@ class ReplyStream(asyncio.BufferedProtocol):
             f"{limit.backlog_bytes} bytes wait; send less at once"
         )
 
-    # --- writing ----------------------------------------------------------------------------------
+    # --- writing ------------------------------------------------------------------------------------------------------
 
     def _flush(self) -> None:
         self._flush_due = False
@@ -268,7 +268,7 @@ class ReplyStream(asyncio.BufferedProtocol):
         self._paused = False
         self._flush()
 
-    # --- reading ----------------------------------------------------------------------------------
+    # --- reading ------------------------------------------------------------------------------------------------------
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         """Where the transport puts the next bytes; a view, as asyncio's TLS writes into slices of it."""
@@ -325,7 +325,7 @@ class ReplyStream(asyncio.BufferedProtocol):
         else:
             call.set_result(reply)
 
-    # --- the connection's own clocks --------------------------------------------------------------
+    # --- the connection's own clocks ----------------------------------------------------------------------------------
     def _watch(self) -> None:
         try:
             reason = self._overdue()
@@ -351,7 +351,7 @@ class ReplyStream(asyncio.BufferedProtocol):
             size += queued[0]
         return size
 
-    # --- the end ----------------------------------------------------------------------------------
+    # --- the end ------------------------------------------------------------------------------------------------------
 
     def eof_received(self) -> None:
         """The server has closed its half: nothing more will come."""

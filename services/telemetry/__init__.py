@@ -4,6 +4,8 @@ Nothing here imports OpenTelemetry: app_services puts otel_spans.py in the place
 Must never change what the code inside a span does, and no attribute may carry a secret.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType

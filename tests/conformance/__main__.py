@@ -4,6 +4,8 @@ A test that passes on redis-py has to pass here, or be in expected.txt with its 
 fail. Exit code 1 otherwise. Source distributions are unpacked under build/; each version has an environment there.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import os

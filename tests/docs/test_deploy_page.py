@@ -1,5 +1,7 @@
 """docs/deploy.md names files, parameters, outputs and settings that exist, and commands a shell can read."""
 
+from __future__ import annotations
+
 import json
 import re
 import subprocess

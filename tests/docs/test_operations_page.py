@@ -1,5 +1,7 @@
 """docs/operations.md treats every alert of the template, with the very queries, and looks for what is logged."""
 
+from __future__ import annotations
+
 import json
 import re
 from pathlib import Path

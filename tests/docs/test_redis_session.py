@@ -1,5 +1,7 @@
 """docs/redis-session.md: its examples run, and its tables are what docs/proof holds."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import signal

@@ -1,5 +1,7 @@
 """README, docs/the-experiment.md and docs/connections.md say of the ten scenarios what docs/proof holds."""
 
+from __future__ import annotations
+
 from lab.proof.scenarios.report import from_json, rows
 from lab.proof.scenarios.result import better_rivals
 from lab.proof.scenarios.scenario import SCENARIOS

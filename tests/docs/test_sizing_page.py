@@ -1,5 +1,7 @@
 """Every number on docs/sizing.md is what services/connection_budget.py computes, or a fact that is named here."""
 
+from __future__ import annotations
+
 import math
 import re
 

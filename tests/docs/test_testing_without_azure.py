@@ -1,5 +1,7 @@
 """docs/testing-without-azure.md: its test is a test, and each fault that it names is one."""
 
+from __future__ import annotations
+
 import ast
 import re
 import shutil

@@ -1,5 +1,7 @@
 """README and docs/the-experiment.md show what docs/proof holds: each row of their tables is computed from there."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest

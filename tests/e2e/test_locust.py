@@ -1,5 +1,7 @@
 """The Locust file, laid out as Azure Load Testing does it: against the lab, and against apps that break a promise."""
 
+from __future__ import annotations
+
 import json
 import os
 import re

@@ -1,5 +1,7 @@
 """`make smoke` against a lab that enforces keys, as Azure does: it proves the app, twice, and names what is wrong."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys

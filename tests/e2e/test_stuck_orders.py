@@ -1,5 +1,7 @@
 """Orders that nobody decides: found and finished with the tools; dead letters are told apart by their orders."""
 
+from __future__ import annotations
+
 import json
 import os
 import shlex

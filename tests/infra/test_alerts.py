@@ -1,5 +1,7 @@
 """An alert at every limit that the design relies on, each at the number that the limit has."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest

@@ -1,5 +1,7 @@
 """The connection budget in Bicep says what services/connection_budget.py says, in the same words."""
 
+from __future__ import annotations
+
 import itertools
 import json
 import random

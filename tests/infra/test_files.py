@@ -1,5 +1,7 @@
 """The files themselves: they build without a word, are formatted, and none lies there unused."""
 
+from __future__ import annotations
+
 import json
 import re
 from pathlib import Path

@@ -1,5 +1,7 @@
 """The app's settings are the same in Bicep, in the code and locally, and Flex Consumption takes all of them."""
 
+from __future__ import annotations
+
 import importlib
 import json
 import pkgutil

@@ -1,5 +1,7 @@
 """infra/failed-redis.sh, which azd runs first: a Redis that failed stops the deployment, all else does not."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 

@@ -4,6 +4,8 @@ Whatever the settings, importing it never fails and every function is found: an 
 whole app away, and publishing would still succeed.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import re

@@ -3,6 +3,8 @@
 None of those tools is here. What has a public schema is held against it; of the rest, what can be told by reading.
 """
 
+from __future__ import annotations
+
 import json
 import re
 import shlex

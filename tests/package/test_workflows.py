@@ -3,6 +3,8 @@
 Pins, rights and injection are zizmor's, which `make lint` runs.
 """
 
+from __future__ import annotations
+
 import json
 import re
 import subprocess

@@ -1,5 +1,7 @@
 """Health, readiness and openapi.json: what they do, what they cost, and that they say no more than they must."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
@@ -14,8 +16,7 @@ from services.queue_session.connection import ServiceBusConnection
 from services.queue_session.queue_service import QueueService
 from services.redis_session.redis_service import RedisService
 from services.settings import load_settings
-
-from .worker import Worker, install
+from tests.integration.blueprints.worker import Worker, install
 
 SECRET = "hunter2"
 NO_QUEUE = QueueService(ServiceBusConnection(), None)

@@ -1,5 +1,7 @@
 """The app's registered functions called as the worker calls them, on sessions to a test's own servers."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 from collections.abc import Mapping
@@ -51,7 +53,7 @@ class Answer:
     document: Any
 
     @classmethod
-    def of(cls, function: str, response: func.HttpResponse) -> "Answer":
+    def of(cls, function: str, response: func.HttpResponse) -> Answer:
         """Fails one that is not as the OpenAPI document says."""
         answer = cls(response.status_code, response.headers, response.mimetype, json.loads(response.get_body()))
         shown = RESPONSES[function][str(answer.status)]

@@ -1,5 +1,7 @@
 """The settings: what is taken, what each bad one is told, and that no value of a bad or secret one ever shows."""
 
+from __future__ import annotations
+
 import urllib.parse
 
 import pytest

@@ -1,5 +1,7 @@
 """`python -m lab break` and `status`, against a lab of their own: what is broken is given back, however it ends."""
 
+from __future__ import annotations
+
 import os
 import signal
 import subprocess

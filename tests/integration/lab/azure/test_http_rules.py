@@ -1,5 +1,7 @@
 """HTTP over a real socket: what the recorded requests in `real_host` do not show."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import logging
@@ -10,8 +12,7 @@ import azure.functions as func
 import pytest
 
 from lab.azure.functions_host import HostConfig
-
-from .hosting import Served, serving
+from tests.integration.lab.azure.hosting import Served, serving
 
 KEY = "s3cret-key"
 LIMIT = 1000

@@ -1,5 +1,7 @@
 """Children of the lab: their log, their end, and that they never outlive their parent."""
 
+from __future__ import annotations
+
 import os
 import signal
 import subprocess

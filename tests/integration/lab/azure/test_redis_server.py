@@ -1,5 +1,7 @@
 """A real server as a child process, and what the lab does to it."""
 
+from __future__ import annotations
+
 import socket
 import stat
 import threading

@@ -1,5 +1,7 @@
 """The benchmark runs and reports what it promises; how fast anything is stays no test's business."""
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys

@@ -16,9 +16,8 @@ import pytest
 
 from lab.azure.service_bus import Broker
 from services.queue_session import MessageNotSent, MessageOutcomeUnknown, QueueService
+from tests.integration.services.queue_session.bus import OpenQueue, by_string
 from tests.waiting import until
-
-from .bus import OpenQueue, by_string
 
 SENDS = int(os.environ.get("QUEUE_ATTACK_SENDS", "600"))
 AT_ONCE = 60

@@ -19,9 +19,7 @@ from services.queue_session import queue_service as order_queue
 from services.queue_session.connection import ServiceBusConnection
 from services.queue_session.queue_service import QueueService
 from tests import ROOT
-from tests.waiting import until
-
-from .bus import (
+from tests.integration.services.queue_session.bus import (
     HTTP_S,
     QUEUES,
     Clock,
@@ -32,6 +30,7 @@ from .bus import (
     count,
     open_sockets,
 )
+from tests.waiting import until
 
 
 @pytest.fixture

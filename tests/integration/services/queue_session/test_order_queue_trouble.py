@@ -10,16 +10,8 @@ from azure.servicebus.aio import ServiceBusSender
 from lab.azure.service_bus import Broker
 from services.queue_session import MessageNotSent, MessageOutcomeUnknown, QueueUnavailable
 from services.queue_session.connection import ServiceBusConnection
+from tests.integration.services.queue_session.bus import HTTP_S, QUEUES, OpenQueue, by_string, count, stored
 from tests.waiting import until
-
-from .bus import (
-    HTTP_S,
-    QUEUES,
-    OpenQueue,
-    by_string,
-    count,
-    stored,
-)
 
 
 async def test_a_broker_that_is_killed_and_comes_back_is_used_again(open_queue: OpenQueue) -> None:

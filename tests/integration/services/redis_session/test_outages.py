@@ -16,10 +16,9 @@ from lab.azure.redis_server import RedisServer
 from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import NotSent, OutcomeUnknown, RedisNotConfigured, RedisUnavailable
 from services.redis_session.redis_service import Clocks
+from tests.integration.services.conftest import Open, bump
+from tests.integration.services.redis_session.conftest import peer
 from tests.waiting import until
-
-from ..conftest import Open, bump
-from .conftest import peer
 
 SOON = Clocks(ping_s=0.3, connect_s=1.0, stall_s=1.0, outage_s=0.1)
 

@@ -15,10 +15,9 @@ from lab.azure.redis_server import RedisServer
 from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import CallDeadline, MultiplexedRedis, NotSent, OutcomeUnknown, RedisService
 from services.redis_session.redis_service import Clocks
+from tests.integration.services.conftest import Open, bump
+from tests.integration.services.redis_session.conftest import Connect, peer
 from tests.waiting import until
-
-from ..conftest import Open, bump
-from .conftest import Connect, peer
 
 NOREPLICAS = "NOREPLICAS Not enough good replicas to write."
 

@@ -13,9 +13,8 @@ from lab.azure.redis_server import RedisServer
 from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import NotSent, RedisNotConfigured, RedisUnavailable
 from services.redis_session.redis_service import Clocks, Hooks
+from tests.integration.services.conftest import Open, slow
 from tests.waiting import until
-
-from ..conftest import Open, slow
 
 
 async def test_a_timeout_of_the_operation_itself_is_not_mistaken_for_the_deadline(

@@ -16,9 +16,8 @@ from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import NotSent, OutcomeUnknown, Overloaded, RedisUnavailable
 from services.redis_session.redis_service import RedisService
 from tests import ROOT
+from tests.integration.services.conftest import Open, bump, clients, slow, value
 from tests.waiting import until
-
-from ..conftest import Open, bump, clients, slow, value
 
 
 async def test_after_a_kill_and_restart_calls_work_again_and_no_connection_is_left_over(

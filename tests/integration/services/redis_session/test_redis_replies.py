@@ -12,9 +12,8 @@ from redis.exceptions import ResponseError
 from lab.azure.redis_server import RedisServer
 from services.redis_session import NotSent, RedisUnavailable
 from services.redis_session.redis_service import Clocks
+from tests.integration.services.conftest import Open, bump
 from tests.waiting import until
-
-from ..conftest import Open, bump
 
 
 async def test_a_server_that_became_a_replica_is_left_and_used_again_once_it_is_promoted(

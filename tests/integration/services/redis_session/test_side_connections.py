@@ -13,10 +13,9 @@ import redis
 
 from lab.azure.redis_server import RedisServer
 from services.redis_session import MultiplexedRedis, NeedsOwnConnection, NotSent, RedisService
+from tests.integration.services.conftest import Open, clients
+from tests.integration.services.redis_session.conftest import Connect
 from tests.waiting import until
-
-from ..conftest import Open, clients
-from .conftest import Connect
 
 
 async def test_one_side_connection_serves_its_borrowers_in_turn(connect: Connect) -> None:

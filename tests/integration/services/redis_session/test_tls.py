@@ -1,5 +1,7 @@
 """The same over TLS, which redis-py negotiates: the taken-over transport is another one there."""
 
+from __future__ import annotations
+
 import asyncio
 import datetime
 import ipaddress

@@ -1,5 +1,7 @@
 """One trace from the request through the message to the decision, on the lab's host, Service Bus and Valkey."""
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys

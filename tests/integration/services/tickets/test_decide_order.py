@@ -1,5 +1,7 @@
 """Deciding an order, by the real script on a real server: once, by the record, against limit and then stock."""
 
+from __future__ import annotations
+
 import asyncio
 from typing import Any
 
@@ -7,8 +9,7 @@ import pytest
 
 from services.errors import Undecidable
 from services.tickets.models import Order, OrderStatus, RefusalReason
-
-from .shop import DROP, Shop, milliseconds
+from tests.integration.services.tickets.shop import DROP, Shop, milliseconds
 
 KEYS = {"meta", "orders", "customers"}
 KEPT_MS = 7 * 24 * 60 * 60 * 1000
@@ -119,7 +120,7 @@ async def test_an_order_above_what_remains_is_refused_as_a_whole(shop: Shop) -> 
     assert outcome(await shop.decide("q", quantity=1)) == (OrderStatus.CONFIRMED, None)
 
 
-# -- one expiry ------------------------------------------------------------------------------------------------------
+# --- one expiry -------------------------------------------------------------------------------------------------------
 async def expected_expiry(shop: Shop) -> int:
     return milliseconds((await shop.drop()).closes_at) + KEPT_MS
 

@@ -1,13 +1,14 @@
 """Putting a drop on sale and restocking it, by the real script on a real server."""
 
+from __future__ import annotations
+
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from services.errors import InvalidInput, NotFound
 from services.tickets.errors import BelowConfirmed, DropClosed
-
-from .shop import Shop, milliseconds
+from tests.integration.services.tickets.shop import Shop, milliseconds
 
 DAY_MS = 24 * 60 * 60 * 1000
 

@@ -1,5 +1,7 @@
 """The OpenAPI document against what it describes: the functions, the kinds of problems, the models, the handlers."""
 
+from __future__ import annotations
+
 import ast
 import json
 from collections.abc import Iterator

@@ -1,5 +1,7 @@
 """What an app's triggers want of a Service Bus."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,7 @@
 """Where a command's keys stand is what a server says of it."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest

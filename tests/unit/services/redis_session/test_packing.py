@@ -1,5 +1,7 @@
 """What a command looks like on the wire, compared with redis-py's own packer."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest

@@ -1,5 +1,7 @@
 """Which error replies speak of the server, and what they ask for."""
 
+from __future__ import annotations
+
 import pytest
 from redis.asyncio.connection import DefaultParser
 from redis.exceptions import RedisError, ResponseError

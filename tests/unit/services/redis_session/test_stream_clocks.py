@@ -1,5 +1,7 @@
 """The connection's two clocks, at made-up times."""
 
+from __future__ import annotations
+
 from services.redis_session.stream_clocks import StreamClocks
 
 

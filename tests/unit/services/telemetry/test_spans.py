@@ -1,5 +1,7 @@
 """The spans: whose children they are, what they are called, and what they say of a failure."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass

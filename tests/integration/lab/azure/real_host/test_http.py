@@ -1,5 +1,7 @@
 """Half of the raw requests sent to the real host, sent to the lab's: the same answers, but for a list with reasons."""
 
+from __future__ import annotations
+
 import asyncio
 import itertools
 import json

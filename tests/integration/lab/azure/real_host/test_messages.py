@@ -1,5 +1,7 @@
 """Half of the messages sent to the real host's queues, sent to the lab's: the functions get the same."""
 
+from __future__ import annotations
+
 import ast
 import contextlib
 import json

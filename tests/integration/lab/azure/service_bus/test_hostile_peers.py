@@ -17,9 +17,18 @@ from lab.azure.service_bus.amqp_types import Described, Symbol, Timestamp, UInt,
 from lab.azure.service_bus.connection import AMQP_HEADER, SASL_HEADER
 from lab.azure.service_bus.limits import LINK_CREDIT, MAX_LINKS, MAX_PARTIALS, MAX_SESSIONS, MAX_WAITING, WRITE_BUFFER
 from lab.azure.service_bus.message import APPLICATION, PROPERTIES, VALUE, section
+from tests.integration.lab.azure.service_bus.peer import (
+    Peer,
+    attaching,
+    beginning,
+    flowing,
+    frame,
+    message,
+    opening,
+    request,
+    sending,
+)
 from tests.waiting import until
-
-from .peer import Peer, attaching, beginning, flowing, frame, message, opening, request, sending
 
 CONVERSATION = b"".join(
     (

@@ -12,8 +12,17 @@ from lab.azure.service_bus import performatives as amqp
 from lab.azure.service_bus.amqp_types import Described, Symbol, UInt, ULong
 from lab.azure.service_bus.connection import AMQP_HEADER, SASL_HEADER
 from lab.azure.service_bus.message import APPLICATION, Message, sections
-
-from .peer import Peer, attaching, beginning, flowing, frame, message, opening, request, sending
+from tests.integration.lab.azure.service_bus.peer import (
+    Peer,
+    attaching,
+    beginning,
+    flowing,
+    frame,
+    message,
+    opening,
+    request,
+    sending,
+)
 
 CHANGES = {Symbol("why"): "busy"}
 REASONS = {Symbol("DeadLetterReason"): "Bad", Symbol("why"): "busy"}

@@ -18,10 +18,9 @@ from azure.servicebus import ServiceBusMessage
 from lab.azure.service_bus import Broker, LocalServiceBus, QueueConfig
 from lab.azure.service_bus.__main__ import serve
 from tests import ROOT
+from tests.integration.lab.azure.service_bus.certificate import make_certificate
+from tests.integration.lab.azure.service_bus.clients import connect
 from tests.waiting import until
-
-from .certificate import make_certificate
-from .clients import connect
 
 MODULE = [sys.executable, "-m", "lab.azure.service_bus"]
 

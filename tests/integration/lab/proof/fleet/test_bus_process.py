@@ -10,9 +10,8 @@ import pytest
 
 from lab.azure.service_bus.queue_config import QueueConfig
 from lab.proof.fleet.bus_process import BusError, BusProcess
-
-from .conftest import all_gone
-from .sending import complete_one, send
+from tests.integration.lab.proof.fleet.conftest import all_gone
+from tests.integration.lab.proof.fleet.sending import complete_one, send
 
 
 async def test_it_is_a_process_of_its_own(bus: BusProcess) -> None:

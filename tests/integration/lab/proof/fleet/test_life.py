@@ -16,11 +16,10 @@ from lab.proof.fleet.bus_process import BusProcess
 from lab.proof.fleet.fleet import Fleet, FleetError, State
 from lab.proof.fleet.instance import Group, Task
 from lab.proof.fleet.scaling import adjust
+from tests.integration.lab.proof.fleet.conftest import WAIT_S, all_gone, begun, finished
+from tests.integration.lab.proof.fleet.preparations import refuse, vanish
+from tests.integration.lab.proof.fleet.sending import send
 from tests.waiting import until
-
-from .conftest import WAIT_S, all_gone, begun, finished
-from .preparations import refuse, vanish
-from .sending import send
 
 Make = Callable[..., Task]
 

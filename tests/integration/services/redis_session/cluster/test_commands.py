@@ -1,5 +1,7 @@
 """One connection per primary, and every command at the right one."""
 
+from __future__ import annotations
+
 import asyncio
 from functools import partial
 from typing import Any
@@ -9,8 +11,7 @@ from redis.exceptions import RedisClusterException, ResponseError
 
 from lab.azure.redis_cluster import RedisCluster, admin
 from services.redis_session import NeedsOwnConnection
-
-from .conftest import Session, calls_of, clients_of
+from tests.integration.services.redis_session.cluster.conftest import Session, calls_of, clients_of
 
 
 async def _bare(name: str, client: Any) -> Any:

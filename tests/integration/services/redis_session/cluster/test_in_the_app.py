@@ -1,13 +1,14 @@
 """The app on a cluster: its readiness and its budget, with nothing set for it."""
 
+from __future__ import annotations
+
 import logging
 
 import pytest
 
 from lab.azure.redis_cluster import RedisCluster
 from services.readiness import Readiness, RecentSends
-
-from .conftest import Session
+from tests.integration.services.redis_session.cluster.conftest import Session
 
 
 async def test_an_app_that_meets_more_primaries_than_its_budget_reports_it(

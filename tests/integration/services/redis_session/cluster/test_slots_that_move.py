@@ -1,5 +1,7 @@
 """Slots that move: redirects mean that a command did not run, so every INCR is counted once."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
@@ -14,8 +16,7 @@ from lab.azure.redis_cluster import RedisCluster, admin
 from services.redis_session import NotSent, RedisService
 from services.redis_session.cluster_client import ClusterRedis
 from services.redis_session.topology import Place
-
-from .conftest import Session, calls_of
+from tests.integration.services.redis_session.cluster.conftest import Session, calls_of
 
 TAG, SLOT = "{a}", key_slot(b"a")  # 15495, of the third node
 

@@ -1,5 +1,7 @@
 """Which origins may call, and what a preflight is answered."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest

@@ -1,5 +1,7 @@
 """Indexing: what loses one function, and what loses the app."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,7 @@ from lab.azure.functions_host.function_index import HostStartError, index_folder
 from lab.azure.functions_host.router import Router
 from lab.azure.functions_host.worker.app import find_app
 from tests.plain_pytest import without
-
-from .apps import http_app, index, named
+from tests.unit.lab.azure.functions_host.apps import http_app, index, named
 
 pytestmark = pytest.mark.usefixtures("own_function_app")
 

@@ -1,11 +1,12 @@
 """Which function answers a method and a path: each rule measured on the real host."""
 
+from __future__ import annotations
+
 import pytest
 
 from lab.azure.functions_host.request_path import normalize
 from lab.azure.functions_host.router import Router
-
-from .apps import http_app, index
+from tests.unit.lab.azure.functions_host.apps import http_app, index
 
 SHOP = (
     ("get_order", "orders/{id}", ["GET"]),

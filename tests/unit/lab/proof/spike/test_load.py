@@ -10,8 +10,7 @@ from aiohttp import web
 
 from lab.proof.spike.load import Load
 from lab.tickets.shop import Shop
-
-from .till import accepted, always, hang_up, open_till
+from tests.unit.lab.proof.spike.till import accepted, always, hang_up, open_till
 
 SHOP = Shop("drop-1", users=3)
 BUSY = always(503, Retry_After="0")
