@@ -111,7 +111,7 @@ class ClusterNodes:
         self.closed = self._refreshing = False
         self.fetches = 0
 
-    # -- who serves what -----------------------------------------------------------------------------------------------
+    # --- who serves what ----------------------------------------------------------------------------------------------
 
     def owner(self, slot: int) -> ClusterNode:
         """The primary of a slot. Raises NotSent if nobody serves it."""
@@ -149,7 +149,7 @@ class ClusterNodes:
         self._owners[slot] = self.at(place)
         self.refresh_soon()
 
-    # -- the topology --------------------------------------------------------------------------------------------------
+    # --- the topology -------------------------------------------------------------------------------------------------
 
     def apply(self, topology: Topology) -> None:
         """Take over what a node has said; those that are gone are closed after their replies."""
@@ -205,7 +205,7 @@ class ClusterNodes:
             async with self.new_client(place) as own:
                 return await fetch_topology(own.execute_command, place)
 
-    # -- the end -------------------------------------------------------------------------------------------------------
+    # --- the end ------------------------------------------------------------------------------------------------------
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work, name="redis cluster", context=contextvars.Context())
