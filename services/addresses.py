@@ -1,5 +1,7 @@
 """The addresses of Redis and Service Bus as people write them. No error here shows a key."""
 
+from __future__ import annotations
+
 import re
 from urllib.parse import urlsplit
 

@@ -4,6 +4,8 @@
 directly or through the order store. Building it does no I/O and never raises.
 """
 
+from __future__ import annotations
+
 import logging
 import os
 import random

@@ -8,6 +8,8 @@ The one table of limits, redis_tiers.json, is read by this module, by the Bicep 
 day it was looked up stand with every row. Pure arithmetic: no I/O but reading that table.
 """
 
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass, replace
 from functools import cache

@@ -1,5 +1,7 @@
 """What every kind of test shares: a real Valkey, empty at the start of each test, and the hypothesis profiles."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import sys

@@ -5,6 +5,8 @@ per call costs a second each. So callers queue up here, and the owner sends ever
 message is repeated under another MessageId, and none is sent after its caller was told that it was not.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextvars
 import enum
@@ -40,11 +42,11 @@ class _State(enum.Enum):
     MAYBE_STORED = enum.auto()  # a confirmation did not come
     REPEATED = enum.auto()  # in a batch on its way, MAYBE_STORED before
 
-    def sent(self) -> "_State":
+    def sent(self) -> _State:
         """After it has left in a batch."""
         return _State.FIRST_SEND if self is _State.UNSENT else _State.REPEATED
 
-    def refused(self) -> "_State":
+    def refused(self) -> _State:
         """After Service Bus has said that it did not store that batch."""
         return _State.UNSENT if self is _State.FIRST_SEND else _State.MAYBE_STORED
 
@@ -75,7 +77,7 @@ class _Waiting:
         if not self.confirmed.done():
             self.confirmed.set_exception(error)
 
-    def to_sdk(self) -> "ServiceBusMessage":
+    def to_sdk(self) -> ServiceBusMessage:
         from azure.servicebus import ServiceBusMessage
 
         return ServiceBusMessage(
@@ -195,7 +197,7 @@ class QueueService:
                 return waiting.confirmed.result()  # it was decided in the same instant
             raise waiting.failure(f"deadline of {within_s:.1f} s, {owner.last_error}") from None
 
-    def _owner_here(self) -> "_Owner":
+    def _owner_here(self) -> _Owner:
         """This event loop's owner. One that belongs to another loop is dropped without being touched."""
         if self.queue_name is None:
             raise QueueNotConfigured("the queue name is missing or unusable")
@@ -323,7 +325,7 @@ class _Owner:
         elif _is_final(error):
             self._fail_waiting(lambda waiting: waiting.failure(self.last_error))
 
-    def _fill(self, batch: "ServiceBusMessageBatch") -> None:
+    def _fill(self, batch: ServiceBusMessageBatch) -> None:
         """Take what fits from those who still wait, in their order. A message that cannot be sent fails alone."""
         from azure.servicebus.exceptions import MessageSizeExceededError
 
@@ -382,7 +384,7 @@ class _Owner:
         self.last_error = type(error).__name__  # not its text, which may quote what was sent
         self._notices.failed(self.loop.time(), f"{self.last_error} while {doing}")
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._notices.failed(self.loop.time(), f"{type(error).__name__} ended the task that sends")
         self._fail_all("the task that sends has ended")

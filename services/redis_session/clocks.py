@@ -1,5 +1,7 @@
 """The session's own clocks."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -50,10 +50,10 @@ class ClusterNode:
             raise NotSent("the node has left the cluster")
         return self._nodes.new_client(self.place)
 
-    async def client(self) -> MultiplexedRedis:
+    def client(self) -> Awaitable[MultiplexedRedis]:
         """Its client, proved. Raises as RedisService.healthy_client; in a known outage the patient wait."""
         scope = current_deadline()
-        return await self.session.healthy_client(patient=scope is None or scope.patient)
+        return self.session.healthy_client(patient=scope is None or scope.patient)
 
     def judged(self, error: ResponseError) -> RedisUnavailable:
         """What its reply says of it. Raises the error itself if that is about the command."""
@@ -111,7 +111,7 @@ class ClusterNodes:
         self.closed = self._refreshing = False
         self.fetches = 0
 
-    # -- who serves what -----------------------------------------------------------------------------------------------
+    # --- who serves what ----------------------------------------------------------------------------------------------
 
     def owner(self, slot: int) -> ClusterNode:
         """The primary of a slot. Raises NotSent if nobody serves it."""
@@ -149,7 +149,7 @@ class ClusterNodes:
         self._owners[slot] = self.at(place)
         self.refresh_soon()
 
-    # -- the topology --------------------------------------------------------------------------------------------------
+    # --- the topology -------------------------------------------------------------------------------------------------
 
     def apply(self, topology: Topology) -> None:
         """Take over what a node has said; those that are gone are closed after their replies."""
@@ -205,7 +205,7 @@ class ClusterNodes:
             async with self.new_client(place) as own:
                 return await fetch_topology(own.execute_command, place)
 
-    # -- the end -------------------------------------------------------------------------------------------------------
+    # --- the end ------------------------------------------------------------------------------------------------------
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work, name="redis cluster", context=contextvars.Context())

@@ -4,6 +4,8 @@ It closes no connection that Redis still serves, and no log line, error or repr 
 an async function that fetches a token, and does not know where from.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import random

@@ -123,7 +123,7 @@ class MultiplexedRedis(Redis):
             ) from None
         return cls(**{**options, **said})
 
-    # -- life ----------------------------------------------------------------------------------------------------------
+    # --- life ---------------------------------------------------------------------------------------------------------
 
     async def connect(self) -> None:
         """Open the connection, within `connect_s`; if that fails or is cancelled, nothing is left open.
@@ -200,7 +200,7 @@ class MultiplexedRedis(Redis):
         state = "connected" if self.connected else f"closed: {self.closed_because}"
         return f"<{type(self).__name__} {self.wire.place} {state}, {self.in_flight} in flight>"
 
-    # -- calls ---------------------------------------------------------------------------------------------------------
+    # --- calls --------------------------------------------------------------------------------------------------------
 
     def execute_command(self, *args: Any, **options: Any) -> Coroutine[Any, Any, Any]:
         """Send one command once awaited, and return its parsed reply. Every method of the command API ends here."""
@@ -226,7 +226,7 @@ class MultiplexedRedis(Redis):
         with suppress(OutcomeUnknown):  # the connection ends instead of a reply
             await super().shutdown(*args, **options)
 
-    # -- what needs a connection of its own ----------------------------------------------------------------------------
+    # --- what needs a connection of its own ---------------------------------------------------------------------------
 
     def check_side_connection(self, what: Any, need: Need = Need.BLOCKS) -> None:
         """Raise NeedsOwnConnection unless a side connection may serve it."""

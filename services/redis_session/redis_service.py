@@ -5,6 +5,8 @@ operation a total deadline, repeats it when that is safe, and says what is known
 business, and no secret of the URL shows in a repr, a log line or an error.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextvars
 import copy
@@ -265,7 +267,7 @@ class RedisService:
         left_s = self.outage.left_s(self._now())
         return left_s is not None and left_s <= 0
 
-    # -- one connection attempt and one PING for everybody who waits -------------------------------------------------
+    # --- one connection attempt and one PING for everybody who waits --------------------------------------------------
     async def _connected(self, patient: bool) -> MultiplexedRedis:
         outcome = await self._shared("connect", self._connect, patient)
         if isinstance(outcome, RedisUnavailable):  # one for each: an error raised by many collects all their tracebacks
@@ -462,7 +464,7 @@ class RedisService:
         except (ValueError, DataError):  # the latter: a password in the address, and a credential
             raise RedisNotConfigured("the address of Redis is missing or unusable") from None
 
-    # -- the event loop ----------------------------------------------------------------------------------------------
+    # --- the event loop -----------------------------------------------------------------------------------------------
     def _now(self) -> float:
         return (self._loop or asyncio.get_running_loop()).time()
 

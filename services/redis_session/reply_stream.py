@@ -120,7 +120,7 @@ class ReplyStream(asyncio.BufferedProtocol):
         self._transport = cast("asyncio.Transport", transport)
         self._watchdog = self._loop.call_later(self._clocks.tick_s, self._watch)
 
-    # -- calls ---------------------------------------------------------------------------------------------------------
+    # --- calls --------------------------------------------------------------------------------------------------------
 
     @property
     def in_flight(self) -> int:
@@ -201,7 +201,7 @@ class ReplyStream(asyncio.BufferedProtocol):
             f"{limit.backlog_bytes} bytes wait; send less at once"
         )
 
-    # -- writing -------------------------------------------------------------------------------------------------------
+    # --- writing ------------------------------------------------------------------------------------------------------
 
     def _flush(self) -> None:
         self._flush_due = False
@@ -275,7 +275,7 @@ class ReplyStream(asyncio.BufferedProtocol):
         self._paused = False
         self._flush()
 
-    # -- reading -------------------------------------------------------------------------------------------------------
+    # --- reading ------------------------------------------------------------------------------------------------------
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         """Where the transport puts the next bytes; a view, as asyncio's TLS writes into slices of it."""
@@ -332,7 +332,7 @@ class ReplyStream(asyncio.BufferedProtocol):
         else:
             call.set_result(reply)
 
-    # -- the connection's own clocks -----------------------------------------------------------------------------------
+    # --- the connection's own clocks ----------------------------------------------------------------------------------
     def _watch(self) -> None:
         try:
             reason = self._overdue()
@@ -358,7 +358,7 @@ class ReplyStream(asyncio.BufferedProtocol):
             size += queued[0]
         return size
 
-    # -- the end -------------------------------------------------------------------------------------------------------
+    # --- the end ------------------------------------------------------------------------------------------------------
 
     def eof_received(self) -> None:
         """The server has closed its half: nothing more will come."""

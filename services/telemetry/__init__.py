@@ -4,6 +4,8 @@ Nothing here imports OpenTelemetry: app_services puts otel_spans.py in the place
 A span changes nothing in the code inside it, and no attribute carries a secret.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType

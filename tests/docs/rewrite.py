@@ -3,6 +3,8 @@
 The words around them are not touched: the tests name the figures in them that no longer hold.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
 

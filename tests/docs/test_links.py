@@ -1,5 +1,7 @@
 """Every page: the files, headings and tests that it names are there."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 

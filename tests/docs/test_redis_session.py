@@ -1,5 +1,7 @@
 """docs/redis-session.md: its examples run, and its tables are what docs/proof holds."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import signal
@@ -58,14 +60,14 @@ def test_every_client_has_its_row() -> None:
 
 def test_the_ratios_are_those_of_the_run() -> None:
     found = BENCH["ratios"]
-    told = (
+    shown = (
         f"{found['vs_default_c100']:.1f} times the calls of redis-py's default pool",
         f"1/{1 / (found['cpu_vs_default_c100'] or 1):.0f} of its CPU per call",
         f"{found['vs_default_c100_1ms']:.1f} times with the server 1 ms away",
         f"{found['vs_glide_c100']:.1f} times valkey-glide",
         f"{found['vs_bare_c100']:.2f} of the bare limit",
     )
-    assert [text for text in told if text not in " ".join(PAGE.split())] == []
+    assert [text for text in shown if text not in " ".join(PAGE.split())] == []
 
 
 def test_every_fault_ran_and_broke_nothing_of_ours() -> None:

@@ -1,5 +1,7 @@
 """README, docs/the-experiment.md and docs/connections.md say of the ten scenarios what docs/proof holds."""
 
+from __future__ import annotations
+
 from lab.proof.scenarios.report import from_json, rows
 from lab.proof.scenarios.result import better_rivals
 from lab.proof.scenarios.scenario import SCENARIOS
@@ -109,9 +111,9 @@ def test_every_scenario_has_its_row_on_the_linked_page() -> None:
 
 
 def test_how_often_ours_is_best_or_level_is_what_was_measured() -> None:
-    told = f"best or level in {LEVEL} of the {len(SCENARIOS)} scenarios"
-    assert told in README
-    assert told in " ".join(EXPERIMENT.split())
+    shown = f"best or level in {LEVEL} of the {len(SCENARIOS)} scenarios"
+    assert shown in README
+    assert shown in " ".join(EXPERIMENT.split())
 
 
 def test_what_is_claimed_and_what_is_lost_has_the_figures_that_were_measured() -> None:

@@ -1,5 +1,7 @@
 """README and docs/the-experiment.md show what docs/proof holds: each row of their tables is computed from there."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest
@@ -63,7 +65,7 @@ def test_every_spike_has_its_row_and_kept_its_promises(name: str) -> None:
 def test_the_page_says_where_the_cpu_goes() -> None:
     (run,) = proof("spike")["runs"]
     spent = run["cpu_s"]
-    told = [
+    shown = [
         f"{sum(spent.values()):.0f} CPU seconds",
         f"fulfilment instances ({spent['fulfilment instances']:.0f})",
         f"HTTP instances ({spent['http instances']:.0f})",
@@ -71,7 +73,7 @@ def test_the_page_says_where_the_cpu_goes() -> None:
         f"Service Bus ({spent['Service Bus']:.0f}) and Redis ({spent['Redis']:.0f})",
         f"{1000 * sum(spent.values()) / run['orders']:.1f} ms per order",
     ]
-    assert [text for text in told if text not in " ".join(PAGE.split())] == []
+    assert [text for text in shown if text not in " ".join(PAGE.split())] == []
 
 
 @pytest.mark.parametrize(
@@ -92,8 +94,8 @@ def test_the_longest_answers_while_redis_fails_stand_where_people_ask() -> None:
         max(fault["longest_answer_s"] for fault in proof(name)["faults"] if fault["name"] in OF_REDIS)
         for name in ("faults", "faults-full")
     )
-    told = " ".join(page("guarantees.md").split())
-    assert f"no answer took longer than {here:.1f} s; at full size, 200 instances on two cores, {full:.1f} s" in told
+    shown = " ".join(page("guarantees.md").split())
+    assert f"no answer took longer than {here:.1f} s; at full size, 200 instances on two cores, {full:.1f} s" in shown
 
 
 def test_the_pictures_and_pages_that_are_linked_are_there() -> None:

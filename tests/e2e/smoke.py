@@ -93,11 +93,11 @@ def wanted(*, by_hand: bool) -> list[Step]:
 
 def wait_until_ready(url: str) -> None:
     """Wait for the readiness that the app itself reports. Raises Unexpected with its reason."""
-    ends_at, said = time.monotonic() + WITHIN_S, False
+    ends_at, reported = time.monotonic() + WITHIN_S, False
     while (problem := why_not_ready(url)) and time.monotonic() < ends_at:
-        if not said:
+        if not reported:
             say(f"{url}/api/health/ready {problem}; waiting for at most {WITHIN_S:.0f} s ...")
-            said = True
+            reported = True
         time.sleep(PAUSE_S)
     if problem:
         raise Unexpected(f"{url}/api/health/ready {problem}")

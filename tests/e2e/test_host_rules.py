@@ -1,5 +1,7 @@
 """What the host itself answers, and what a refused request gets over the wire."""
 
+from __future__ import annotations
+
 import socket
 from collections.abc import Iterator
 from pathlib import Path

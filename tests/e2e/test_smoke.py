@@ -1,5 +1,7 @@
 """`make smoke` against a lab that enforces keys, as Azure does: it proves the app, twice, and names what is wrong."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
@@ -39,7 +41,7 @@ def test_a_deployed_app_passes_every_time_on_a_drop_of_its_own(keyed_lab: Lab) -
     assert (first.returncode, second.returncode) == (0, 0), first.stdout + second.stdout
 
 
-def test_it_leaves_the_queue_alone_unless_it_is_told_the_namespace(keyed_lab: Lab) -> None:
+def test_it_leaves_the_queue_alone_without_a_namespace(keyed_lab: Lab) -> None:
     done = smoke(keyed_lab.url, KEY)
     assert "-m lab" not in done.stdout
     assert done.stdout.count("ok  curl") == sum(not step.is_by_hand for step in steps())

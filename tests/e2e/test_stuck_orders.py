@@ -1,5 +1,7 @@
 """Orders that nobody decides: found and finished with the tools; dead letters are told apart by their orders."""
 
+from __future__ import annotations
+
 import json
 import os
 import shlex
@@ -54,9 +56,9 @@ def test_a_dead_letter_shows_its_order_as_the_app_knows_it(api: httpx.Client, la
         if len(lines) >= 3:
             break
         assert time.monotonic() < ends_at, shown
-    told = {name: [line for line in lines if name in line] for name in ("confirmed", "unknown", "no order")}
-    assert [len(found) for found in told.values()] == [1, 1, 1], shown
-    assert "elsewhere" in told["unknown"][0]
+    given = {name: [line for line in lines if name in line] for name in ("confirmed", "unknown", "no order")}
+    assert [len(found) for found in given.values()] == [1, 1, 1], shown
+    assert "elsewhere" in given["unknown"][0]
 
 
 def test_a_health_check_by_head_answers_like_get(api: httpx.Client) -> None:

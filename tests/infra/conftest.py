@@ -4,6 +4,8 @@ test_template.py evaluates every parameter file and compares; so all that looks 
 snapshot, and needs no compiler.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import shutil

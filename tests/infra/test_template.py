@@ -1,5 +1,7 @@
 """main.bicep compiled and evaluated: it deploys what the snapshots show; its parameters, their bounds, no secrets."""
 
+from __future__ import annotations
+
 import json
 import re
 import shutil

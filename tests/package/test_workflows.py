@@ -3,6 +3,8 @@
 Pins, rights and injection are zizmor's, which `make lint` runs.
 """
 
+from __future__ import annotations
+
 import json
 import re
 import subprocess
@@ -79,9 +81,9 @@ def test_every_python_that_the_readme_names_is_tested() -> None:
 
 def test_what_azd_is_asked_for_is_an_output_of_the_template() -> None:
     outputs = re.findall(r"^output (\w+)", (ROOT / "infra/main.bicep").read_text(encoding="utf-8"), re.MULTILINE)
-    asked = re.findall(r"azd env get-value (\w+)", "\n".join(scripts("deploy")))
-    assert asked
-    assert set(asked) <= set(outputs)
+    expected = re.findall(r"azd env get-value (\w+)", "\n".join(scripts("deploy")))
+    assert expected
+    assert set(expected) <= set(outputs)
 
 
 def test_the_pipeline_gives_azd_every_value_that_the_parameters_want() -> None:
@@ -90,10 +92,10 @@ def test_the_pipeline_gives_azd_every_value_that_the_parameters_want() -> None:
     assert wanted - FIXED_BY_AZD <= WORKFLOWS["deploy"]["jobs"]["deploy"]["env"].keys()
 
 
-def test_the_variables_of_the_pipeline_are_those_that_the_page_tells_to_set() -> None:
+def test_the_variables_of_the_pipeline_are_those_that_the_page_names() -> None:
     used = set(re.findall(r"vars\.(\w+)", TEXTS["deploy"]))
-    told = {name for row in rows_with(page("deploy.md"), "variable") for name in re.findall(r"\w+", row["variable"])}
-    assert told == used
+    shown = {name for row in rows_with(page("deploy.md"), "variable") for name in re.findall(r"\w+", row["variable"])}
+    assert shown == used
 
 
 def test_no_package_is_installed_by_the_job_that_may_assign_roles() -> None:

@@ -8,12 +8,11 @@ from collections import Counter
 from pathlib import Path
 
 from services.redis_session import RedisUnavailable
-
-from .bus import Bus
-from .instance import PASSWORD, Instance, settings_of
-from .loop import World
-from .network import Network
-from .redis_model import RedisModel
+from tests.simulation.bus import Bus
+from tests.simulation.instance import PASSWORD, Instance, settings_of
+from tests.simulation.loop import World
+from tests.simulation.network import Network
+from tests.simulation.redis_model import RedisModel
 
 INSTANCES, CALLS, PLACES = 200, 100, 256
 START_S, OUTAGE, END_S, PAUSE_S, SAMPLE_S = 4.0, (8.0, 11.0), 20.0, 2.0, 0.1

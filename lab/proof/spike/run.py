@@ -91,8 +91,8 @@ async def open_sale(load: Load, stock: int) -> None:
     """Put the drop on sale, over HTTP. Raises SpikeError."""
     status, body, _ = await load.ask(load.shop.put(stock))
     if status not in (200, 201):
-        said = body.decode(errors="replace")[:200]
-        raise SpikeError(f"PUT of the drop was answered {status or 'not at all'}: {said}")
+        output = body.decode(errors="replace")[:200]
+        raise SpikeError(f"PUT of the drop was answered {status or 'not at all'}: {output}")
 
 
 async def hiccup(stage: Stage, after_s: float, pause_s: float) -> None:

@@ -1,5 +1,7 @@
 """A caller's patience touches nobody else; only the connection's own clocks close it. Times are scaled down."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 

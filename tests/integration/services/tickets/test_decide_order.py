@@ -1,5 +1,7 @@
 """Deciding an order, by the real script on a real server: once, by the record, against limit and then stock."""
 
+from __future__ import annotations
+
 import asyncio
 from typing import Any
 
@@ -7,8 +9,7 @@ import pytest
 
 from services.errors import Undecidable
 from services.tickets.models import Order, OrderStatus, RefusalReason
-
-from .shop import DROP, Shop, milliseconds
+from tests.integration.services.tickets.shop import DROP, Shop, milliseconds
 
 KEYS = {"meta", "orders", "customers"}
 KEPT_MS = 7 * 24 * 60 * 60 * 1000
@@ -119,7 +120,7 @@ async def test_an_order_above_what_remains_is_refused_as_a_whole(shop: Shop) -> 
     assert outcome(await shop.decide("q", quantity=1)) == (OrderStatus.CONFIRMED, None)
 
 
-# -- one expiry ------------------------------------------------------------------------------------------------------
+# --- one expiry -------------------------------------------------------------------------------------------------------
 async def expected_expiry(shop: Shop) -> int:
     return milliseconds((await shop.drop()).closes_at) + KEPT_MS
 
@@ -140,7 +141,7 @@ async def test_restocking_moves_the_expiry_of_all_three_keys(shop: Shop) -> None
 
 
 @pytest.mark.parametrize("change", ["place", "decide"])
-async def test_every_writing_script_mends_a_key_that_lost_its_expiry(shop: Shop, change: str) -> None:
+async def test_every_writing_script_restores_a_lost_expiry(shop: Shop, change: str) -> None:
     await shop.put()
     await shop.place("o")
     for name in KEYS:
@@ -164,7 +165,7 @@ async def test_no_key_lies_outside_the_drops_hash_tag(shop: Shop) -> None:
     assert set(await shop.redis.keys("*")) == {f"{{drop:{DROP}}}:{name}".encode() for name in KEYS}
 
 
-async def test_each_script_runs_again_after_the_server_forgot_it(shop: Shop) -> None:
+async def test_each_script_runs_again_after_a_script_flush(shop: Shop) -> None:
     await shop.put()
     for number in range(2):
         await shop.redis.script_flush()

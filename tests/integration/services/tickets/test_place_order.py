@@ -1,5 +1,7 @@
 """Placing an order, by the real script on a real server: outcomes, the order of the checks, and holds."""
 
+from __future__ import annotations
+
 import json
 from typing import Any
 
@@ -8,8 +10,7 @@ import pytest
 from services.errors import KeyReused, NotFound
 from services.tickets.errors import CustomerLimit, DropClosed, SoldOut
 from services.tickets.models import OrderStatus, RefusalReason
-
-from .shop import DROP, Shop, milliseconds
+from tests.integration.services.tickets.shop import DROP, Shop, milliseconds
 
 
 async def holds(shop: Shop, customer: str = "ann") -> dict[str, Any]:
@@ -48,7 +49,7 @@ async def test_placing_a_decided_order_again_answers_its_final_state(shop: Shop)
     assert await shop.place("o", quantity=2) == decided
 
 
-# -- the order of the checks, each before all that follow ------------------------------------------------------------
+# --- the order of the checks, each before all that follow -------------------------------------------------------------
 async def refused_without_a_trace(shop: Shop, refusal: type[Exception], **order: Any) -> None:
     before = await shop.snapshot()
     with pytest.raises(refusal):
@@ -97,7 +98,7 @@ async def test_an_order_above_what_remains_is_refused_as_a_whole(shop: Shop) -> 
     await refused_without_a_trace(shop, SoldOut, order_id="o", quantity=3)
 
 
-# -- the customer's limit and holds ----------------------------------------------------------------------------------
+# --- the customer's limit and holds -----------------------------------------------------------------------------------
 async def test_a_queued_order_holds_its_customers_quota(shop: Shop) -> None:
     await shop.put(per_customer=3)
     await shop.place("o", quantity=2)

@@ -1,13 +1,14 @@
 """Putting a drop on sale and restocking it, by the real script on a real server."""
 
+from __future__ import annotations
+
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from services.errors import InvalidInput, NotFound
 from services.tickets.errors import BelowConfirmed, DropClosed
-
-from .shop import Shop, milliseconds
+from tests.integration.services.tickets.shop import Shop, milliseconds
 
 DAY_MS = 24 * 60 * 60 * 1000
 
@@ -99,7 +100,7 @@ async def test_a_stock_of_exactly_the_confirmed_tickets_leaves_none_remaining(sh
     assert (drop.stock, drop.confirmed, drop.remaining) == (4, 4, 0)
 
 
-async def test_drops_know_nothing_of_each_other(shop: Shop) -> None:
+async def test_drops_are_independent(shop: Shop) -> None:
     await shop.put(stock=5, drop="a")
     await shop.put(stock=7, drop="a.")
     await shop.decide("o", quantity=5, drop="a")

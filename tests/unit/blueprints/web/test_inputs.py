@@ -1,5 +1,7 @@
 """What comes in over HTTP becomes a command or an error that names the field; the value itself is never repeated."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 

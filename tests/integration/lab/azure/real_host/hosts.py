@@ -1,5 +1,7 @@
 """The lab's Functions host as a process of its own, serving an app of the recorded ones."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os

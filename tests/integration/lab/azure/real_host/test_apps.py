@@ -1,5 +1,7 @@
 """Half of the small apps given to the real worker's indexer, and to the whole real host, given to the lab's."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import os

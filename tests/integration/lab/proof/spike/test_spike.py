@@ -74,8 +74,8 @@ def test_its_json_has_every_number_that_the_comparison_shows(enough: Done) -> No
 
 def test_its_json_says_what_was_asked_for(enough: Done) -> None:
     counted = enough.counted
-    asked = [counted[name] for name in ("strategy", "instances", "stock", "client_limit")]
-    assert asked == ["ours", 8, 300, 12]
+    wanted = [counted[name] for name in ("strategy", "instances", "stock", "client_limit")]
+    assert wanted == ["ours", 8, 300, 12]
 
 
 def test_its_clients_are_one_per_instance_and_the_labs_own(enough: Done) -> None:
@@ -105,9 +105,9 @@ def test_a_fleet_over_the_budget_is_refused_with_the_numbers_before_anything_sta
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     code = main(["spike", "--instances", "8", "--client-limit", "9"])
     started = {child.pid for child in psutil.Process().children(recursive=True)} - before
-    said = capfd.readouterr().err
+    message = capfd.readouterr().err
     assert (code, started) == (2, set())
-    assert "allows 9 clients, 7 with 20 % headroom" in said
+    assert "allows 9 clients, 7 with 20 % headroom" in message
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def test_ctrl_c_ends_everything_in_a_line(tmp_path: Path, instances: str, moment
     with running(tmp_path, "--instances", instances, "--client-limit", "120") as spike:
         spike.wait_for(moment)
         code, started = spike.interrupt()
-    said = spike.log.read_text()
-    assert (code, said.count("\nstopped; everything that was started has ended\n")) == (2, 1)
-    assert "Traceback" not in said
+    message = spike.log.read_text()
+    assert (code, message.count("\nstopped; everything that was started has ended\n")) == (2, 1)
+    assert "Traceback" not in message
     wait_until(lambda: all(map(gone, started)))

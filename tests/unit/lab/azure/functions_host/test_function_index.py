@@ -1,5 +1,7 @@
 """Indexing: what loses one function, and what loses the app."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,7 @@ from lab.azure.functions_host import FunctionIndex
 from lab.azure.functions_host.function_index import HostStartError, index_folder
 from lab.azure.functions_host.router import Router
 from tests.plain_pytest import without
-
-from .apps import http_app, index, named
+from tests.unit.lab.azure.functions_host.apps import http_app, index, named
 
 pytestmark = pytest.mark.usefixtures("own_function_app")
 
@@ -189,5 +190,5 @@ def test_a_retry_policy_that_cannot_be_read_loses_the_whole_app(tmp_path: Path, 
     assert len(found.http) == (not reason)
 
 
-def test_a_folder_without_an_app_says_so(tmp_path: Path) -> None:
+def test_a_folder_without_an_app_is_reported(tmp_path: Path) -> None:
     assert "there is no function_app.py" in index_folder(tmp_path, {}).errors["function_app"]

@@ -147,7 +147,7 @@ def test_a_deferred_message_is_had_by_its_number_only(clock: Clock) -> None:
     assert (entry.delivery_count, queue.receive_deferred(number)) == (1, None)
 
 
-def test_a_deferred_message_abandoned_or_let_go_stays_deferred(clock: Clock) -> None:
+def test_a_deferred_message_that_is_abandoned_or_released_stays_deferred(clock: Clock) -> None:
     queue = make(clock)
     number = queue.send("a") or 0
     queue.settle(locked(queue), DEFER)

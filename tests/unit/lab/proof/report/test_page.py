@@ -144,7 +144,7 @@ def test_every_chart_tells_in_words_what_it_shows(tmp_path: Path) -> None:
     words = re.findall(r"!\[(.*)\]\(\w+\.svg\)", text)
     words += re.findall(r'aria-label="([^"]*)"', "".join(chart.read_text() for chart in tmp_path.glob("*.svg")))
     assert len(words) == 8
-    assert all(TITLES[OURS] in told and TITLES["never-closed"] in told for told in words)
+    assert all(TITLES[OURS] in shown and TITLES["never-closed"] in shown for shown in words)
 
 
 def test_the_same_runs_write_the_same_bytes(tmp_path: Path) -> None:

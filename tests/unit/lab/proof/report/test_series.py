@@ -22,7 +22,7 @@ def test_a_rate_is_what_a_total_grew_by_per_second() -> None:
     assert by(timeline) == ([0.0, 0.5, 1.0, 3.0], [10.0, 0.0, 10.0])
 
 
-def test_a_sample_at_the_start_is_no_rate() -> None:
+def test_a_sample_at_the_start_is_not_a_rate() -> None:
     assert by([moment(0.0, accepted=0), moment(2.0, accepted=6)]) == ([0.0, 2.0], [3.0])
 
 

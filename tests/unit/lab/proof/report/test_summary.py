@@ -38,7 +38,7 @@ def test_it_never_says_that_all_is_well_when_it_is_not(number: str, words: str) 
     assert words in summary([replace(ours(), **changed)], [])
 
 
-def test_books_that_do_not_add_up_are_not_called_right() -> None:
+def test_counts_that_do_not_add_up_are_not_called_right() -> None:
     assert "every accepted order" not in summary([replace(ours(), undecided=1)], [])
 
 
@@ -46,5 +46,5 @@ def test_a_run_in_which_nothing_was_accepted_decided_nothing() -> None:
     assert "0 were accepted and no request failed; so there was nothing to decide" in summary([nothing()], [])
 
 
-def test_faults_that_broke_nothing_are_told_too() -> None:
+def test_faults_that_broke_nothing_are_shown_too() -> None:
     assert summary([], FAULTS["faults"][:1] * 3) == "Under each of 3 faults every promise held."
