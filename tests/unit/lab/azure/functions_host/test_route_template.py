@@ -1,5 +1,7 @@
 """Route templates, by the rules of "Routing in ASP.NET Core": what the recorded requests do not show."""
 
+from __future__ import annotations
+
 import pytest
 
 from lab.azure.functions_host.route_template import RouteTemplate, RouteTemplateError
