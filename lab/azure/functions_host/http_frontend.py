@@ -94,7 +94,7 @@ class HttpFrontend:
         if scope["type"] != "http":
             raise RuntimeError(f"the host does not speak {scope['type']}")
         try:
-            async with self._gate:
+            async with self._gate.turn():
                 await self._answer(scope, receive, with_headers(send, self._options.custom_headers))
         except TooManyRequests:
             await answer(send, 429, [SCALE_OUT])
