@@ -17,9 +17,9 @@ func offerOf(tier string) string => table.tiers[tier].source
 func tierLimit(tier string) int => table.tiers[tier].clients
 
 @export()
-@description('Primaries that a process connects to: those of the tier in an OSS cluster, the most of any where the table has none.')
+@description('Primaries that a process connects to: those of the tier in an OSS cluster. The classic tiers of this template are none.')
 func primariesOf(tier string, clustering string) int =>
-  clustering == 'OSSCluster' && offerOf(tier) == 'managed' ? table.tiers[tier].?primaries ?? table.mostPrimaries : 1
+  clustering == 'OSSCluster' ? table.tiers[tier].?primaries ?? 1 : 1
 
 @export()
 @description('Clients of the tier after the headroom.')

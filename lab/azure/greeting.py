@@ -62,6 +62,8 @@ def functions(lab: Lab, options: argparse.Namespace) -> Iterator[Text]:
 def places(lab: Lab, options: argparse.Namespace) -> Iterator[str]:
     """Where the parts are, without their secrets."""
     limit = f", at most {options.client_limit} clients" if options.client_limit else ""
+    if options.redis_cluster:
+        limit = f" and {options.redis_cluster - 1} more primaries of its cluster{limit}{' each' if limit else ''}"
     yield f"Redis          {redis_place(lab.settings['REDIS_URL'])}{limit}"
     queues = ", ".join(f"'{queue}'" for queue in lab.needs.queues)
     yield f"Service Bus    {endpoint(lab.settings[CONNECTION])}, queue {queues}"

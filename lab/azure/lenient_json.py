@@ -13,7 +13,8 @@ from typing import Any
 
 SPACE = re.compile(r"(?:\s|/\*.*?\*/|//[^\r\n]*)*", re.DOTALL)
 NAME = re.compile(r"[\w$]+")
-NUMBER = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
+NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+OCTAL = re.compile(r"0\d+")
 WORDS = {"true": True, "false": False, "null": None, "undefined": None, "NaN": math.nan, "Infinity": math.inf}
 WORDS["-Infinity"] = -math.inf
 WORD = re.compile("|".join(WORDS) + r"\b")
@@ -60,10 +61,10 @@ class Reader:
 
     def value(self, depth: int) -> Any:
         """The value that comes next. Raises NotJson."""
-        if depth > MAX_DEPTH:
-            raise NotJson("it is nested too deeply")
         self._skip()
         sign = self._text[self._at : self._at + 1]
+        if depth >= MAX_DEPTH and sign in ("{", "["):
+            raise NotJson("it is nested too deeply")
         if sign == "{":
             return self._object(depth)
         if sign == "[":
@@ -115,7 +116,8 @@ class Reader:
         if found is None:
             raise NotJson("a text is not closed")
         self._at = found.end()
-        return ESCAPE.sub(unescaped, found[1])
+        units = ESCAPE.sub(unescaped, found[1]).encode("utf-16", "surrogatepass")  # an escape is half of an emoji
+        return units.decode("utf-16", "replace")
 
     def _bare(self) -> Any:
         if found := WORD.match(self._text, self._at):
@@ -124,8 +126,10 @@ class Reader:
         text = self._match(NUMBER)
         if NAME.match(self._text, self._at):
             raise NotJson("a number goes on in letters")
-        if text.lower().lstrip("+-").startswith("0x"):
+        if text.lower().startswith("0x"):
             return int(text, 16)
+        if OCTAL.fullmatch(text):
+            return octal(text)
         return float(text) if set(text) & set(".eE") else int(text)
 
     def _match(self, pattern: re.Pattern[str]) -> str:
@@ -134,6 +138,14 @@ class Reader:
             raise NotJson(f"unexpected at {self._at}")
         self._at = found.end()
         return found[0]
+
+
+def octal(digits: str) -> int:
+    """A whole number that begins with a zero. Raises NotJson."""
+    try:
+        return int(digits, 8)
+    except ValueError as error:
+        raise NotJson(f"{digits} is no octal number") from error
 
 
 def unescaped(found: re.Match[str]) -> str:
@@ -171,15 +183,15 @@ def shown(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def dumps(value: Any, indent: str = "") -> str:
-    """Indented JSON by two spaces."""
-    deeper = indent + "  "
+def dumps(value: Any, indent: str | None = "") -> str:
+    """JSON indented by two spaces, or without any space if `indent` is None."""
     if isinstance(value, dict):
-        items = [f"{deeper}{text(name)}: {dumps(inner, deeper)}" for name, inner in value.items()]
-        return "{\n" + ",\n".join(items) + f"\n{indent}}}" if items else "{}"
+        colon = ":" if indent is None else ": "
+        return enclosed(
+            "{}", [f"{text(name)}{colon}{dumps(inner, deeper(indent))}" for name, inner in value.items()], indent
+        )
     if isinstance(value, list):
-        items = [f"{deeper}{dumps(inner, deeper)}" for inner in value]
-        return "[\n" + ",\n".join(items) + f"\n{indent}]" if items else "[]"
+        return enclosed("[]", [dumps(inner, deeper(indent)) for inner in value], indent)
     if isinstance(value, str):
         return text(value)
     if isinstance(value, float):
@@ -188,6 +200,19 @@ def dumps(value: Any, indent: str = "") -> str:
             return f'"{written}"'
         return written if set(written) & set(".E") else f"{written}.0"
     return json.dumps(value)
+
+
+def deeper(indent: str | None) -> str | None:
+    """The next level's."""
+    return None if indent is None else indent + "  "
+
+
+def enclosed(braces: str, items: list[str], indent: str | None) -> str:
+    """The items of an object or an array."""
+    if indent is None or not items:
+        return f"{braces[0]}{','.join(items)}{braces[1]}"
+    lines = ",\n".join(f"{deeper(indent)}{item}" for item in items)
+    return f"{braces[0]}\n{lines}\n{indent}{braces[1]}"
 
 
 def text(value: str) -> str:

@@ -6,7 +6,7 @@ Every node is a `RedisServer`, to be killed, paused and restarted as such. Liste
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import redis
 from lab.azure.redis_server import HOST, RedisServer, RedisServerError, free_port
 
 SLOTS = 16384
+LINKS = 4  # most connections that a node has with another one: two of the bus, replication, MIGRATE
 POLL_S = 0.05
 
 
@@ -23,8 +24,9 @@ class RedisCluster:
     """`primaries` nodes that own the slots in equal ranges, `replicas` more behind each. A context manager.
 
     `node_timeout_ms`: after that long without an answer a primary counts as failed and its replica takes over.
-    `maxclients`, `binary`, `options`: of every node, as RedisServer takes them; `tls`: clients connect by TLS,
-    `options` holding the server's certificate. `ports`: of the primaries, else free ones.
+    `maxclients`: of every node, besides its links with the others, which a node counts as clients. `port`: of the
+    first node, 0 for a free one. `binary`, `appendonly`, `options`: of every node, as RedisServer takes them; `each`:
+    further options of the node of a number.
     """
 
     def __init__(
@@ -33,16 +35,22 @@ class RedisCluster:
         *,
         replicas: int = 0,
         node_timeout_ms: int = 2000,
-        ports: list[int] | None = None,
+        port: int = 0,
         maxclients: int | None = None,
         binary: Path | None = None,
         appendonly: bool = False,
         options: Mapping[str, str] | None = None,
+        each: Callable[[int], Mapping[str, str]] = lambda number: {},
         start_deadline_s: float = 30.0,
     ) -> None:
         self._primaries, self._replicas = primaries, replicas
         self._deadline_s, self._running = start_deadline_s, ExitStack()
-        self._common: dict[str, Any] = {"maxclients": maxclients, "binary": binary, "appendonly": appendonly}
+        links = LINKS * (primaries * (1 + replicas) + 1)
+        self._common: dict[str, Any] = {
+            "maxclients": maxclients and maxclients + links,
+            "binary": binary,
+            "appendonly": appendonly,
+        }
         self._options = {
             "cluster-enabled": "yes",
             "cluster-node-timeout": str(node_timeout_ms),
@@ -51,7 +59,7 @@ class RedisCluster:
             "repl-diskless-sync-delay": "0",
             **(options or {}),
         }
-        self._ports = ports or [0] * primaries
+        self._port, self._each = port, each
         self.nodes: list[RedisServer] = []  # the primaries first, in the order of their slots, then the replicas
 
     def __enter__(self) -> RedisCluster:
@@ -69,7 +77,8 @@ class RedisCluster:
     def start(self) -> None:
         """Start the nodes and make them a cluster. Raises RedisServerError when it is not one within the deadline."""
         try:
-            self.nodes = [self._started(port) for port in self._ports]
+            for number in range(self._primaries):
+                self.nodes.append(self._started(self._port if number == 0 else 0))
             for number, node in enumerate(self.nodes):
                 first, last = self.slots_of(number)
                 with admin(node) as client:
@@ -148,7 +157,8 @@ class RedisCluster:
             self._wait(lambda: client.info("replication")["role"] == "master", "promote a replica")
 
     def _started(self, port: int) -> RedisServer:
-        options = {**self._options, "cluster-port": str(free_port())}  # a free port + 10000 is none
+        own = self._each(len(self.nodes))
+        options = {**self._options, **own, "cluster-port": str(free_port())}  # a free port + 10000 is none
         return self._running.enter_context(RedisServer(port=port, options=options, **self._common))
 
     def _introduce(self) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from lab.azure import lenient_json
 
@@ -32,29 +31,26 @@ class SettingsFile:
 
 
 def read_file(path: Path) -> SettingsFile:
-    """As Core Tools reads it: comments, closing commas and a BOM are fine. Empty if there is no such file.
+    """As Core Tools reads it (AppSettingsFile.cs). Comments, closing commas and a BOM are fine.
 
-    Raises SettingsFileError.
+    Empty if there is no such file. Raises SettingsFileError.
     """
     if not path.exists():
         return SettingsFile()
     try:
         content = lenient_json.loads(path.read_text(encoding="utf-8-sig"), dates=False)
-        if content.get("IsEncrypted") is True and content.get("Values"):
+        if str(content.get("IsEncrypted")).lower() != "false" and content.get("Values"):  # encrypted if it does not say
             raise SettingsFileError(f"{path} is encrypted: run 'func settings decrypt', and set IsEncrypted to false")
-        host = content.get("Host") or {}
+        host, values = content.get("Host") or {}, content.get("Values") or {}
+        if any(isinstance(value, (dict, list)) for value in values.values()):
+            raise SettingsFileError(f"{path} is not a local.settings.json: each of its Values must be a text")
         return SettingsFile(
-            values={name: text(value) for name, value in (content.get("Values") or {}).items()},
+            values={name: str(value) for name, value in values.items() if value is not None},
             cors=str(host.get("CORS") or ""),
             cors_credentials=host.get("CORSCredentials") is True,
         )
     except (lenient_json.NotJson, UnicodeDecodeError, AttributeError, OSError) as error:
         raise SettingsFileError(f"{path} is not a local.settings.json: {type(error).__name__}") from error
-
-
-def text(value: Any) -> str:
-    """A value as an environment variable."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def read_values(path: Path) -> dict[str, str]:

@@ -87,10 +87,13 @@ def redis(state: LabState) -> str:
     try:
         with admin(state.redis_url) as client:
             clients, replication = client.info("clients"), client.info("replication")
-            keys = client.dbsize()
+            keys, of = client.dbsize(), ""
+            if client.info("cluster")["cluster_enabled"]:
+                info = client.execute_command("CLUSTER INFO")  # type: ignore[no-untyped-call] # redis-py's
+                of = f", one of {info['cluster_size']} primaries"
     except OSError as error:
         raise Silent(f"does not answer ({error})") from error
-    said = f"{clients['connected_clients'] - 1} of at most {clients['maxclients']} clients, {keys} keys"
+    said = f"{clients['connected_clients'] - 1} of at most {clients['maxclients']} clients, {keys} keys{of}"
     if replication["role"] != "master":
         raise Silent(f"{said}, READ-ONLY")
     return said

@@ -51,6 +51,8 @@ POLL_S = 0.05
 WATCH_S = 0.5
 KEY_SETTING = "LAB_FUNCTIONS_KEY"
 CORS_SETTING, CORS_CREDENTIALS_SETTING = "LAB_CORS", "LAB_CORS_CREDENTIALS"
+PRIMARIES = "REDIS_PRIMARIES"  # what the app's connection budget counts
+FEWEST_PRIMARIES = 3  # fewer cannot agree that one is gone
 REDIS_PORT = 6379  # as in local.settings.json.example
 BUS_PORT = 5672  # where the SDKs look for an emulator
 
@@ -63,6 +65,7 @@ examples:
   python -m lab up --port 0                           on a free port
   python -m lab up --key s3cret                       functions want the key, as in Azure (header x-functions-key)
   python -m lab up --client-limit 20                  a Redis that takes 20 clients and no more
+  python -m lab up --redis-cluster 3                  a Redis Cluster of three primaries
   python -m lab up --redis redis://127.0.0.1:6379/0   your own Redis
   python -m lab up --service-bus "$CONNECTION"        a real namespace, or Microsoft's emulator
   python -m lab up --app ~/my-app                     another app: the queues that its triggers name are made
@@ -93,7 +96,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--port", type=int, default=7071, help="of the app on 127.0.0.1; 0 picks a free one (default: 7071)"
     )
     parser.add_argument("--app", type=Path, default=ROOT, metavar="DIR", help="the folder with function_app.py")
-    parser.add_argument("--redis", metavar="URL", help="use this Redis instead of starting one")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--redis", metavar="URL", help="use this Redis instead of starting one")
+    which.add_argument(
+        "--redis-cluster", type=primaries, metavar="N", help=f"a cluster of N primaries, {FEWEST_PRIMARIES} or more"
+    )
     parser.add_argument(
         "--service-bus", metavar="CONNECTION_STRING", help="use this Service Bus instead of a local one"
     )
@@ -117,6 +124,13 @@ def at_least_one(text: str) -> int:
     """A number of clients. Raises ArgumentTypeError."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of clients: 1 or more")
+    return int(text)
+
+
+def primaries(text: str) -> int:
+    """A number of primaries of a cluster. Raises ArgumentTypeError."""
+    if not text.isdigit() or int(text) < FEWEST_PRIMARIES:
+        raise argparse.ArgumentTypeError(f"{text!r}: a cluster has {FEWEST_PRIMARIES} primaries or more")
     return int(text)
 
 
@@ -162,7 +176,7 @@ class Lab:
         self.served: dict[str, Any] = {}
         self.state_path: Path = options.state
         self.not_ready: str | None = None
-        self._redis: RedisServer | None = None
+        self._redis: list[RedisServer] = []
 
     def __enter__(self) -> Lab:
         return self
@@ -201,19 +215,30 @@ class Lab:
         if self._options.redis:
             serve_redis(self.settings, self._options.redis)
             return
-        port = REDIS_PORT if self._options.without_app else 0
-        self._redis = RedisServer(port=port, maxclients=self._options.client_limit)
-        self._cleanup.callback(self._redis.stop)
-        self._redis.start()
-        self.children["redis"] = self._redis.child
-        serve_redis(self.settings, self._redis.url)
+        port, limit, primaries = self._redis_port(), self._options.client_limit, self._options.redis_cluster
+        if primaries:
+            from lab.azure.redis_cluster import RedisCluster  # when used: one server needs no redis-py
+
+            cluster = RedisCluster(primaries, port=port, maxclients=limit, appendonly=True)
+            self._redis = self._cleanup.enter_context(cluster).nodes
+            self.settings[PRIMARIES] = str(primaries)
+        else:
+            self._redis = [self._cleanup.enter_context(RedisServer(port=port, maxclients=limit))]
+        self._name_redis()
+        serve_redis(self.settings, self._redis[0].url)
+
+    def _redis_port(self) -> int:
+        return REDIS_PORT if self._options.without_app else 0
+
+    def _name_redis(self) -> None:
+        for number, server in enumerate(self._redis, 1):
+            self.children["redis" if number == 1 else f"redis-{number}"] = server.child
 
     def restart_redis(self) -> None:
         """Start its own Redis again if it is gone, on the same port and with its data. Raises RedisServerError."""
-        if self._redis is None:
-            return
-        self._redis.start()
-        self.children["redis"] = self._redis.child
+        for server in self._redis:
+            server.start()
+        self._name_redis()
         self._write_state()
 
     def _start_service_bus(self) -> None:

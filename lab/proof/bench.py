@@ -27,9 +27,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from lab.azure.redis_cluster import RedisCluster
 from lab.azure.redis_server import RedisServer
-from lab.proof import bench_app
-from lab.proof.bench_loads import KEYS, LARGE, LOADS, META, MIDDLING, SCRIPT
+from lab.proof import bench_app, bench_cluster
+from lab.proof.bench_loads import KEYS, LARGE, LOADS, META, MIDDLING, SCRIPT, Load
 from lab.proof.bench_sides import KEY, SIDES, VALUE, Call
 from lab.proof.report.markdown import table
 from lab.proof.report.page import write_page
@@ -42,6 +43,7 @@ SMALL = "get64"  # the load of every side: a GET of 64 bytes
 is_value = VALUE.__eq__
 MEASURES = ("calls_per_s", "cpu_us", "p50_ms", "p99_ms")
 UVLOOP = "uvloop"
+WHAT = {"one server": "GET of 64 bytes", "a cluster": "A cluster of three: GET over many slots, script over many drops"}
 LINKS = {"loopback": 0.0, "1ms": 1.0}  # name: milliseconds added to the way to the server
 if importlib.util.find_spec(UVLOOP):
     LINKS[UVLOOP] = 0.0  # loopback once more, on that event loop
@@ -125,20 +127,31 @@ async def measure_link(
     return cells, connections
 
 
-async def measure_loads(port: int, rounds: int, seconds: float, advance: Callable[[], None]) -> list[Cell]:
-    """The other loads, on loopback."""
+async def measure_loads(
+    loads: dict[str, Load],
+    port: int,
+    clients: Callable[[], int],
+    rounds: int,
+    seconds: float,
+    advance: Callable[[], None],
+) -> tuple[list[Cell], dict[str, int]]:
+    """The other loads, on loopback, and how many of the server's `clients` each side was at most."""
     cells: list[Cell] = []
-    for name, load in LOADS.items():
+    connections: dict[str, int] = {}
+    for name, load in loads.items():
         async with AsyncExitStack() as stack:
-            calls = {side: await stack.enter_async_context(opened(port)) for side, opened in load.sides.items()}
-            for call in calls.values():
-                await drive(call, load.concurrency, seconds / 4, load.right)
+            calls: dict[str, Call] = {}
+            for side, opened in load.sides.items():
+                before = clients()
+                calls[side] = await stack.enter_async_context(opened(port))
+                await drive(calls[side], load.concurrency, seconds / 4, load.right)
+                connections[side] = max(connections.get(side, 0), clients() - before)
             for number in range(rounds):
                 for side, call in calls.items():
                     where = number, "loopback", load.concurrency, side, name
                     cells.append(await measure(where, call, seconds, load.right))
                     advance()
-    return cells
+    return cells, connections
 
 
 def _loop_factory(link: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -199,28 +212,53 @@ def ratios(cells: list[Cell]) -> dict[str, float | None]:
     }
 
 
+def cluster_ratios(cells: list[Cell], connections: dict[str, int]) -> dict[str, float | None]:
+    """The same, on a cluster."""
+    return {
+        "cluster_vs_redis_cluster_c100": ratio(cells, "RedisCluster", load="get"),
+        "cluster_cpu_vs_redis_cluster_c100": ratio(cells, "RedisCluster", field="cpu_us", load="get"),
+        "cluster_vs_glide_c100": ratio(cells, "valkey-glide", load="get"),
+        "cluster_run_script_vs_redis_cluster_c100": ratio(cells, "RedisCluster", load="script", ours="run"),
+        "cluster_run_script_cpu_vs_redis_cluster_c100": ratio(
+            cells, "RedisCluster", field="cpu_us", load="script", ours="run"
+        ),
+        "cluster_run_script_vs_glide_c100": ratio(cells, "valkey-glide", load="script", ours="run"),
+        "cluster_connections_per_shard": round(connections["ours"] / bench_cluster.PRIMARIES, 2),
+    }
+
+
 def medians(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """Per client, link and concurrency, the median over the rounds of everything that was measured."""
+    """Per client, link, concurrency and load, the median over the rounds of everything that was measured."""
     cells = [Cell(**row) for row in report["rounds"]]
     found = []
     for side in report["connections"]:
-        for link in LINKS:
-            for concurrency in CONCURRENCY:
-                of = [c for c in cells if (c.side, c.link, c.concurrency, c.load) == (side, link, concurrency, SMALL)]
-                measured = {name: round(statistics.median(getattr(c, name) for c in of), 2) for name in MEASURES}
-                found.append({"side": side, "link": link, "concurrency": concurrency, **measured})
+        for where in _columns(report):
+            of = [c for c in cells if c.side == side and (c.link, c.concurrency, c.load) == where]
+            measured = {name: round(statistics.median(getattr(c, name) for c in of), 2) for name in MEASURES}
+            found.append(dict(zip(("side", "link", "concurrency", "load"), (side, *where), strict=True)) | measured)
     return found
+
+
+def _columns(report: dict[str, Any]) -> list[tuple[str, int, str]]:
+    """What every side was measured at: the small load, or on a cluster every load."""
+    where = [(row["link"], row["concurrency"], row["load"]) for row in report["rounds"]]
+    return list(dict.fromkeys([one for one in where if one[2] == SMALL] or where))
+
+
+def _titles(report: dict[str, Any]) -> list[str]:
+    columns = _columns(report)
+    return [f"{link if load == SMALL else load} c={concurrency}" for link, concurrency, load in columns]
 
 
 def write_report(folder: Path, report: dict[str, Any], command: str) -> Path:
     """The page of the medians, and its numbers beside it; returns the page. Raises OSError."""
     found = medians(report)
-    head = ["client", "connections", *(f"{link} c={concurrency}" for link in LINKS for concurrency in CONCURRENCY)]
+    head = ["client", "connections", *_titles(report)]
     rows = [
         [side, str(count), *(_cell(one, "; ") for one in found if one["side"] == side)]
         for side, count in report["connections"].items()
     ]
-    text = "GET of 64 bytes: calls/s; p50 / p99 in ms; CPU per call. The medians of interleaved rounds."
+    text = f"{WHAT[report['on']]}: calls/s; p50 / p99 in ms; CPU per call. The medians of interleaved rounds."
     ratios = table(["ours / theirs", "median over the rounds"], [[n, str(r)] for n, r in report["ratios"].items()])
     numbers = {**{name: report[name] for name in ("seconds", "ratios", "connections")}, "medians": found}
     return write_page(folder, "The session's client beside others", [text, table(head, rows), ratios], numbers, command)
@@ -229,10 +267,10 @@ def write_report(folder: Path, report: dict[str, Any], command: str) -> Path:
 def show(report: dict[str, Any], console: Console) -> None:
     """The medians as one table, then the ratios."""
     found = medians(report)
-    shown = Table("client", "connections", title="GET of 64 bytes: calls/s, p50 / p99 in ms, CPU per call in us")
-    for link in LINKS:
-        for concurrency in CONCURRENCY:
-            shown.add_column(f"{link} c={concurrency}", justify="right")
+    title = f"{WHAT[report['on']]}: calls/s, p50 / p99 in ms, CPU per call in us"
+    shown = Table("client", "connections", title=title)
+    for heading in _titles(report):
+        shown.add_column(heading, justify="right")
     for side, count in report["connections"].items():
         shown.add_row(side, str(count), *(_cell(one, "\n") for one in found if one["side"] == side))
     console.print(shown)
@@ -264,10 +302,27 @@ def run(rounds: int, seconds: float, advance: Callable[[], None] = lambda: None)
                 found, counts = runner.run(measure_link(link, port, admin, rounds, seconds, advance))
             cells += found
             connections = connections or counts
-        cells += asyncio.run(measure_loads(server.port, rounds, seconds, advance))
+        found, _ = asyncio.run(measure_loads(LOADS, server.port, lambda: 0, rounds, seconds, advance))
+    return _report("one server", cells + found, ratios(cells + found), connections, began)
+
+
+def run_cluster(rounds: int, seconds: float, advance: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    """The same for clients of a cluster, each load at concurrency 100."""
+    began = time.monotonic()
+    with RedisCluster(bench_cluster.PRIMARIES) as cluster, redis.RedisCluster.from_url(cluster.url) as admin:
+        bench_cluster.prepare(admin)
+        port, clients = cluster.nodes[0].port, lambda: bench_cluster.clients(admin)
+        cells, connections = asyncio.run(measure_loads(bench_cluster.LOADS, port, clients, rounds, seconds, advance))
+    return _report("a cluster", cells, cluster_ratios(cells, connections), connections, began)
+
+
+def _report(
+    on: str, cells: list[Cell], found: dict[str, float | None], connections: dict[str, int], began: float
+) -> dict[str, Any]:
     return {
+        "on": on,
         "rounds": [asdict(cell) for cell in cells],
-        "ratios": ratios(cells),
+        "ratios": found,
         "connections": connections,
         "seconds": round(time.monotonic() - began, 1),
     }
@@ -285,7 +340,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--report", type=Path, metavar="DIR", help="write a page and its numbers to DIR")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5: about 4 minutes)")
     parser.add_argument("--seconds", type=float, default=0.4, help="per client, link and concurrency (default 0.4)")
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--cluster", action="store_true", help="clients of a cluster of three primaries instead")
+    what.add_argument(
         "--app", action="store_true", help="an order through the whole app: which part costs how much CPU"
     )
     parser.set_defaults(run=command)
@@ -298,10 +355,12 @@ def command(options: argparse.Namespace) -> int:
         return command_app(options, console)
     with warnings.catch_warnings(), Progress(console=console, transient=True) as progress:
         warnings.simplefilter("ignore", DeprecationWarning)  # of the libraries compared
-        per_round = len(LINKS) * len(CONCURRENCY) * len(SIDES) + sum(len(load.sides) for load in LOADS.values())
-        cells = options.rounds * per_round
-        task = progress.add_task("measuring", total=cells)
-        report = run(options.rounds, options.seconds, lambda: progress.advance(task))
+        loads, measured = (bench_cluster.LOADS, run_cluster) if options.cluster else (LOADS, run)
+        per_round = sum(len(load.sides) for load in loads.values())
+        if not options.cluster:
+            per_round += len(LINKS) * len(CONCURRENCY) * len(SIDES)
+        task = progress.add_task("measuring", total=options.rounds * per_round)
+        report = measured(options.rounds, options.seconds, lambda: progress.advance(task))
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     show(report, console)

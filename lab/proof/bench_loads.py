@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -43,9 +43,10 @@ class Load:
     concurrency: int = 100
 
 
-def _script_arguments() -> tuple[Any, ...]:
+def script_arguments(keys: Sequence[str] = KEYS) -> tuple[Any, ...]:
+    """Of EVALSHA: a new order of a new customer."""
     number = next(_numbers)
-    return SCRIPT._sha, len(KEYS), *KEYS, f"order-{number}", f"customer-{number}", "1", "900000"
+    return SCRIPT._sha, len(keys), *keys, f"order-{number}", f"customer-{number}", "1", "900000"
 
 
 def _pipelined(client: Redis) -> Call:
@@ -66,7 +67,9 @@ def _of_client(call: Callable[[Redis], Call], kind: type[Redis] = MultiplexedRed
     return asynccontextmanager(opened)
 
 
-def _of_run(operation: Callable[[Redis], Any]) -> Side:
+def of_run(operation: Callable[[Redis], Any]) -> Side:
+    """The app's own way: each call through `RedisService.run`."""
+
     async def opened(port: int) -> AsyncIterator[Call]:
         service = RedisService(f"redis://{HOST}:{port}/0")
         yield lambda: service.run(operation, idempotent=True, within_s=WITHIN_S)
@@ -108,23 +111,24 @@ def _glide_pipelined(client: Any) -> Call:
     return call
 
 
-def _placed(reply: Any) -> bool:
+def placed(reply: Any) -> bool:
+    """Whether the script has placed the order."""
     return bool(reply[0] == b"placed")
 
 
 LOADS = {
     "script": Load(
         {
-            "run": _of_run(lambda redis: redis.evalsha(*_script_arguments())),
-            "default pool": _of_client(lambda redis: lambda: redis.evalsha(*_script_arguments()), Redis),
-            **_of_glide(lambda client: lambda: client.custom_command(["EVALSHA", *map(str, _script_arguments())])),
-            "bare": _of_bare(lambda bare: lambda: bare.call(("EVALSHA", *_script_arguments()))),
+            "run": of_run(lambda redis: redis.evalsha(*script_arguments())),
+            "default pool": _of_client(lambda redis: lambda: redis.evalsha(*script_arguments()), Redis),
+            **_of_glide(lambda client: lambda: client.custom_command(["EVALSHA", *map(str, script_arguments())])),
+            "bare": _of_bare(lambda bare: lambda: bare.call(("EVALSHA", *script_arguments()))),
         },
-        _placed,
+        placed,
     ),
     "get": Load(
         {
-            "run": _of_run(lambda redis: redis.get("middling")),
+            "run": of_run(lambda redis: redis.get("middling")),
             "ours": _of_client(lambda redis: lambda: redis.get("middling")),
         },
         MIDDLING.__eq__,

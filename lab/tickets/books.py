@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 
 CHUNK = 500
 FINAL = ("confirmed", "refused")
@@ -39,7 +39,7 @@ class Audit:
 class Books:
     """`look` at the undecided orders now and then, `close` at the end. `accepted` may grow meanwhile."""
 
-    redis: Redis
+    redis: Redis | RedisCluster
     drop_id: str
     accepted: Collection[str]
     decided: dict[str, str] = field(default_factory=dict)

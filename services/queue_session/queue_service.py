@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from .backoff import Backoff
 from .connection import SDK_ERRORS, TRY_S, QueueSender, end, raise_if_asked_to_end, within
 from .errors import MessageNotSent, MessageOutcomeUnknown, QueueNotConfigured, QueueUnavailable
+from .notices import Notices
 
 if TYPE_CHECKING:
     from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
@@ -135,7 +136,7 @@ class QueueService:
         randomness: random.Random | None = None,
     ) -> None:
         self.connection, self.queue_name, self.counters = connection, queue_name, QueueCounters()
-        self.hooks, self._randomness = hooks or QueueHooks(), randomness
+        self.hooks, self._randomness, self._notices = hooks or QueueHooks(), randomness, Notices()
         self._owner: _Owner | None = None
 
     async def send(
@@ -157,6 +158,8 @@ class QueueService:
         except QueueUnavailable:
             self.counters.failures += 1
             raise
+        finally:
+            self._notices.say(log)
 
     def prepare(self) -> None:
         """Begin to open the sender, if nothing has yet, so that the first send need not wait for it. Never raises.
@@ -165,6 +168,7 @@ class QueueService:
         """
         with suppress(QueueNotConfigured):
             self._owner_here()
+        self._notices.say(log)
 
     @property
     def waiting(self) -> int:
@@ -203,7 +207,9 @@ class QueueService:
         if owner is None or owner.dead:
             left_open = owner.take_sender() if owner is not None else None
             backoff = Backoff(randomness=self._randomness)
-            self._owner = owner = _Owner(self.connection, self.queue_name, self.counters, backoff, left_open)
+            self._owner = owner = _Owner(
+                self.connection, self.queue_name, self.counters, self._notices, backoff, left_open
+            )
         return owner
 
 
@@ -215,10 +221,12 @@ class _Owner:
         connection: SenderSource,
         queue_name: str,
         counters: QueueCounters,
+        notices: Notices,
         backoff: Backoff,
         left_open: QueueSender | None,
     ) -> None:
         self._connection, self._queue_name, self._counters = connection, queue_name, counters
+        self._notices = notices
         self.loop = asyncio.get_running_loop()
         self.last_error = "no answer yet"
         self._waiting: deque[_Waiting] = deque()
@@ -342,6 +350,7 @@ class _Owner:
 
     def _confirm(self) -> None:
         self._backoff.reset()
+        self._notices.good(self.loop.time())
         self._counters.batches += 1
         self._counters.sent += len(self._taken)
         for waiting in self._taken:
@@ -373,11 +382,11 @@ class _Owner:
 
     def _note(self, error: BaseException, doing: str) -> None:
         self.last_error = type(error).__name__  # not its text, which may quote what was sent
-        log.warning("Service Bus session: %s while %s", self.last_error, doing)
+        self._notices.failed(self.loop.time(), f"{self.last_error} while {doing}")
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("Service Bus session: %s ended the task that sends", type(error).__name__)
+            self._notices.failed(self.loop.time(), f"{type(error).__name__} ended the task that sends")
         self._fail_all("the task that sends has ended")
 
     def _fail_all(self, reason: str) -> None:

@@ -7,35 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import random
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Protocol
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from .backoff import Backoff
+from .call_deadline import current_deadline
+from .clocks import Clocks
 from .errors import NotSent, RedisUnavailable
 from .multiplexed_redis import MultiplexedRedis
 from .topology import SLOTS, Place, Topology, fetch_topology
 
-log = logging.getLogger(__name__)
 SETTLED_S = 5.0  # a topology that has lasted this long starts the backoff of its fetches anew
 RETIRE_TICK_S = 0.05
-
-
-class NodeClocks(Protocol):
-    """Seconds: what the cluster's own tasks use of the session's clocks."""
-
-    @property
-    def ping_s(self) -> float: ...
-    @property
-    def connect_s(self) -> float: ...
-    @property
-    def reply_s(self) -> float: ...
-    @property
-    def topology_s(self) -> float: ...
 
 
 class NodeSession(Protocol):
@@ -63,17 +50,31 @@ class ClusterNode:
             raise NotSent("the node has left the cluster")
         return self._nodes.new_client(self.place)
 
+    async def client(self) -> MultiplexedRedis:
+        """Its client, proved. Raises as RedisService.healthy_client; in a known outage the patient wait."""
+        scope = current_deadline()
+        return await self.session.healthy_client(patient=scope is None or scope.patient)
+
+    def judged(self, error: ResponseError) -> RedisUnavailable:
+        """What its reply says of it. Raises the error itself if that is about the command."""
+        return self.session.judge(error, self.session.open_client)
+
+    def suspect(self) -> None:
+        """It was of no use: another may have taken over."""
+        self._nodes.refresh_soon()
+
     @property
-    def in_flight(self) -> int:
-        """Calls that wait or are owed a reply."""
-        return 0 if self.session.open_client is None else self.session.open_client.backlog_calls
+    def open_client(self) -> MultiplexedRedis | None:
+        """Its client, if that is connected."""
+        client = self.session.open_client
+        return client if client is not None and client.connected else None
 
     async def retire(self, within_s: float) -> None:
         """Close it once its replies have come, or after `within_s` seconds."""
         self.left = True
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while self.in_flight:  # noqa: ASYNC110 - a stream offers no event, and needs none but here
+                while self.open_client and self.open_client.backlog_calls:  # noqa: ASYNC110 - a stream has no event
                     await asyncio.sleep(RETIRE_TICK_S)
         await self.session.aclose()
 
@@ -84,29 +85,30 @@ class ClusterNodes:
     new_client: makes an unconnected client of a node.
     new_session: makes the session with a node from what makes its clients.
     on_topology: called with the number of primaries when a topology has come.
+    tell: called with a line for the log, by a background task.
     """
 
     def __init__(
         self,
         seed: Place,
-        tls: bool,
-        clocks: NodeClocks,
+        clocks: Clocks,
         new_client: Callable[[Place], MultiplexedRedis],
         new_session: Callable[[Callable[[], MultiplexedRedis]], NodeSession],
         on_topology: Callable[[int], None],
+        tell: Callable[[str], None],
         randomness: random.Random | None = None,
     ) -> None:
         self.new_client, self.new_session = new_client, new_session
-        self._seed, self._tls, self._clocks, self._on_topology = seed, tls, clocks, on_topology
+        self._seed, self._clocks, self._on_topology = seed, clocks, on_topology
+        self._tell = tell
         self._nodes: dict[Place, ClusterNode] = {}
         self._owners: list[ClusterNode | None] = [None] * SLOTS
-        self._others: tuple[Place, ...] = ()
+        self._replicas: tuple[Place, ...] = ()
         self._backoff, self._not_before, self._fetched_at = Backoff(randomness=randomness), 0.0, float("-inf")
         self._loop = asyncio.get_running_loop()
-        self._refreshing: asyncio.Task[None] | None = None
         self._next: asyncio.TimerHandle | None = None
-        self._retiring: set[asyncio.Task[None]] = set()
-        self.closed = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.closed = self._refreshing = False
         self.fetches = 0
 
     # --- who serves what ----------------------------------------------------------------------------------------------
@@ -136,7 +138,7 @@ class ClusterNodes:
     def any_primary(self) -> ClusterNode:
         """One of them, with an open connection if any has one."""
         nodes = self.primaries()
-        return next((node for node in nodes if _is_open(node)), nodes[0])
+        return next((node for node in nodes if node.open_client), nodes[0])
 
     def open_clients(self) -> list[MultiplexedRedis]:
         """The clients of now, one for each primary that has been used."""
@@ -154,9 +156,9 @@ class ClusterNodes:
         for place in topology.primaries:
             self.at(place)
         for place in self._nodes.keys() - topology.primaries:
-            self._spawn(self._nodes.pop(place).retire(self._clocks.reply_s), self._retiring)
+            self._spawn(self._nodes.pop(place).retire(self._clocks.reply_s))
         self._owners = [None if place is None else self._nodes[place] for place in topology.owners]
-        self._others, self._fetched_at = topology.others, self._loop.time()
+        self._replicas, self._fetched_at = topology.replicas, self._loop.time()
         if self._next is not None:
             self._next.cancel()
         self._next = self._loop.call_later(self._clocks.topology_s, self.refresh_soon)
@@ -164,82 +166,64 @@ class ClusterNodes:
 
     def refresh_soon(self) -> None:
         """Ask for the topology in the background, unless that is being done."""
-        if self.closed or self._refreshing is not None:
+        if self.closed or self._refreshing:
             return
         if self._loop.time() - self._fetched_at > SETTLED_S:
             self._backoff.reset()
-        self._refreshing = self._spawn(self._refresh(), set())
-        self._refreshing.add_done_callback(lambda _: setattr(self, "_refreshing", None))
+        self._refreshing = True
+        self._spawn(self._refresh())
 
     async def _refresh(self) -> None:
-        await asyncio.sleep(max(self._backoff.next_wait_s(), self._not_before - self._loop.time()))
-        topology = await self._ask_in_turn()
-        self._not_before = self._loop.time() + self._backoff.next_wait_s()
+        try:
+            await asyncio.sleep(max(self._backoff.next_wait_s(), self._not_before - self._loop.time()))
+            topology = await self._ask_in_turn()
+            self._not_before = self._loop.time() + self._backoff.next_wait_s()
+        finally:
+            self._refreshing = False
         if topology is not None and not self.closed:
             self.apply(topology)
 
     async def _ask_in_turn(self) -> Topology | None:
         """Those that are connected first, then the configured address, then whoever else was known."""
         self.fetches += 1
-        nodes = [node for node in self._nodes.values() if _is_open(node)]
-        random.shuffle(nodes)  # so that a node of another opinion does not always win
-        for node in nodes:
-            client = node.session.open_client
-            with suppress(RedisError, RedisUnavailable, TimeoutError):
-                async with asyncio.timeout(self._clocks.ping_s):
-                    if client is not None:
-                        return self._seen(await fetch_topology(client.execute_command, node.place, self._tls))
-        for place in dict.fromkeys([self._seed, *self._nodes, *self._others]):
+        connected = [(place, node.open_client) for place, node in self._nodes.items() if node.open_client]
+        random.shuffle(connected)  # so that a node of another opinion does not always win
+        others = dict.fromkeys([self._seed, *self._nodes, *self._replicas])
+        for place, client in [*connected, *((place, None) for place in others)]:
             with suppress(RedisError, RedisUnavailable, OSError, TimeoutError):
-                return await self._ask_apart(place)
-        log.warning("no node of the Redis cluster says what it looks like now")
+                topology = await self._ask(place, client)
+                if topology.primaries:  # a node that was reset, or has just been started, knows none
+                    return topology
+        self._tell("no node of the Redis cluster says what it looks like now")
         return None
 
-    async def _ask_apart(self, place: Place) -> Topology:
-        client = self.new_client(place)
-        try:
-            async with asyncio.timeout(self._clocks.connect_s):
-                await client.connect()
-                return self._seen(await fetch_topology(client.execute_command, place, self._tls))
-        finally:
-            await client.aclose()
-
-    @staticmethod
-    def _seen(topology: Topology) -> Topology:
-        if not topology.primaries:  # a node that was reset, or has just been started, knows itself at most
-            raise RedisUnavailable("a node that knows no primary")
-        return topology
+    async def _ask(self, place: Place, client: MultiplexedRedis | None) -> Topology:
+        """By the client that is there, or by one for this question alone."""
+        async with asyncio.timeout(self._clocks.ping_s if client else self._clocks.connect_s):
+            if client is not None:
+                return await fetch_topology(client.execute_command, place)
+            async with self.new_client(place) as own:
+                return await fetch_topology(own.execute_command, place)
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
-    def _spawn(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> asyncio.Task[None]:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work, name="redis cluster", context=contextvars.Context())
-        among.add(task)
-        task.add_done_callback(among.discard)
-        return task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def aclose(self) -> None:
         """Close every session; on another event loop than its own, only end the connections."""
         self.closed = True
         if asyncio.get_running_loop() is not self._loop:
-            await _all(client.aclose() for client in self.open_clients())
+            for client in self.open_clients():
+                client.shut_down()
             return
         if self._next is not None:
             self._next.cancel()
-        tasks = [*self._retiring, *([self._refreshing] if self._refreshing else [])]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         nodes, self._nodes, self._owners = list(self._nodes.values()), {}, [None] * SLOTS
         for node in nodes:
             node.left = True
-        await _all(node.session.aclose() for node in nodes)
-
-
-def _is_open(node: ClusterNode) -> bool:
-    client = node.session.open_client
-    return client is not None and client.connected
-
-
-async def _all(closings: Iterable[Coroutine[Any, Any, None]]) -> None:
-    await asyncio.gather(*closings, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *(node.session.aclose() for node in nodes), return_exceptions=True)

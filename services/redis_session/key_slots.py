@@ -17,9 +17,10 @@ Words: TypeAlias = Sequence[Any]  # a command's arguments, its name first, split
 
 _KEYLESS = (
     "ACL ASKING AUTH BGREWRITEAOF BGSAVE CLIENT CLUSTER COMMAND COMMANDLOG CONFIG DBSIZE DEBUG DISCARD ECHO EXEC "
-    "FAILOVER FLUSHALL FLUSHDB FUNCTION HELLO INFO KEYS LASTSAVE LATENCY LOLWUT MODULE MONITOR MULTI PFSELFTEST PING "
-    "PSUBSCRIBE PSYNC PUBLISH PUBSUB PUNSUBSCRIBE QUIT RANDOMKEY READONLY READWRITE REPLCONF REPLICAOF RESET ROLE SAVE "
-    "SCAN SCRIPT SELECT SHUTDOWN SLAVEOF SLOWLOG SUBSCRIBE SWAPDB SYNC TIME UNSUBSCRIBE UNWATCH WAIT WAITAOF"
+    "FAILOVER FLUSHALL FLUSHDB FUNCTION HELLO INFO KEYS LASTSAVE LATENCY LOLWUT MIGRATE MODULE MONITOR MULTI "
+    "PFSELFTEST PING PSUBSCRIBE PSYNC PUBLISH PUBSUB PUNSUBSCRIBE QUIT RANDOMKEY READONLY READWRITE REPLCONF "
+    "REPLICAOF RESET ROLE SAVE SCAN SCRIPT SELECT SHUTDOWN SLAVEOF SLOWLOG SUBSCRIBE SWAPDB SYNC TIME UNSUBSCRIBE "
+    "UNWATCH WAIT WAITAOF"
 )
 _RANGES = {  # (first, last, step); the last counted from the end if negative
     (1, -1, 1): "DEL EXISTS MGET PFCOUNT PFMERGE SDIFF SDIFFSTORE SINTER SINTERSTORE SSUBSCRIBE SUNION SUNIONSTORE "
@@ -39,7 +40,8 @@ _STEPS = {"MSETEX": 2}
 _STORING = {"GEORADIUS", "GEORADIUSBYMEMBER", "SORT"}  # an option of theirs names a second key
 
 
-def _text(word: Any) -> str:
+def upper(word: Any) -> str:
+    """A word of a command."""
     return (word if isinstance(word, str) else bytes(word).decode(errors="replace")).upper()
 
 
@@ -62,22 +64,15 @@ def _counted(at: int, step: int, destination: bool) -> Callable[[Words], Words]:
 def _after_streams(words: Words) -> Words:
     """XREAD's and XREADGROUP's: half of what follows STREAMS."""
     for at, word in enumerate(words):
-        if isinstance(word, (str, bytes)) and _text(word) == "STREAMS":
+        if isinstance(word, (str, bytes)) and upper(word) == "STREAMS":
             rest = words[at + 1 :]
             return rest[: len(rest) // 2]
     return ()
 
 
 def _with_stored(words: Words) -> Words:
-    options = [_text(word) if isinstance(word, (str, bytes)) else "" for word in words[:-1]]
+    options = [upper(word) if isinstance(word, (str, bytes)) else "" for word in words[:-1]]
     return (words[1], *(words[at + 1] for at, word in enumerate(options) if at > 1 and word in ("STORE", "STOREDIST")))
-
-
-def _migrated(words: Words) -> Words:
-    if words[3:4] and words[3] not in ("", b""):
-        return words[3:4]
-    names = [_text(word) if isinstance(word, (str, bytes)) else "" for word in words]
-    return words[names.index("KEYS") + 1 :] if "KEYS" in names else ()
 
 
 @lru_cache(maxsize=1024)
@@ -93,8 +88,6 @@ def key_finder(name: str) -> Callable[[Words], Words]:
             return _counted(at, _STEPS.get(name, 1), name.endswith("STORE"))
     if name in ("XREAD", "XREADGROUP"):
         return _after_streams
-    if name == "MIGRATE":
-        return _migrated
     return _with_stored if name in _STORING else _between(1, 1, 1)
 
 

@@ -21,10 +21,12 @@ from redis.backoff import NoBackoff
 from .command_plan import CommandPlan, Need, command_plan
 from .errors import NeedsOwnConnection, OutcomeUnknown
 from .pipeline import MultiplexedPipeline
-from .reply_stream import StreamCounters, StreamLimits
+from .reply_stream import ReplyStream, StreamCounters, StreamLimits
 from .side_pool import SidePool
 from .topology import Place, name_to_verify
 from .wire import Wire
+
+_KEYWORDS = inspect.signature(Redis.__init__).parameters.keys()
 
 # No maintenance notifications: they hide unread replies. redis-py's asyncio side knows them since 8.0.
 _WITHOUT_MAINTENANCE: dict[str, Any] = {}
@@ -34,7 +36,7 @@ if "maint_notifications_config" in inspect.signature(ConnectionPool.__init__).pa
     _WITHOUT_MAINTENANCE["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
 # What side connections say they are: left to itself, redis-py since 7.2 reads its version from disk for each client.
 _DRIVER: dict[str, Any] = {}
-if "driver_info" in inspect.signature(Redis.__init__).parameters:
+if "driver_info" in _KEYWORDS:
     from redis.driver_info import DriverInfo
 
     _DRIVER["driver_info"] = DriverInfo(lib_version=redis_py_version)
@@ -155,6 +157,10 @@ class MultiplexedRedis(Redis):
         if self.wire.opened is not None:
             self.wire.opened.shut_down()
 
+    def streams(self) -> list[ReplyStream]:
+        """Its connection, or in a cluster one to each primary that has been used; they may have closed."""
+        return [] if self.wire.opened is None else [self.wire.opened]
+
     @property
     def connected(self) -> bool:
         """Whether calls can be made; once False after a connect, it stays so."""
@@ -173,22 +179,22 @@ class MultiplexedRedis(Redis):
     @property
     def in_flight(self) -> int:
         """Calls written and not answered, abandoned ones included."""
-        return 0 if self.wire.opened is None else self.wire.opened.in_flight
+        return sum(stream.in_flight for stream in self.streams())
 
     @property
     def backlog_calls(self) -> int:
         """Calls waiting or in flight, abandoned ones included."""
-        return 0 if self.wire.opened is None else self.wire.opened.backlog_calls
+        return sum(stream.backlog_calls for stream in self.streams())
 
     @property
     def backlog_bytes(self) -> int:
         """Packed bytes not yet given to the transport."""
-        return 0 if self.wire.opened is None else self.wire.opened.backlog_bytes
+        return sum(stream.backlog_bytes for stream in self.streams())
 
     @property
     def counters(self) -> StreamCounters:
-        """What happened on the connection so far."""
-        return StreamCounters() if self.wire.opened is None else self.wire.opened.counters
+        """What happened on it so far."""
+        return sum((stream.counters for stream in self.streams()), StreamCounters())
 
     def __repr__(self) -> str:
         state = "connected" if self.connected else f"closed: {self.closed_because}"
@@ -271,7 +277,7 @@ def _options_of(url: str) -> dict[str, Any]:
         options["ssl"] = True
     if "path" in options:
         options["unix_socket_path"] = options.pop("path")
-    unknown = options.keys() - inspect.signature(Redis.__init__).parameters.keys()
+    unknown = options.keys() - _KEYWORDS
     if unknown or any(sign in options.get("host", "") for sign in ",="):  # "host,password=KEY,ssl=True"
         raise ValueError
     return options

@@ -9,10 +9,8 @@ from collections.abc import Awaitable
 from typing import Any, Protocol
 
 from redis.asyncio.client import Pipeline
-from redis.exceptions import ResponseError
 
-from .command_plan import CommandPlan, Need, command_plan
-from .reply_stream import Call
+from .command_plan import Need, command_plan
 from .wire import Wire
 
 
@@ -77,18 +75,11 @@ class MultiplexedPipeline(Pipeline):
                 script.sha = await self._client.script_load(script.script)
 
     async def _execute_shared(self, raise_on_error: bool) -> list[Any]:
-        commands = [(args, command_plan(args[0]), dict(options)) for args, options in self.command_stack]
-        calls = await self._client.wire.batch(commands)
-        results = [self._result(call, *command[1:]) for call, command in zip(calls, commands, strict=True)]
-        for index, result in enumerate(results):
-            if hasattr(result, "__await__"):  # of a callback that is a coroutine
-                results[index] = await result
+        results = await self._outcomes()
         if raise_on_error:
             self.raise_first_error(self.command_stack, results)
         return results
 
-    def _result(self, call: Call, plan: CommandPlan, options: dict[str, Any]) -> Any:
-        try:
-            return self._client.wire.result(call, plan, options)
-        except ResponseError as error:
-            return error
+    async def _outcomes(self) -> list[Any]:
+        commands = [(args, command_plan(args[0]), dict(options)) for args, options in self.command_stack]
+        return await self._client.wire.outcomes(commands)

@@ -25,6 +25,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from .backoff import Backoff
 from .call_deadline import CallDeadline
+from .clocks import Clocks as Clocks
 from .cluster_client import ClusterRedis, join_cluster
 from .credential import Credential, RedisCredential
 from .errors import NotSent, OutcomeUnknown, RedisNotConfigured, RedisUnavailable
@@ -44,19 +45,6 @@ SETTLED_S = 5.0  # a session that has lasted this long starts its backoff anew; 
 GO_ON_S = 60.0  # so long after the last caller an outage is still watched
 _LOGIN_REFUSED = frozenset(["NOAUTH", "WRONGPASS"])
 _INHERITED: list[object] = []  # see _guard_loop
-
-
-@dataclass(frozen=True)
-class Clocks:
-    """How long the session waits for what, in seconds."""
-
-    ping_s: float = 0.5
-    connect_s: float = 5.0
-    stall_s: float = 5.0
-    reply_s: float = 30.0
-    idle_check_s: float = 15.0  # 0: a PING before every use
-    topology_s: float = 60.0  # of a cluster: how often it is asked who serves what
-    outage_s: float = 2.0  # after so long without a good answer impatient callers are told at once
 
 
 @dataclass
@@ -180,6 +168,7 @@ class RedisService:
         if client.connected and await self._shared("ping", lambda: self._ping(client), patient):
             return client
         self._discard(client, client.closed_because or "a PING was not answered")
+        self.outage.say(log)
         return self._client or await self._connected(patient)
 
     def _proven_client(self) -> MultiplexedRedis | None:
@@ -418,7 +407,7 @@ class RedisService:
             self._backoff.reset()
         self._not_before = self._now() + self._backoff.next_wait_s()
         self.counters.recreates += 1
-        log.warning("Redis session dropped: %s", reason)
+        self.outage.note(f"Redis session dropped: {reason}")
         self._call_hook(self.hooks.on_recreate, reason)
         closing = asyncio.get_running_loop().create_task(self._retire(client, answers), name="redis close")
         self._closing.add(closing)
@@ -443,7 +432,8 @@ class RedisService:
             return client
         self._moved = False
         cluster = self._built(ClusterRedis)
-        return await join_cluster(cluster, client, self.clocks, self._new_client, self._of_node, self._note_primaries)
+        noted = self._note_primaries, self.outage.note
+        return await join_cluster(cluster, client, self.clocks, self._new_client, self._of_node, *noted)
 
     def _of_node(self, make_client: Callable[[], MultiplexedRedis]) -> Self:
         """A session like this one with one node of a cluster."""

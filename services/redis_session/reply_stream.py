@@ -13,7 +13,8 @@ import sys
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from operator import add
 from socket import SHUT_RDWR
 from typing import Any, TypeAlias, cast
 
@@ -61,6 +62,12 @@ class StreamCounters:
     dropped: int = 0
     errors: int = 0
     pushes: int = 0
+
+    def __add__(self, other: StreamCounters) -> StreamCounters:
+        """Of both connections; the larger of their largest batches."""
+        total = StreamCounters(*map(add, astuple(self), astuple(other)))
+        total.max_batch = max(self.max_batch, other.max_batch)
+        return total
 
 
 def _check_decoded(reply: Any, encoding: str) -> None:

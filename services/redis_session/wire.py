@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -89,8 +89,22 @@ class Wire:
             call.exception()  # marks a failure as seen, whether or not its turn to be raised comes
         return calls
 
-    def result(self, call: Call, plan: CommandPlan, options: dict[str, Any]) -> Any:
-        """Of a call that is done, its parsed reply, or an awaitable that gives it. Raises what a call raises."""
+    async def outcomes(self, commands: Sequence[tuple[tuple[Any, ...], CommandPlan, dict[str, Any]]]) -> list[Any]:
+        """Of a batch: the parsed replies, and ResponseErrors at their places. Raises whatever else a call raises."""
+        calls = await self.batch(commands)
+        found = [self._outcome(call, *command[1:]) for call, command in zip(calls, commands, strict=True)]
+        for index, result in enumerate(found):
+            if hasattr(result, "__await__"):  # of a callback that is a coroutine
+                found[index] = await result
+        return found
+
+    def _outcome(self, call: Call, plan: CommandPlan, options: dict[str, Any]) -> Any:
+        try:
+            return self._result(call, plan, options)
+        except ResponseError as error:
+            return error
+
+    def _result(self, call: Call, plan: CommandPlan, options: dict[str, Any]) -> Any:
         try:
             reply = call.result()
         except RedisError as error:

@@ -13,31 +13,40 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation, get_meter
 
 from services.queue_session import QueueService
 from services.redis_session import RedisService, RedisUnavailable
-from services.redis_session.reply_stream import StreamCounters
+from services.redis_session.reply_stream import ReplyStream, StreamCounters
 
 NAME = "ticket-drop"
 P = ParamSpec("P")
 
 
 class RedisMetrics:
-    """Hooks itself into a session, behind the hooks that are there, and adds up what its connections count."""
+    """Hooks itself into a session, behind the hooks that are there, and adds up what its connections count.
+
+    In a cluster the session has one connection to each primary: every number is that of all of them.
+    """
 
     def __init__(self, redis: RedisService) -> None:
         self._redis = redis
         self.unavailable: Counter[str] = Counter()
-        self._ended, self._open = StreamCounters(), StreamCounters()
+        self._ended, self._open = StreamCounters(), list[StreamCounters]()
         hooks = redis.hooks
         hooks.on_connect = _both(hooks.on_connect, self._connected)
         hooks.on_unavailable = _both(hooks.on_unavailable, self._unavailable)
 
-    def _connected(self) -> None:
-        """Every connection counts from 0, and the one before has ended: the session never has two."""
-        ended, last = self._ended, self._open
-        ended.commands += last.commands
-        ended.batches += last.batches
-        ended.max_batch = max(ended.max_batch, last.max_batch)
+    @property
+    def _streams(self) -> list[ReplyStream]:
         client = self._redis.open_client
-        self._open = StreamCounters() if client is None else client.counters
+        return [] if client is None else client.streams()
+
+    def _connected(self) -> None:
+        """Every connection counts from 0; those that the session has no more will count nothing more."""
+        current = [stream.counters for stream in self._streams]
+        gone = [last for last in self._open if not any(last is one for one in current)]
+        self._ended, self._open = sum(gone, self._ended), current
+
+    @property
+    def _counted(self) -> StreamCounters:
+        return sum(self._open, self._ended)
 
     def _unavailable(self, error: RedisUnavailable) -> None:
         self.unavailable[type(error).__name__] += 1
@@ -45,35 +54,32 @@ class RedisMetrics:
     @property
     def connections(self) -> int:
         """Clients that the server has of this session now; those for blocking commands come on top."""
-        client = self._redis.open_client
-        return int(client is not None and client.connected)
+        return sum(stream.closed_because is None for stream in self._streams)
 
     @property
     def commands(self) -> int:
         """Commands written, on all connections so far."""
-        return self._ended.commands + self._open.commands
+        return self._counted.commands
 
     @property
     def batches(self) -> int:
         """Writes to the socket; commands / batches is how many callers share one."""
-        return self._ended.batches + self._open.batches
+        return self._counted.batches
 
     @property
     def largest_batch(self) -> int:
         """Commands in the largest write."""
-        return max(self._ended.max_batch, self._open.max_batch)
+        return self._counted.max_batch
 
     @property
     def backlog(self) -> int:
         """Commands that wait to be written or answered."""
-        client = self._redis.open_client
-        return 0 if client is None else client.backlog_calls
+        return sum(stream.backlog_calls for stream in self._streams)
 
     @property
     def backlog_bytes(self) -> int:
         """Bytes that wait to be written."""
-        client = self._redis.open_client
-        return 0 if client is None else client.backlog_bytes
+        return sum(stream.backlog_bytes for stream in self._streams)
 
 
 def watch(redis: RedisService, queue: QueueService, meter: Meter | None = None) -> None:

@@ -195,12 +195,12 @@ def test_a_deployment_tells_its_clients_at_full_scale_and_what_is_allowed(deploy
     assert shown == (budget.clients, budget.usable)
 
 
-CLUSTERED = {"Balanced_B0": 1, "Balanced_B20": 6, "Balanced_B100": 24, "MemoryOptimized_M10": 24, "Basic_C0": 1}
+CLUSTERED = {"Balanced_B0": 1, "Balanced_B20": 6, "Balanced_B100": 24, "ComputeOptimized_X10": 6, "Basic_C0": 1}
 
 
 @pytest.mark.parametrize("tier", CLUSTERED)
 def test_an_oss_cluster_counts_every_primary_of_its_tier(bicep: Evaluator, infra: Path, tier: str) -> None:
-    """The most of any tier where the table has none; the classic tiers of this template are not clusters."""
+    """The classic tiers of this template are not clusters."""
     file = parameters(infra, ConnectionBudget(tier, 10, connections_per_worker=2))
     file.write_text(file.read_text() + "param redisClustering = 'OSSCluster'\n")
     deployment = Deployment(bicep.snapshot(file))

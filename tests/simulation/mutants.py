@@ -15,9 +15,9 @@ from typing import Any
 
 Edit = tuple[str, str, str]  # module, the text, its replacement
 STORE, DESK, QUEUE = "services.tickets.store", "services.tickets.desk", "services.queue_session.queue_service"
-SERVICE, STREAM, DEADLINE, WIRE, POOL, REPLY = (
+SERVICE, STREAM, DEADLINE, WIRE, POOL, REPLY, FAILURES = (
     f"services.redis_session.{name}"
-    for name in ("redis_service", "reply_stream", "call_deadline", "wire", "side_pool", "server_reply")
+    for name in ("redis_service", "reply_stream", "call_deadline", "wire", "side_pool", "server_reply", "failures")
 )
 READ = '(_LUA / f"{name}.lua").read_text()'
 ALONE = """\
@@ -89,7 +89,7 @@ MUTANTS: dict[str, list[Edit]] = {
     "old-client-not-closed": [(SERVICE, "so are those before it\n        await self._close(client)", "so are those before it")],
     "deadline-closes-the-connection": [(STREAM, "            self._withdraw(call)\n\n    def", '            self._withdraw(call)\n        self.close("a caller left")\n\n    def')],
     "backlog-unbounded": [(STREAM, "if len(waiting) >= self._room or size >", "if size >")],
-    "unknown-outcome-repeated": [(SERVICE, "not (passes and (safe or idempotent))", "not passes")],
+    "unknown-outcome-repeated": [(FAILURES, "and (self._idempotent or not ran) ", "")],
     "replies-in-the-wrong-order": [(STREAM, "call = owed.popleft()", "call = owed.popleft() if len(owed) < 3 else owed.pop()")],
 }
 # fmt: on

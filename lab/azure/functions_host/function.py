@@ -16,11 +16,15 @@ class Function:
 
 @dataclass(frozen=True)
 class HttpFunction(Function):
-    """With an HTTP trigger. `route` is without the host's prefix; `methods` None takes every method."""
+    """With an HTTP trigger. `route` is without the host's prefix; `methods` None takes every method.
+
+    `disabled`: it keeps its route, and answers 404 to all but the master key.
+    """
 
     route: str
     methods: frozenset[str] | None
     auth_level: str
+    disabled: bool = False
 
     def takes(self, method: str) -> bool:
         """True if it takes this HTTP method."""
@@ -28,9 +32,9 @@ class HttpFunction(Function):
 
     def conflicts_with(self, other: HttpFunction) -> bool:
         """True if both have the same route and a method in common."""
-        if self.route.lower() != other.route.lower():
+        if self.route.strip("/").lower() != other.route.strip("/").lower():
             return False
-        return self.methods is None or other.methods is None or bool(self.methods & other.methods)
+        return not self.methods or not other.methods or bool(self.methods & other.methods)
 
 
 @dataclass(frozen=True)

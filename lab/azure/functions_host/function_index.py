@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,12 @@ def build_index(
             refuse_conflict(served, built)
         except (FunctionError, ScheduleError) as error:
             errors[function.name] = str(error)
-        else:
+            continue
+        if disabling := disabled_by(function.name, settings):
+            errors[function.name] = f"disabled by the setting {disabling}"
+        if isinstance(served, HttpFunction):
+            built.append(replace(served, disabled=bool(disabling)))
+        elif not disabling:
             built.append(served)
     return FunctionIndex(
         http=tuple(function for function in built if isinstance(function, HttpFunction)),
@@ -107,7 +112,6 @@ def build(function: Declared, settings: Mapping[str, str]) -> Function:
     """A function from its declaration. Raises FunctionError or ScheduleError."""
     if not NAME.fullmatch(function.name):
         raise FunctionError(f"{function.name!r} is not a valid function name: a letter, then letters, digits, _ and -")
-    refuse_disabled(function.name, settings)
     refuse_parameters(function.bindings)
     triggers = [binding for binding in function.bindings if binding["type"].lower().endswith("trigger")]
     if len(triggers) != 1:
@@ -124,12 +128,13 @@ def build(function: Declared, settings: Mapping[str, str]) -> Function:
     raise FunctionError(f"the lab's host does not serve a {trigger['type']}")
 
 
-def refuse_disabled(name: str, settings: Mapping[str, str]) -> None:
-    """Raises FunctionError for a function that the setting AzureWebJobs.NAME.Disabled switches off."""
+def disabled_by(name: str, settings: Mapping[str, str]) -> str:
+    """The setting AzureWebJobs.NAME.Disabled if it switches the function off, else an empty text."""
     wanted = f"azurewebjobs.{name}.disabled".lower()
     for setting, value in settings.items():
         if setting.lower().replace("__", ".") == wanted and value.strip().lower() in ("true", "1"):
-            raise FunctionError(f"disabled by the setting {setting}")
+            return setting
+    return ""
 
 
 def refuse_parameters(bindings: Iterable[Mapping[str, Any]]) -> None:
@@ -165,8 +170,9 @@ def resolve(value: Any, settings: Mapping[str, str]) -> Any:
 
 def build_http(name: str, trigger: Mapping[str, Any]) -> HttpFunction:
     """An HTTP function. Raises FunctionError."""
-    route = str(trigger.get("route") or "") or name
-    if route.lower().startswith(RESERVED_ROUTES):
+    route = str(trigger.get("route") or "")
+    route = route if route.strip() else name
+    if route.strip("/").lower().startswith(RESERVED_ROUTES):
         raise FunctionError(f"the route {route!r} conflicts with the host's own routes (admin, runtime)")
     methods = trigger.get("methods")
     return HttpFunction(

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lab.azure.functions_host.function import HttpFunction
 from lab.azure.functions_host.function_index import FunctionIndex
 from lab.azure.functions_host.host_json import HostConfig
-from lab.azure.functions_host.http_frontend import MAX_BODY, HttpFrontend, Keys
+from lab.azure.functions_host.http_frontend import HttpFrontend, Keys
 from lab.azure.functions_host.invocation import Invoker
 from lab.azure.functions_host.service_bus_trigger import ServiceBusTrigger
 from lab.azure.functions_host.timer_trigger import TimerTrigger
@@ -28,7 +29,8 @@ STOP_DEADLINE_S = 30.0
 class FunctionsHost:
     """Serves an index. `frontend` is the ASGI application; `start` and `stop` are for the other triggers.
 
-    `worker` None: one in this process, whose folder is `directory`; `keys`: those that callers give; `max_body`: bytes.
+    `worker` None: one in this process, whose folder is `directory`; `keys`: those that callers give; `settings`: the
+    app's.
     Raises HostStartError if the real host would not start with these functions.
     """
 
@@ -40,14 +42,14 @@ class FunctionsHost:
         directory: Path,
         worker: Host | None = None,
         keys: Keys | None = None,
-        max_body: int = MAX_BODY,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.index = index
         self.config = config
         self._worker = worker or Worker(index.app, str(directory))
         invoker = Invoker(self._worker, timeout_s=config.function_timeout_s)
         self.timers = {timer.name: TimerTrigger(timer, invoker) for timer in index.timers}
-        functions = HttpFrontend(index.http, config.http, invoker, keys=keys, max_body=max_body)
+        functions = HttpFrontend(index.http, config.http, invoker, keys=keys, settings=settings)
         self.frontend = TimersByHand(functions, self.timers, keys or Keys())
         bus = index.service_bus if config.service_bus.max_concurrent_calls else ()
         self.triggers = [ServiceBusTrigger(function, invoker, config.service_bus) for function in bus]
@@ -72,14 +74,13 @@ class FunctionsHost:
     def describe(self, url: str) -> dict[str, Any]:
         """What it serves under `url` (scheme, host, port), to be shown to people; JSON."""
         return {
-            "http": [self._describe_http(function.name, url) for function in self.index.http],
+            "http": [self._describe_http(function, url) for function in self.index.http if not function.disabled],
             "service_bus": [{"name": f.name, "entity": f.entity} for f in self.index.service_bus],
             "timers": [{"name": f.name, "schedule": f.schedule} for f in self.index.timers],
             "errors": dict(self.index.errors),
         }
 
-    def _describe_http(self, name: str, url: str) -> Mapping[str, Any]:
-        function = next(function for function in self.index.http if function.name == name)
+    def _describe_http(self, function: HttpFunction, url: str) -> Mapping[str, Any]:
         path = "/".join(part for part in (self.config.http.route_prefix, function.route) if part)
         methods = sorted(function.methods) if function.methods is not None else []
-        return {"name": name, "methods": methods, "url": f"{url}/{path}", "auth_level": function.auth_level}
+        return {"name": function.name, "methods": methods, "url": f"{url}/{path}", "auth_level": function.auth_level}

@@ -16,8 +16,10 @@ from lab.azure import lenient_json
 
 VERSION = "2.0"
 OVERRIDE = "AzureFunctionsJobHost__"  # "Override host.json values", host.json reference
-TIMESPAN = re.compile(r"(?:(?P<days>\d+)\.)?(?P<hours>\d+):(?P<minutes>\d+)(?::(?P<seconds>\d+(?:\.\d+)?))?")
-DAYS = re.compile(r"\d+")  # .NET reads a lone number as days
+CLOCK = r"(?P<hours>\d+):(?P<minutes>\d+)(?::(?P<seconds>\d+(?:\.\d{1,7})?))?"
+SPANS = tuple(map(re.compile, (CLOCK, rf"(?P<days>\d+)[.:]{CLOCK}", r"(?P<days>\d+)")))  # in the order .NET tries them
+DAY_S = 86_400.0
+LEAST_TIMEOUT_S = 1.0  # ScriptJobHostOptionsSetup.cs of the host
 UNLIMITED = -1
 
 
@@ -47,17 +49,20 @@ class HttpOptions:
 
 @dataclass(frozen=True)
 class HostConfig:
-    """host.json as far as this host follows it. `function_timeout_s` None: no limit."""
+    """host.json as far as this host follows it. `function_timeout_s` None: no limit.
+
+    `functions`: the names of those that are served, in lower case; None: all.
+    """
 
     http: HttpOptions = field(default_factory=HttpOptions)
     function_timeout_s: float | None = 1800.0
     service_bus: ServiceBusOptions = field(default_factory=ServiceBusOptions)
+    functions: frozenset[str] | None = None
 
     @classmethod
     def load(cls, folder: Path, settings: Mapping[str, str]) -> HostConfig:
-        """Read `folder`/host.json (all defaults without one), then `AzureFunctionsJobHost__path__to__value` settings.
-
-        Raises HostJsonError.
+        """Read `folder`/host.json (all defaults without one, or if it is an empty object), then the settings
+        `AzureFunctionsJobHost__path__to__value`. Raises HostJsonError.
         """
         path = folder / "host.json"
         if not path.exists():
@@ -68,7 +73,7 @@ class HostConfig:
             raise HostJsonError(f"{path} is not JSON: {error}") from error
         if not isinstance(document, dict):
             raise HostJsonError(f"{path} must hold an object")
-        if str(found(document, "version")) != VERSION:
+        if document and document.get("version") != VERSION:
             raise HostJsonError(f'{path} must say "version": "{VERSION}"')
         return cls.parse(override(document, settings))
 
@@ -77,6 +82,7 @@ class HostConfig:
         """From host.json's content. Raises HostJsonError."""
         http, bus = section(document, "extensions", "http"), section(document, "extensions", "serviceBus")
         default, timeout_text = ServiceBusOptions(), found(document, "functionTimeout", "00:30:00")
+        only = found(document, "functions")
         return cls(
             http=HttpOptions(
                 route_prefix=str(found(http, "routePrefix", HttpOptions.route_prefix)),
@@ -91,12 +97,18 @@ class HostConfig:
                 prefetch_count=whole(bus, "prefetchCount", default.prefetch_count, least=0),
                 auto_complete=str(found(bus, "autoCompleteMessages", True)).lower() == "true",
             ),
+            functions=frozenset(str(name).lower() for name in only) if isinstance(only, list) else None,
         )
+
+    def serves(self, name: str) -> bool:
+        """True unless host.json lists `functions` and this one is not among them."""
+        return self.functions is None or name.lower() in self.functions
 
 
 def found(values: Mapping[str, Any], name: str, default: Any = None) -> Any:
-    """The value of a name in any case, as .NET's configuration finds it."""
-    return next((value for known, value in values.items() if known.lower() == name.lower()), default)
+    """The value of a name in any case, as .NET's configuration finds it; the default for a null too."""
+    value = next((value for known, value in values.items() if known.lower() == name.lower()), None)
+    return default if value is None else value
 
 
 def section(document: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
@@ -112,7 +124,7 @@ def section(document: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
 def whole(values: Mapping[str, Any], name: str, default: int, *, least: int) -> int:
     """An integer of at least `least`. Raises HostJsonError."""
     try:
-        number = int(found(values, name, default))
+        number = int(str(found(values, name, default)))
     except (TypeError, ValueError):
         number = least - 1
     if number < least:
@@ -126,20 +138,27 @@ def limit(values: Mapping[str, Any], name: str) -> int | None:
     return None if number == UNLIMITED else number
 
 
-def timespan(text: str) -> float:
-    """`[d.]hh:mm[:ss[.fff]]`, or days alone, in seconds. Raises HostJsonError."""
-    if DAYS.fullmatch(text.strip()):
-        return int(text) * 86_400.0
-    read = TIMESPAN.fullmatch(text.strip())
-    if read is None:
-        raise HostJsonError(f"host.json: {text!r} is not a time span, write hh:mm:ss")
-    days, hours, minutes, seconds = (float(part or 0) for part in read.group("days", "hours", "minutes", "seconds"))
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+def timespan(text: str, least_s: float = 0.0) -> float:
+    """.NET's TimeSpan in seconds: `hh:mm[:ss[.fff]]`, days and a dot or a colon before it, or days alone.
+
+    So `24:00:00` is 24 days. Raises HostJsonError, also for less than `least_s`.
+    """
+    sign = -1 if text.strip().startswith("-") else 1
+    for pattern in SPANS:
+        read = pattern.fullmatch(text.strip().removeprefix("-"))
+        part = {name: float(value or 0) for name, value in read.groupdict().items()} if read else {"hours": 24.0}
+        hours, minutes, seconds = (part.get(name, 0.0) for name in ("hours", "minutes", "seconds"))
+        if hours < 24 and minutes < 60 and seconds < 60:
+            span = sign * (part.get("days", 0.0) * DAY_S + (hours * 60 + minutes) * 60 + seconds)
+            if span >= least_s:
+                return span
+    raise HostJsonError(f"host.json: {text!r} is not a time span of at least {least_s:g} s, write hh:mm:ss")
 
 
 def timeout(text: str) -> float | None:
-    """functionTimeout in seconds, None for -1 (unbounded). Raises HostJsonError."""
-    return None if text.strip() in ("-1", "-00:00:00.0010000") else timespan(text)
+    """functionTimeout in seconds, None for -1 day (unbounded). Raises HostJsonError."""
+    span = timespan(text, -DAY_S)
+    return None if span == -DAY_S else timespan(text, LEAST_TIMEOUT_S)
 
 
 def override(document: Mapping[str, Any], settings: Mapping[str, str]) -> Mapping[str, Any]:

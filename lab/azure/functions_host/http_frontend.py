@@ -40,6 +40,8 @@ MAX_BODY = 100 * 1024 * 1024  # bytes; measured: above it the real host answers 
 REASON = "This function was programmatically called via the host APIs."
 HOMEPAGE = b"<!DOCTYPE html>\n<title>Functions</title>\n<p>Your function app runs.\n"  # the real host has one too
 CLOSE = (b"Connection", b"close")
+SCALE_OUT = (b"X-FUNCTION-SCALEOUT", b"1")  # HttpThrottleMiddleware.cs of the host
+BODY_LIMIT, NO_HOMEPAGE = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", "AzureWebJobsDisableHomepage"
 NO_LENGTH = (204, 304)
 
 
@@ -52,14 +54,22 @@ class Keys:
 
     def allow(self, level: str, given: str) -> bool:
         """True if this key, or none, may call a function of this level."""
-        if self.function is None or level == "ANONYMOUS":
+        if self.function is None or level == "ANONYMOUS" or self.is_master(given):
             return True
-        wanted = (self.master,) if level == "ADMIN" else (self.function, self.master)
-        return any(key is not None and hmac.compare_digest(given.encode(), key.encode()) for key in wanted)
+        return level != "ADMIN" and same(self.function, given)
+
+    def is_master(self, given: str) -> bool:
+        """True if this is the master key."""
+        return self.master is not None and same(self.master, given)
+
+
+def same(key: str, given: str) -> bool:
+    """Compared in a time that tells nothing."""
+    return hmac.compare_digest(given.encode(), key.encode())
 
 
 class HttpFrontend:
-    """ASGI application. `max_body`: bytes."""
+    """ASGI application. `settings`: the app's, of which two are the host's: BODY_LIMIT (bytes) and NO_HOMEPAGE."""
 
     def __init__(
         self,
@@ -68,19 +78,26 @@ class HttpFrontend:
         invoker: Invoker,
         *,
         keys: Keys | None = None,
-        max_body: int = MAX_BODY,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
+        told = settings or {}
+        limit = told.get(BODY_LIMIT, "").strip()
         self._router = Router(functions, options.route_prefix)
         self._options = options
         self._gate = Gate(options)
         self._invoker = invoker
         self._keys = keys or Keys()
-        self._max_body = max_body
+        self._max_body = int(limit) if limit.isdecimal() else MAX_BODY
+        self._homepage = told.get(NO_HOMEPAGE, "").lower() != "true"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError(f"the host does not speak {scope['type']}")
-        await self._answer(scope, receive, with_headers(send, self._options.custom_headers))
+        try:
+            async with self._gate:
+                await self._answer(scope, receive, with_headers(send, self._options.custom_headers))
+        except TooManyRequests:
+            await answer(send, 429, [SCALE_OUT])
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -94,24 +111,25 @@ class HttpFrontend:
         if found is not None:
             return await self._call(scope, receive, send, (path, headers, *found))
         if path == "/":
-            return await answer(send, 200, [(b"Content-Type", b"text/html")], HOMEPAGE)
+            page = (200, [(b"Content-Type", b"text/html")], HOMEPAGE) if self._homepage else (204,)
+            return await answer(send, *page)
         return await answer(send, 404)
 
     async def _call(self, scope: Scope, receive: Receive, send: Send, found: Found) -> None:
         path, headers, function, route = found
         query = query_values(scope["query_string"].decode("latin-1"))
-        if not self._keys.allow(function.auth_level, given_key(headers, query)):
+        key = given_key(headers, query)
+        if not self._keys.allow(function.auth_level, key):
             return await answer(send, 401)
+        if function.disabled and not self._keys.is_master(key):
+            return await answer(send, 404)
         try:
-            async with self._gate:
-                body = await read_body(headers, receive, self._max_body)
-                request = request_datum(scope, path, headers, (query, route), body)
-                trace = trace_context(headers.get("traceparent"), headers.get("tracestate"))
-                result = await self._invoker.invoke(function, request, reason=REASON, trace=trace)
+            body = await read_body(headers, receive, self._max_body)
+            request = request_datum(scope, path, headers, (query, route), body)
+            trace = trace_context(headers.get("traceparent"), headers.get("tracestate"))
+            result = await self._invoker.invoke(function, request, reason=REASON, trace=trace)
             response = to_response(result)
             return await answer(send, response.status, response.encoded_headers(), response.body)
-        except TooManyRequests:
-            return await answer(send, 429)
         except BodyTooLarge as error:
             log.error("%s: %s", function.name, error)  # noqa: TRY400 - the client's fault needs no traceback
             return await answer(send, 500, [CLOSE])
@@ -125,14 +143,15 @@ class HttpFrontend:
 
 
 def with_headers(send: Send, custom: Mapping[str, str]) -> Send:
-    """A `send` that adds host.json's customHeaders to every response."""
+    """A `send` that adds host.json's customHeaders to every response that has none of that name."""
     if not custom:
         return send
     added = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in custom.items()]
 
     async def sending(event: MutableMapping[str, Any]) -> None:
         if event["type"] == "http.response.start":
-            event["headers"] = [*event["headers"], *added]
+            there = {name.lower() for name, _ in event["headers"]}
+            event["headers"] = [*event["headers"], *(each for each in added if each[0].lower() not in there)]
         await send(event)
 
     return sending

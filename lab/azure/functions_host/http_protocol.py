@@ -18,9 +18,11 @@ MAX_HEADERS = 100
 BAD, TOO_LONG, TOO_LARGE, VERSION = 400, 414, 431, 505
 REASONS = {BAD: "Bad Request", TOO_LONG: "URI Too Long", TOO_LARGE: "Request Header Fields Too Large"}
 REASONS[VERSION] = "HTTP Version Not Supported"
-HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*")
+HOST = re.compile(rb"(?:(?:[A-Za-z0-9._~!$&'()-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?)?")
+ABSOLUTE = re.compile(rb"[a-z][a-z0-9+.-]*://(?P<host>[^/?]*)", re.IGNORECASE)
+MAX_LENGTH = 2**63 - 1
 FRAMING = re.compile(rb"(?:Transfer-Encoding: chunked|Content-Length: 0)\r\n", re.IGNORECASE)
-FOLDED, LENGTH = re.compile(rb"\n[ \t]"), re.compile(rb"\ncontent-length:", re.IGNORECASE)
+FOLDED, LENGTHS = re.compile(rb"\n[ \t]"), re.compile(rb"\ncontent-length:(?:.*\ncontent-length:|[^\n]*,)", re.I | re.S)
 WRONG_VERSION = re.compile(rb"[^\r\n]* (?!HTTP/1\.[01]\r?\n)[A-Za-z]+/[^ \r\n]*\r?\n")
 
 
@@ -38,7 +40,7 @@ class HostConnection(h11.Connection):
         try:
             return self._checked(super().next_event())
         except h11.RemoteProtocolError as error:
-            self.status = error.error_status_hint
+            self.status = error.error_status_hint if error.error_status_hint in REASONS else BAD
             raise
 
     def send(self, event: Any) -> Any:
@@ -61,21 +63,28 @@ class HostConnection(h11.Connection):
 
 
 def size(request: h11.Request) -> int:
-    """Bytes of its headers on the wire, about."""
-    return sum(len(name) + len(value) + len(": \r\n") for name, value in request.headers)
+    """Bytes of its headers on the wire with the empty line behind them, if one space stands before each value."""
+    return sum(len(name) + len(value) + len(": \r\n") for name, value in request.headers) + len("\r\n")
 
 
 def valid(request: h11.Request) -> bool:
-    """True if its target is ASCII, its header values are UTF-8 and its Host is one."""
+    """True if its target is one, its header values are UTF-8, and its Host and its length are such."""
+    headers = dict(request.headers)
+    host, length = headers.get(b"host", b""), headers.get(b"content-length", b"")
     try:
         request.target.decode("ascii")
-        for name, value in request.headers:
-            value.decode()
-            if name == b"host" and not HOST.fullmatch(value):
-                return False
+        b"\n".join(value for _, value in request.headers).decode()
     except UnicodeDecodeError:
         return False
-    return True
+    return targets(request, host) and HOST.fullmatch(host) is not None and int(length or 0) <= MAX_LENGTH
+
+
+def targets(request: h11.Request, host: bytes) -> bool:
+    """True for a target that is a path, or an address whose host is the header's."""
+    if request.target[:1] in (b"/", b"*") or request.method == b"CONNECT":
+        return True
+    absolute = ABSOLUTE.match(request.target)
+    return absolute is not None and absolute["host"] in (host, host.removesuffix(b":80"))
 
 
 class HostProtocol(H11Protocol):
@@ -86,13 +95,14 @@ class HostProtocol(H11Protocol):
         self.conn = HostConnection(h11.SERVER, self.config.h11_max_incomplete_event_size or 0)
 
     def data_received(self, data: bytes) -> None:
-        """Refuse what h11 would mend: a folded header, two lengths."""
+        """Refuse what h11 would mend: a folded header, two lengths. Empty lines before a request are skipped."""
         if self.conn.their_state is h11.IDLE:
+            data = data if self.conn.trailing_data[0] else data.lstrip(b"\r\n")
             head = data.partition(b"\r\n\r\n")[0]
             if WRONG_VERSION.match(head + b"\r\n"):
                 self.refuse(VERSION)
                 return
-            if FOLDED.search(head) or len(LENGTH.findall(head)) > 1:
+            if FOLDED.search(head) or LENGTHS.search(head):
                 self.refuse(BAD)
                 return
         super().data_received(data)

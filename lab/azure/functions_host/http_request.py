@@ -68,6 +68,8 @@ def header_values(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         if name == "content-length":
             value = value.lstrip("0") or "0"
         values[name] = f"{values[name]},{value}" if name in values else value
+    if "transfer-encoding" in values and "content-length" in values:
+        values["x-content-length"] = values.pop("content-length")  # as Kestrel: chunks count
     return values
 
 

@@ -18,6 +18,7 @@ SERVERS_OWN = ("transfer-encoding", "date", "server")  # a response that breaks 
 NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 VALUE = re.compile(r"[\t\x20-\x7e]*")
 STATUS = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
+LIST = b"System.Collections.Generic.List`1[System.Object]"  # RawScriptResult.cs of the host calls its ToString
 OK, FIRST, LAST = 200, 200, 999  # statuses that the server can send; the real one sends any number
 
 
@@ -91,22 +92,30 @@ def text_response(text: str) -> HttpResponse:
     told = {name.lower(): inner for name, inner in value.items()} if isinstance(value, dict) else {}
     if "body" not in told:
         return plain(lenient_json.shown(value))
-    headers = told.get("headers")
-    headers = headers if isinstance(headers, dict) else {}
-    named = single([("Content-Type", TEXT), *((str(name), lenient_json.shown(v)) for name, v in headers.items())])
-    return checked(status_of(told.get("statuscode", told.get("status"))), named, told_body(told["body"]))
+    status = status_of(told.get("statuscode", told.get("status")))
+    return checked(status, told_headers(told.get("headers")), told_body(told["body"]))
+
+
+def told_headers(value: Any) -> list[tuple[str, str]]:
+    """The `headers` of an object: of one name the first counts, but the last content type. Raises BadResponse."""
+    headers = value if isinstance(value, dict) else {}
+    if None in headers.values():
+        raise BadResponse("a header of the returned object is null")
+    named = {name.lower(): (name, lenient_json.shown(inner)) for name, inner in reversed(headers.items())}
+    types = [lenient_json.shown(inner) for name, inner in headers.items() if name.lower() == "content-type"]
+    return single([*named.values(), *(("Content-Type", each) for each in [TEXT, *types])])
 
 
 def told_body(value: Any) -> bytes:
-    """The `body` of an object: objects become JSON in a line, as the real host writes them."""
-    if isinstance(value, dict):
-        return re.sub(r"\n *", "", lenient_json.dumps(value)).encode()
-    return lenient_json.shown(value).encode()
+    """The `body` of an object: an object becomes JSON in a line, an array the name of its .NET type."""
+    if isinstance(value, list):
+        return LIST
+    return (lenient_json.dumps(value, None) if isinstance(value, dict) else lenient_json.shown(value)).encode()
 
 
 def plain(text: str) -> HttpResponse:
     """200 with this text."""
-    return HttpResponse(OK, (("Content-Type", TEXT),), text.encode(errors="replace"))
+    return HttpResponse(OK, (("Content-Type", TEXT),), text.encode())
 
 
 def set_cookies(jar: SimpleCookie) -> list[tuple[str, str]]:

@@ -13,14 +13,26 @@ Constraint = Callable[[str], bool]
 
 INT32 = range(-(2**31), 2**31)
 INT64 = range(-(2**63), 2**63)
-NUMBER = re.compile(r"\s*[+-]?(\d[\d,]*\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.IGNORECASE | re.ASCII)
+DIGITS = r"(\d[\d,]*\.?\d*|\.\d+)"
+NUMBER = re.compile(rf"\s*[+-]?{DIGITS}(e[+-]?\d+)?\s*", re.IGNORECASE | re.ASCII)
+DECIMAL = re.compile(rf"\s*([+-]?{DIGITS}|{DIGITS}[+-])\s*", re.ASCII)
+LARGEST_DECIMAL = 2**96 - 1
 WHOLE = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
-NOT_FINITE = re.compile(r"\s*(nan|[+-]?infinity)\s*", re.IGNORECASE)
+NOT_FINITE = re.compile(r"\s*[+-]?(nan|infinity)\s*", re.IGNORECASE)
 HEX = "[0-9a-f]"
 PLAIN_GUID = f"{HEX}{{8}}-({HEX}{{4}}-){{3}}{HEX}{{12}}"
 GUID = re.compile(rf"\s*({PLAIN_GUID}|\{{{PLAIN_GUID}\}}|\({PLAIN_GUID}\)|{HEX}{{32}})\s*", re.IGNORECASE)
-DATES = ("%Y-%m-%d", "%Y/%m/%d", "%m-%d-%Y", "%m/%d/%Y", "%b %d %Y", "%B %d %Y", "%d %b %Y", "%d %B %Y")
-TIMES = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%H:%M:%S%z", "%H:%M:%S.%f%z")
+DATES = (
+    *("%Y-%m-%d", "%m-%d-%Y", "%m-%d-%y", "%Y-%m", "%m-%d", "%d-%b-%Y"),
+    *("%b %d %Y", "%d %b %Y", "%b %d", "%d %b", "%b %Y"),
+)
+CLOCKS = ("%H:%M", "%H:%M:%S", "%I:%M%p", "%I:%M:%S%p")
+CLOCK = re.compile(
+    r"(?P<date>.*?)(?:^|[T ])(?P<clock>\d\d?:\d\d(?::\d\d)?)(?:\.\d+)? ?(?P<half>[AP]M)? ?(?:Z|GMT|[+-]\d\d?:?\d\d)?",
+    re.IGNORECASE,
+)
+WEEKDAY = re.compile(r"^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]* ", re.IGNORECASE)
+MONTH = re.compile(r"\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*", re.IGNORECASE)
 ALPHA = re.compile(r"[a-z]*", re.IGNORECASE | re.ASCII)
 
 
@@ -38,12 +50,20 @@ def is_number(text: str) -> bool:
     return (NUMBER.fullmatch(text) or NOT_FINITE.fullmatch(text)) is not None
 
 
+def is_decimal(text: str) -> bool:
+    """A number without an exponent, of 96 bits."""
+    digits = text.strip(" \t\r\n+-").replace(",", "").partition(".")[0]
+    return DECIMAL.fullmatch(text) is not None and int(digits or 0) <= LARGEST_DECIMAL
+
+
 def is_datetime(text: str) -> bool:
-    """A date, or a date and a time, in the common formats (the real host takes a few more)."""
-    plain = " ".join(text.replace(",", " ").split())
-    separator = "T" if re.match(r"\d{4}-\d\d-\d\dT", plain) else " "
-    formats = (f"{date}{separator}{time}" if time else date for date in DATES for time in TIMES)
-    return any(parses(plain, style) for style in formats)
+    """A date, a time or both, in the common formats (the real host takes a few more)."""
+    plain = MONTH.sub(r"\1", WEEKDAY.sub("", " ".join(text.replace(",", " ").split())))
+    found = CLOCK.fullmatch(plain)
+    date = re.sub("[/.]", "-", found["date"] if found else plain)
+    if found and not any(parses(found["clock"] + (found["half"] or ""), style) for style in CLOCKS):
+        return False
+    return (found is not None and not date) or any(parses(date, style) for style in DATES)
 
 
 def parses(text: str, style: str) -> bool:
@@ -64,7 +84,7 @@ PLAIN: dict[str, Constraint] = {
     "long": whole_in(INT64),
     "double": is_number,
     "float": is_number,
-    "decimal": lambda text: NUMBER.fullmatch(text) is not None,
+    "decimal": is_decimal,
     "bool": lambda text: text.strip().lower() in ("true", "false"),
     "guid": lambda text: GUID.fullmatch(text) is not None,
     "datetime": is_datetime,
@@ -75,35 +95,14 @@ PLAIN: dict[str, Constraint] = {
 }
 
 
-def length(arguments: list[int]) -> Constraint:
-    """`length(n)` or `length(least,most)`."""
-    least, most = arguments[0], arguments[-1]
-    return lambda text: least <= utf16_length(text) <= most
-
-
-def minimum(arguments: list[int]) -> Constraint:
-    """`min(n)`: a 64-bit whole number of at least n."""
-    return whole_in(range(arguments[0], INT64.stop))
-
-
-def maximum(arguments: list[int]) -> Constraint:
-    """`max(n)`: a 64-bit whole number of at most n."""
-    return whole_in(range(INT64.start, arguments[0] + 1))
-
-
-def between(arguments: list[int]) -> Constraint:
-    """`range(least,most)`: a whole number in that range."""
-    return whole_in(range(arguments[0], arguments[1] + 1))
-
-
 # name -> how many arguments it takes, what makes it
 WITH_NUMBERS: dict[str, tuple[tuple[int, ...], Callable[[list[int]], Constraint]]] = {
-    "length": ((1, 2), length),
-    "minlength": ((1,), lambda arguments: lambda text: utf16_length(text) >= arguments[0]),
-    "maxlength": ((1,), lambda arguments: lambda text: utf16_length(text) <= arguments[0]),
-    "min": ((1,), minimum),
-    "max": ((1,), maximum),
-    "range": ((2,), between),
+    "length": ((1, 2), lambda n: lambda text: n[0] <= utf16_length(text) <= n[-1]),
+    "minlength": ((1,), lambda n: lambda text: utf16_length(text) >= n[0]),
+    "maxlength": ((1,), lambda n: lambda text: utf16_length(text) <= n[0]),
+    "min": ((1,), lambda n: whole_in(range(n[0], INT64.stop))),
+    "max": ((1,), lambda n: whole_in(range(INT64.start, n[0] + 1))),
+    "range": ((2,), lambda n: whole_in(range(n[0], n[1] + 1))),
 }
 
 
@@ -125,8 +124,10 @@ def make_constraint(name: str, argument: str | None) -> Constraint:
         return PLAIN[kind]
     if kind in WITH_NUMBERS and argument is not None:
         counts, factory = WITH_NUMBERS[kind]
-        numbers = [part.strip() for part in argument.split(",")]
-        if len(numbers) in counts and all(WHOLE.fullmatch(number) for number in numbers):
-            return factory([int(number) for number in numbers])
+        texts = argument.split(",")
+        numbers = [int(text) for text in texts if WHOLE.fullmatch(text)]
+        least = 0 if "length" in kind else INT64.start
+        if len(numbers) == len(texts) and len(numbers) in counts and [least, *numbers] == sorted([least, *numbers]):
+            return factory(numbers)
     shown = name if argument is None else f"{name}({argument})"
     raise RouteConstraintError(f"the route constraint {shown} is unknown or takes other arguments")

@@ -141,14 +141,14 @@ def make_segment(parts: list[str | Parameter]) -> Segment:
         raise RouteTemplateError("two parameters need a literal between them")
     patterns = [mixed(parts)]
     if tail:
-        patterns.append(mixed([*parts[:-2], str(parts[-2])[:-1]]))
+        patterns.append(mixed([*parts[:-2], str(parts[-2])[:-1]], r"(?<!\.)"))
     return Segment(parameters=parameters, patterns=tuple(patterns))
 
 
-def mixed(parts: Sequence[str | Parameter]) -> re.Pattern[str]:
-    """What matches these literals and parameters."""
+def mixed(parts: Sequence[str | Parameter], end: str = "") -> re.Pattern[str]:
+    """What matches these literals and parameters, and at its end the pattern `end`."""
     pattern = "".join("(.+)" if isinstance(part, Parameter) else re.escape(part) for part in parts)
-    return re.compile(pattern, re.IGNORECASE | re.DOTALL)
+    return re.compile(pattern + end, re.IGNORECASE | re.DOTALL)
 
 
 def split_segments(template: str) -> list[str]:
@@ -209,8 +209,8 @@ def parse_parameter(content: str) -> Parameter:
         constraints.append(constraint)
     if rest not in ("", "?") and not rest.startswith("="):
         raise RouteTemplateError(f"{{{content}}} cannot be read after {content[: len(content) - len(rest)]!r}")
-    if found["stars"] and rest == "?":
-        raise RouteTemplateError("a catch-all parameter cannot be optional")
+    if rest.endswith("?") and (found["stars"] or rest != "?"):
+        raise RouteTemplateError("an optional parameter cannot be a catch-all or have a default")
     return Parameter(
         name=found["name"],
         catch_all=bool(found["stars"]),

@@ -113,8 +113,9 @@ async def run_instance(
     worker = WorkerProcess(folder, {**settings, **platform_settings(folder, port)})
     functions, error = await worker.start()
     try:
-        index = FunctionIndex(errors={MODULE: error}) if error else build_index(functions, settings)
-        host = FunctionsHost(index, config, directory=folder, worker=worker, keys=keys)
+        served = [function for function in functions if config.serves(function.name)]
+        index = FunctionIndex(errors={MODULE: error}) if error else build_index(served, settings)
+        host = FunctionsHost(index, config, directory=folder, worker=worker, keys=keys, settings=settings)
     except HostStartError:
         worker.close()
         raise

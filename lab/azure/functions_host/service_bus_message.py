@@ -81,27 +81,32 @@ def trigger_metadata(message: ServiceBusReceivedMessage) -> dict[str, Datum]:
         "Client": {"IsClosed": False, "TransportType": 0},
         **{name: {} for name in PLACES},
     }
-    return {
-        **{name: Datum(value, "string") for name, value in body_fields(message).items()},
+    told = {
         **{name: Datum(text_of(value), "string") for name, value in texts.items() if value is not None},
         **{name: Datum(json.dumps(value), "json") for name, value in values.items() if value is not None},
         "SequenceNumber": Datum(message.sequence_number, "int"),
     }
+    names = {name.lower(): name for name in told}
+    return told | {names.get(name.lower(), name): value for name, value in body_fields(message).items()}
 
 
-def body_fields(message: ServiceBusReceivedMessage) -> dict[str, str]:
-    """The texts, numbers and truths of a body that is a JSON object: the host tells them beside the rest."""
+def body_fields(message: ServiceBusReceivedMessage) -> dict[str, Datum]:
+    """The fields of a body that is a JSON object, but for arrays and nulls: the host tells them beside the rest, and in
+    place of what has the same name in any case (ApplyBindingData in its Utility.cs). So a body can break its message.
+    """
     try:
-        body = str(body_datum(message).value)
-        read = lenient_json.loads(body) if body.lstrip().startswith("{") else None
+        body = str(body_datum(message).value).strip()
+        read = lenient_json.loads(body) if body.startswith("{") and body.endswith("}") else {}
     except (BodyNotText, lenient_json.NotJson):
         return {}
-    fields = read if isinstance(read, dict) else {}
-    return {
-        name: lenient_json.shown(value)
-        for name, value in fields.items()
-        if value is not None and not isinstance(value, (dict, list))
-    }
+    return {name: field(value) for name, value in read.items() if value is not None and not isinstance(value, list)}
+
+
+def field(value: Any) -> Datum:
+    """An object as JSON, all else as text."""
+    if isinstance(value, dict):
+        return Datum(lenient_json.dumps(value, None), "json")
+    return Datum(lenient_json.shown(value), "string")
 
 
 def id_text(message: ServiceBusReceivedMessage) -> Any:

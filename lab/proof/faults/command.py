@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from lab.azure.up import primaries
 from lab.proof import wide_table
 from lab.proof.strategies import OURS, SIDES
 
@@ -47,6 +48,7 @@ OF_A_SESSION = (
     *("kill", "pause", "long-pause", "client-kill", "black-hole", "idle-close", "full-server", "read-only"),
     *("loading", "trickle", "bulk", "script-flush", "password-change", "cut-reply"),
 )
+OF_A_CLUSTER = ("failover", "lossy-failover", "slot-move", "shard-pause", "node-comes-and-goes")
 OURS_FIRST = [OURS, *(side for side in SIDES if side != OURS)]
 PLAIN_WIDTH = 190
 HEADINGS = (
@@ -64,10 +66,12 @@ examples:
   python -m lab faults --only kill --only vanish
   python -m lab faults --quick                  6 instances and short clocks, about 3 minutes
   python -m lab faults --full                   200 instances, unscaled times: more than an hour
+  python -m lab faults --redis-cluster 3        on a Redis Cluster of three primaries, with faults of its own
   python -m lab faults --session                ten sessions alone, about 15 minutes; with --quick 5
   python -m lab faults --session --side ours --only trickle
 
 faults: {", ".join(NAMES)}
+of a cluster: {", ".join(OF_A_CLUSTER)}
 with --session: {", ".join(OF_A_SESSION)}
 
 Exit code 1 if an accepted order was lost, one was decided twice, more was sold than there was, a Redis client leaked,
@@ -83,6 +87,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--redis-cluster", type=primaries, metavar="N", help="faults of a Redis Cluster of N primaries, on one"
     )
     parser.add_argument("--only", action="append", metavar="NAME", help="this fault (repeatable)")
     pace = parser.add_mutually_exclusive_group()
@@ -100,7 +107,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Run the trials, report; returns the exit code."""
-    known = OF_A_SESSION if options.session else NAMES
+    known = OF_A_SESSION if options.session else OF_A_CLUSTER if options.redis_cluster else NAMES
     if unknown := set(options.only or ()) - set(known):
         options.usage_error(f"no such fault: {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
     if not options.session:
@@ -118,9 +125,10 @@ def _run_app(options: argparse.Namespace) -> int:
     from lab.proof.spike.local import readable_errors, run_until_signal
     from lab.proof.spike.progress import Progress
 
+    names = options.only or (OF_A_CLUSTER if options.redis_cluster else NAMES)
     pace, progress, began = FULL if options.full else QUICK if options.quick else DEFAULT, Progress(), time.monotonic()
     with readable_errors(progress) as ending:
-        outcomes = run_until_signal(endure_all(options.only or NAMES, pace, progress))
+        outcomes = run_until_signal(endure_all(names, pace, progress, options.redis_cluster or 1))
         progress.done()
         document = as_json(outcomes, pace, time.monotonic() - began)
         if options.json:
@@ -133,15 +141,14 @@ def _run_app(options: argparse.Namespace) -> int:
     return ending.code
 
 
-async def endure_all(names: Sequence[str], pace: Pace, progress: Progress) -> list[Outcome]:
+async def endure_all(names: Sequence[str], pace: Pace, progress: Progress, primaries: int = 1) -> list[Outcome]:
     """Every fault in turn; the long outages, which mostly wait, beside each other at the end."""
-    from lab.proof.faults import outage, trial
-    from lab.proof.faults.faults import FAULTS
+    from lab.proof.faults import cluster, faults, outage, trial
 
-    outcomes = []
-    for name in [name for name in names if name in FAULTS]:
+    inflicted, outcomes = {**faults.FAULTS, **cluster.FAULTS}, []
+    for name in [name for name in names if name in inflicted]:
         progress.prefix = f"{name}: "
-        outcomes.append(await trial.endure(FAULTS[name], pace, progress))
+        outcomes.append(await trial.endure(inflicted[name], pace, progress, primaries))
     progress.prefix = ""
     waiting = [outage.OUTAGES[name] for name in names if name in outage.OUTAGES]
     return outcomes + list(await asyncio.gather(*(outage.endure(one, pace, progress) for one in waiting)))
@@ -168,5 +175,6 @@ def show(outcomes: Sequence[Outcome], console: Console) -> None:
         rows.append((one.title, *map(str, counted), errors, *times))
     wide_table.show(HEADINGS, rows, console)
     for one in outcomes:
-        text = f"[red]{one.name}: {'; '.join(one.broken)}[/red]" if one.broken else f"{one.name}: ok"
+        said = "; ".join(["ok", *one.remarks])
+        text = f"[red]{one.name}: {'; '.join(one.broken)}[/red]" if one.broken else f"{one.name}: {said}"
         console.print(text)

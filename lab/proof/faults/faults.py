@@ -6,9 +6,10 @@ Raises FaultDidNotHappen if it had no effect.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from lab.azure.settings import DEFAULT_QUEUE
 from lab.proof.faults import redis
@@ -28,13 +29,18 @@ DEAD_WITHIN_S = 60.0
 
 @dataclass(frozen=True)
 class Fault:
-    """`bound_s`: how long after the fault a request may still fail. `statuses`: that clients may see."""
+    """`bound_s`: how long after the fault a request may still fail. `statuses`: that clients may see.
+
+    `mend`: what customers and the operator do once no more orders come. `cluster`: what is special about its plan.
+    """
 
     name: str
     title: str
     inflict: Callable[[Scene], Awaitable[None]]
     bound_s: Callable[[Pace], float]
     statuses: frozenset[int] = frozenset({503})
+    mend: Callable[[Scene], Awaitable[None]] | None = None
+    cluster: Mapping[str, Any] = field(default_factory=dict)
 
 
 async def empty(scene: Scene) -> None:
@@ -42,7 +48,7 @@ async def empty(scene: Scene) -> None:
 
     What was completed before is sold. What was decided without anybody having heard of it is decided in the new life.
     """
-    async with _messages_waiting(scene):
+    async with messages_waiting(scene):
         scene.target.proxy.black_hole()  # else something is decided between the last look into the books and the crash
     sold = await _known_as_sold(scene)
     scene.stage.redis.kill()
@@ -78,7 +84,7 @@ async def _known_as_sold(scene: Scene) -> int:
 
 
 @asynccontextmanager
-async def _messages_waiting(scene: Scene) -> AsyncIterator[None]:
+async def messages_waiting(scene: Scene) -> AsyncIterator[None]:
     """Nobody takes messages for a moment, so that some wait when it happens."""
     deciders = scene.stage.fleet.of(Group.FULFILMENT)
     for instance in deciders:
@@ -125,7 +131,7 @@ async def duplicates(scene: Scene) -> None:
 
 async def instance_kill(scene: Scene) -> None:
     """Half of the fulfilment instances are killed in the middle of a message, and replaced."""
-    async with _messages_waiting(scene):
+    async with messages_waiting(scene):
         scene.stage.redis.pause()  # so that every message under way stays under way
     await asyncio.sleep(HELD_S)
     held = (await scene.stage.queue_stats())["locked"]
@@ -171,42 +177,44 @@ def _part(scene: Scene, group: Group, share: float) -> list[Instance]:
     return serving[: max(1, round(len(serving) * share))]
 
 
-def _soon(_pace: Pace) -> float:
+def soon(_pace: Pace) -> float:
+    """After a server's return."""
     return 3.0
 
 
-def _after_connect(pace: Pace) -> float:
+def after_connect(pace: Pace) -> float:
+    """After a silence."""
     return pace.clocks.connect_s + 2
 
 
 FAULTS = {
     fault.name: fault
     for fault in (
-        Fault("kill", "Redis SIGKILL, restart", lambda s: redis.kill(s.target, s.pace.outage_s), _soon),
-        Fault("empty", "Redis restarted empty", empty, _soon, frozenset({503, 404})),
-        Fault("pause", "Redis SIGSTOP", lambda s: redis.pause(s.target, s.pace.hole_s), _after_connect),
+        Fault("kill", "Redis SIGKILL, restart", lambda s: redis.kill(s.target, s.pace.outage_s), soon),
+        Fault("empty", "Redis restarted empty", empty, soon, frozenset({503, 404})),
+        Fault("pause", "Redis SIGSTOP", lambda s: redis.pause(s.target, s.pace.hole_s), after_connect),
         Fault(
             "black-hole",
             "black hole before Redis",
             lambda s: redis.black_hole(s.target, s.pace.hole_s),
-            _after_connect,
+            after_connect,
         ),
-        Fault("read-only", "READONLY (REPLICAOF)", lambda s: redis.read_only(s.target, s.pace.outage_s), _soon),
-        Fault("full-server", "full server (maxclients)", lambda s: redis.full_server(s.target, s.pace.outage_s), _soon),
+        Fault("read-only", "READONLY (REPLICAOF)", lambda s: redis.read_only(s.target, s.pace.outage_s), soon),
+        Fault("full-server", "full server (maxclients)", lambda s: redis.full_server(s.target, s.pace.outage_s), soon),
         Fault(
             "client-kill",
             "CLIENT KILL, five times",
             lambda s: redis.client_kill(s.target, 5, s.pace.outage_s / 5),
-            _soon,
+            soon,
         ),
-        Fault("script-flush", "SCRIPT FLUSH", lambda s: redis.script_flush(s.target, 3, s.pace.outage_s / 3), _soon),
-        Fault("link-detach", "Service Bus detaches all links", link_detach, _soon),
-        Fault("server-busy", "Service Bus is busy", server_busy, _soon),
-        Fault("duplicates", "duplicates, out of order", duplicates, _soon),
-        Fault("instance-kill", "fulfilment SIGKILL in mid-message", instance_kill, _soon),
-        Fault("worker-crash-loop", "worker SIGKILL, three times", worker_crash_loop, _after_connect),
-        Fault("scale-in", "scale-in wave", scale_in, _soon),
-        Fault("drain", "drain aborts, completions are lost", drain_aborts, _soon),
-        Fault("vanish", "30 % of the instances vanish", vanish, _soon),
+        Fault("script-flush", "SCRIPT FLUSH", lambda s: redis.script_flush(s.target, 3, s.pace.outage_s / 3), soon),
+        Fault("link-detach", "Service Bus detaches all links", link_detach, soon),
+        Fault("server-busy", "Service Bus is busy", server_busy, soon),
+        Fault("duplicates", "duplicates, out of order", duplicates, soon),
+        Fault("instance-kill", "fulfilment SIGKILL in mid-message", instance_kill, soon),
+        Fault("worker-crash-loop", "worker SIGKILL, three times", worker_crash_loop, after_connect),
+        Fault("scale-in", "scale-in wave", scale_in, soon),
+        Fault("drain", "drain aborts, completions are lost", drain_aborts, soon),
+        Fault("vanish", "30 % of the instances vanish", vanish, soon),
     )
 }

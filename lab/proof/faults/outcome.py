@@ -43,12 +43,13 @@ class Outcome:
     peak_clients: int = 0
     machine_late_s: float = 0.0
     notes: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
 
     def take(self, audit: Audit) -> None:
-        """Copy what the books say."""
-        self.confirmed, self.undecided = audit.confirmed, audit.undecided
-        self.lost, self.decided_twice, self.oversold = audit.lost, audit.decided_twice, audit.oversold
+        """Add what the books of a drop say; the dead letters are those of all drops."""
+        for name in ("confirmed", "undecided", "lost", "decided_twice", "oversold"):
+            setattr(self, name, getattr(self, name) + getattr(audit, name))
         self.dead_lettered = audit.dead_lettered
 
     def to_json(self) -> dict[str, Any]:

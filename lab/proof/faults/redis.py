@@ -26,11 +26,10 @@ class FaultDidNotHappen(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Target:
-    """A server and the proxy through which it is used. The lab's own connections go past the proxy and are short."""
+class Node:
+    """A server, with connections of the lab's own to it, which are short."""
 
     server: RedisServer
-    proxy: TcpProxy
 
     @asynccontextmanager
     async def admin(self) -> AsyncIterator[Redis]:
@@ -73,8 +72,20 @@ class Target:
             return int((await client.info("stats"))[name])
 
 
+@dataclass(frozen=True)
+class Target(Node):
+    """A server and the proxy through which it is used. The lab's own connections go past the proxy."""
+
+    proxy: TcpProxy
+
+
 async def _others(admin: Redis) -> list[dict[str, Any]]:
-    return [row for row in await admin.client_list() if row["name"] != LAB]
+    """Without the lab, and what the nodes of a cluster open to each other: replication, and MIGRATE's."""
+    return [
+        row
+        for row in await admin.client_list()
+        if row["name"] != LAB and not set("SM") & set(row["flags"]) and not row["cmd"].startswith("restore")
+    ]
 
 
 async def _kill(admin: Redis, clients: list[dict[str, Any]]) -> None:

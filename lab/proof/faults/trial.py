@@ -6,19 +6,24 @@ import asyncio
 import math
 import secrets
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
+from redis.crc import key_slot
+
+from lab.azure.redis_cluster import SLOTS
 from lab.proof.faults.faults import Fault
 from lab.proof.faults.outcome import Outcome, broken_promises
 from lab.proof.faults.pace import RENEWAL_S, Pace
 from lab.proof.faults.redis import FaultDidNotHappen
-from lab.proof.faults.scene import Scene
+from lab.proof.faults.scene import Sale, Scene
 from lab.proof.fleet.scaling import adjust
 from lab.proof.sentinel import Sentinel
 from lab.proof.spike.load import Load
 from lab.proof.spike.progress import Progress
 from lab.proof.spike.run import books_of, closed, looking, open_sale, settled
-from lab.proof.spike.stage import Plan, put_up
+from lab.proof.spike.stage import Plan, Stage, put_up
 from lab.proof.spike.timeline import Timeline
 from lab.proof.tasks import background, end_all
 from lab.tickets.shop import Shop
@@ -72,37 +77,70 @@ def lock_renewal(seconds: float) -> dict[str, str]:
     return {"AzureFunctionsJobHost__extensions__serviceBus__maxAutoLockRenewalDuration": text}
 
 
-async def endure(fault: Fault, pace: Pace, progress: Progress) -> Outcome:
+def on_a_cluster(plan: Plan, primaries: int, fault: Fault) -> Plan:
+    """The same on a cluster; the budget counts one primary more, as a fault may add one."""
+    settings = {**plan.settings, "REDIS_PRIMARIES": str(primaries + 1)}
+    return replace(plan, primaries=primaries, proxied=False, settings=settings, **fault.cluster)
+
+
+async def endure(fault: Fault, pace: Pace, progress: Progress, primaries: int = 1) -> Outcome:
     """Run it. Raises what the stage raises; a fault that did not happen is a note, and so a broken promise."""
     outcome = Outcome(fault.name, fault.title, bound_s=fault.bound_s(pace))
-    shop = Shop(f"fault-{secrets.token_hex(4)}", USERS)
+    plan = plan_of(pace) if primaries == 1 else on_a_cluster(plan_of(pace), primaries, fault)
     with Sentinel() as sentinel:
-        async with put_up(plan_of(pace)) as stage:
+        async with put_up(plan) as stage, AsyncExitStack() as stack:
             progress.say(f"starting {pace.instances} instances")
             await adjust(stage.fleet, stage.plan.full)
-            async with Load(stage.front.url, shop, repeats=pace.repeats) as load:
-                await stage.bus.ask("remember_completed")
-                await open_sale(load, STOCK)
-                books = books_of(stage, load)
-                scene = Scene(stage, load, books, pace, STOCK)
-                timeline = Timeline(stage, load, books, stage.admin())
-                async with background(timeline.watch(), looking(books), progress.follow(timeline, float("inf"))):
-                    await _through(scene, fault, outcome)
-                outcome.peak_clients = timeline.peak_clients
-                alive = len(stage.fleet.alive)
-                outcome.leaked = max(0, await scene.target.settled_clients(alive, SETTLE_S) - alive)
-                outcome.take(await closed(stage, books, scene.stock, scene.completed))
-                outcome.notes, outcome.replayed = scene.notes, scene.replayed
+            await stage.bus.ask("remember_completed")
+            sales = [await stack.enter_async_context(on_sale(stage, pace, drop)) for drop in drops_of(plan)]
+            scene = Scene(stage, sales, pace, STOCK)
+            timeline = Timeline(stage, sales[0].load, sales[0].books, stage.admin())
+            looks = [looking(sale.books) for sale in sales]
+            async with background(timeline.watch(), progress.follow(timeline, float("inf")), *looks):
+                await _through(scene, fault, outcome)
+            outcome.peak_clients = timeline.peak_clients
+            outcome.leaked = await leaked(scene)
+            for sale in sales:
+                outcome.take(await closed(stage, sale.books, scene.stock, scene.completed))
+            outcome.notes, outcome.remarks, outcome.replayed = scene.notes, scene.remarks, scene.replayed
     outcome.machine_late_s = round(sentinel.late_s, 2)
     outcome.broken = broken_promises(outcome, fault.statuses)
     return outcome
 
 
+def drops_of(plan: Plan) -> list[str]:
+    """Ids that nobody has used: one, or on a cluster one for each primary, in their order."""
+    found: dict[int, str] = {}
+    while len(found) < plan.primaries:
+        drop_id = f"fault-{secrets.token_hex(4)}"
+        found.setdefault(slot_of(drop_id) * plan.primaries // SLOTS, drop_id)
+    return [found[number] for number in range(plan.primaries)]
+
+
+def slot_of(drop_id: str) -> int:
+    """Where a drop's keys lie."""
+    return key_slot(f"drop:{drop_id}".encode())
+
+
+@asynccontextmanager
+async def on_sale(stage: Stage, pace: Pace, drop_id: str) -> AsyncIterator[Sale]:
+    """A drop whose customers repeat what is answered 503."""
+    async with Load(stage.front.url, Shop(drop_id, USERS), repeats=pace.repeats) as load:
+        await open_sale(load, STOCK)
+        yield Sale(load, books_of(stage, load))
+
+
+async def leaked(scene: Scene) -> int:
+    """Clients of any server beyond one for each live instance."""
+    alive = len(scene.stage.fleet.alive)
+    return sum([max(0, await node.settled_clients(alive, SETTLE_S) - alive) for node in scene.nodes])
+
+
 async def _through(scene: Scene, fault: Fault, outcome: Outcome) -> None:
     """Orders before, during and after the fault, until every accepted one is decided."""
-    clock, pace, answers = asyncio.get_running_loop().time, scene.pace, scene.load.answers
-    going = Going(pace.orders_per_s, pace.before_s)
-    sending = asyncio.create_task(scene.load.run(going))
+    clock, pace, sales = asyncio.get_running_loop().time, scene.pace, scene.sales
+    going = [Going(pace.orders_per_s / len(sales), pace.before_s) for _ in sales]
+    sending = [asyncio.create_task(sale.load.run(times)) for sale, times in zip(sales, going, strict=True)]
     try:
         await asyncio.sleep(pace.before_s + pace.after_s)
         began = clock()
@@ -112,16 +150,21 @@ async def _through(scene: Scene, fault: Fault, outcome: Outcome) -> None:
             scene.notes.append(f"this proves nothing: {error}")
         over = clock()
         await asyncio.sleep(outcome.bound_s + pace.after_s)
-        going.stop()
-        await sending
+        for times in going:
+            times.stop()
+        await asyncio.gather(*sending)
     finally:
-        await end_all([sending])
-    await settled(scene.books, pace.settle_s)
-    late = [failure.sent_at - over for failure in answers.failures]
-    outcome.recovery_s = round(max(0.0, max(late, default=0.0)), 2)
+        await end_all(sending)
+    if fault.mend is not None:
+        await fault.mend(scene)
+    for sale in sales:
+        await settled(sale.books, pace.settle_s)
+    answers = [sale.load.answers for sale in sales]
+    failures = [failure for one in answers for failure in one.failures]
+    outcome.recovery_s = round(max(0.0, max((failure.sent_at - over for failure in failures), default=0.0)), 2)
     outcome.lasted_s = round(over - began, 1)
-    outcome.errors_per_s = dict(sorted(Counter(math.floor(one.ended_at - began) for one in answers.failures).items()))
-    outcome.early_errors = sum(failure.ended_at < began for failure in answers.failures)
-    outcome.accepted, outcome.given_up = len(answers.accepted), answers.given_up
-    outcome.client_errors = answers.by_status
-    outcome.longest_answer_s = round(answers.longest_s, 2)
+    outcome.errors_per_s = dict(sorted(Counter(math.floor(failure.ended_at - began) for failure in failures).items()))
+    outcome.early_errors = sum(failure.ended_at < began for failure in failures)
+    outcome.accepted, outcome.given_up = sum(len(one.accepted) for one in answers), sum(one.given_up for one in answers)
+    outcome.client_errors = dict(sum((Counter(one.by_status) for one in answers), Counter()))
+    outcome.longest_answer_s = round(max(one.longest_s for one in answers), 2)

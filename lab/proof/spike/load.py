@@ -35,10 +35,14 @@ class Failure:
 
 @dataclass
 class Answers:
-    """What came back. `accepted`: order id -> when it was answered; latencies in ms, of each order's first answer."""
+    """What came back. `accepted`: order id -> when it was answered, `numbers`: -> which order of the load it is.
+
+    Latencies in ms, of each order's first answer.
+    """
 
     scheduled: int = 0
     accepted: dict[str, float] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
     sold_out: int = 0
     failures: list[Failure] = field(default_factory=list)
     given_up: int = 0
@@ -137,7 +141,7 @@ class Load:
         if due is not None:
             self.answers.latency_ms.append((now - due) * 1000)
         if order_id is not None and order_id not in self.answers.accepted:
-            self.answers.accepted[order_id] = now
+            self.answers.accepted[order_id], self.answers.numbers[order_id] = now, number
         self.answers.sold_out += verdict is Verdict.SOLD_OUT
         if verdict is Verdict.FAILED:
             self.answers.failures.append(Failure(status, sent_at, now))

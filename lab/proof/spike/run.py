@@ -29,6 +29,7 @@ from lab.tickets.shop import Shop
 FIRST_SHARE = 0.1  # of the instances are there when the spike begins
 LEAD_S = 5.0  # instances are asked for so long before the load that needs them is due
 LOOK_EVERY_S = 1.0
+AWAY = (redis_py.RedisError, redis_py.exceptions.RedisClusterException, OSError)
 SETTLE_S = 120.0  # for the last decisions, after the last answer
 
 
@@ -72,7 +73,7 @@ def sizes(plan: Plan, schedule: Schedule, t: float) -> dict[Group, int]:
 
 def books_of(stage: Stage, load: Load) -> Books:
     """The books of the load's drop, read on a connection of their own."""
-    return Books(stage.admin(), load.shop.drop_id, load.answers.accepted)
+    return Books(stage.reader(), load.shop.drop_id, load.answers.accepted)
 
 
 def elapsed(load: Load) -> float:
@@ -108,7 +109,7 @@ async def hiccup(stage: Stage, after_s: float, pause_s: float) -> None:
 async def looking(books: Books) -> None:
     """Look into the books for ever; cancel it to stop."""
     while True:
-        with contextlib.suppress(redis_py.RedisError, OSError):
+        with contextlib.suppress(*AWAY):
             await books.look()
         await asyncio.sleep(LOOK_EVERY_S)
 
@@ -121,7 +122,7 @@ async def settled(books: Books, within_s: float) -> bool:
         if clock() > ends:
             return False
         await asyncio.sleep(0.1)
-        with contextlib.suppress(redis_py.RedisError, OSError):
+        with contextlib.suppress(*AWAY):
             await books.look()
     return True
 

@@ -16,10 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from lab.azure import redis_cluster
 from lab.azure.redis_server import HOST, RedisServer
 from lab.azure.service_bus.queue_config import QueueConfig
 from lab.azure.settings import CONNECTION, DEFAULT_QUEUE, QUEUE, ROOT
@@ -43,6 +44,8 @@ class Plan:
 
     `settings`: further app settings. `lock_s` and `max_delivery_count`: of the queue. `proxied`: a TCP proxy that can
     fail is between the instances and Redis. `prepare`: called in each instance in place of the strategy.
+    `primaries`: of a Redis Cluster, 1 for a single server; with `replicas` behind each, which take over after
+    `node_timeout_ms`. `client_limit` is that of each.
     """
 
     http: int
@@ -57,6 +60,9 @@ class Plan:
     proxied: bool = False
     instance_s: float = INSTANCE_S
     prepare: Callable[[], None] | None = None
+    primaries: int = 1
+    replicas: int = 0
+    node_timeout_ms: int = 1000
 
     @property
     def instances(self) -> int:
@@ -76,7 +82,7 @@ class Plan:
 
 @dataclass
 class Stage:
-    """What a run works with."""
+    """What a run works with. `redis` is one server, and the first node of the `cluster` if there is one."""
 
     plan: Plan
     redis: RedisServer
@@ -85,7 +91,8 @@ class Stage:
     front: Front
     proxy: TcpProxy | None
     folder: Path
-    _admins: list[Redis]
+    _admins: list[Redis | RedisCluster]
+    cluster: redis_cluster.RedisCluster | None = None
 
     def admin(self) -> Redis:
         """One more connection of the lab's own to Redis, straight to it; closed with the stage."""
@@ -96,6 +103,16 @@ class Stage:
             socket_timeout=ADMIN_S,
             socket_connect_timeout=ADMIN_S,
             retry=Retry(NoBackoff(), 0),
+        )
+        self._admins.append(client)
+        return client
+
+    def reader(self) -> Redis | RedisCluster:
+        """As `admin`, of the whole cluster if there is one."""
+        if self.cluster is None:
+            return self.admin()
+        client = RedisCluster.from_url(
+            self.cluster.url, client_name=budget.LAB, require_full_coverage=False, socket_timeout=ADMIN_S
         )
         self._admins.append(client)
         return client
@@ -127,9 +144,22 @@ async def put_up(plan: Plan) -> AsyncIterator[Stage]:
     async with AsyncExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="lab-fleet-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        redis = RedisServer(maxclients=plan.client_limit, appendfsync=plan.appendfsync)
-        stack.callback(redis.stop)
-        await asyncio.to_thread(redis.start)
+        if plan.primaries > 1:
+            cluster = redis_cluster.RedisCluster(
+                plan.primaries,
+                replicas=plan.replicas,
+                node_timeout_ms=plan.node_timeout_ms,
+                maxclients=plan.client_limit,
+                appendonly=True,
+                options={"appendfsync": plan.appendfsync},
+            )
+            stack.callback(cluster.stop)
+            await asyncio.to_thread(cluster.start)
+            redis = cluster.nodes[0]
+        else:
+            cluster, redis = None, RedisServer(maxclients=plan.client_limit, appendfsync=plan.appendfsync)
+            stack.callback(redis.stop)
+            await asyncio.to_thread(redis.start)
         proxy = await stack.enter_async_context(TcpProxy(redis.port)) if plan.proxied else None
         bus = await stack.enter_async_context(BusProcess(queues))
         task = Task(
@@ -140,9 +170,9 @@ async def put_up(plan: Plan) -> AsyncIterator[Stage]:
         )
         fleet = await stack.enter_async_context(Fleet(task))
         front = await stack.enter_async_context(Front(fleet, instance_s=plan.instance_s))
-        admins: list[Redis] = []
+        admins: list[Redis | RedisCluster] = []
         stack.push_async_callback(_close_all, admins)
-        yield Stage(plan, redis, bus, fleet, front, proxy, folder, admins)
+        yield Stage(plan, redis, bus, fleet, front, proxy, folder, admins, cluster)
 
 
 def _settings(plan: Plan, redis_port: int, connection: str) -> dict[str, str]:

@@ -87,7 +87,9 @@ def test_every_row_of_the_table_names_its_source_and_the_day_it_was_looked_up() 
     for source in table["sources"].values():
         assert source["page"].startswith("learn.microsoft.com/")
         assert re.fullmatch(r"20\d\d-\d\d-\d\d", source["checked"])
-    assert {row["source"] for row in table["tiers"].values()} == set(table["sources"])
+    assert {row["source"] for row in table["tiers"].values()} == set(table["sources"]) - {"primaries"}
+    managed = {name for name, row in table["tiers"].items() if row["source"] == "managed"}
+    assert {name for name, row in table["tiers"].items() if "primaries" in row} == managed  # of the source `primaries`
 
 
 def test_the_limits_are_those_of_the_documentation() -> None:

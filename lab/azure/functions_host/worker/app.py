@@ -9,6 +9,7 @@ import importlib
 import inspect
 import json
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,7 +89,20 @@ def load_app(app: func.FunctionRegister) -> LoadedApp:
     """Check every function. azure.functions allows it once per app. Raises what the worker would raise."""
     functions: dict[str, Loaded] = {}
     for declared in app.get_functions():
-        name, call = str(declared.get_function_name()), declared.get_user_function()
+        name, call = declared.get_function_name(), declared.get_user_function()
+        if not isinstance(name, str):
+            raise TypeError(f"the function name {name!r} is no text")
+        inspect.getfile(call)  # the worker looks for its folder; a function of C has none, and raises
         bindings = tuple(json.loads(binding) for binding in declared.get_raw_bindings())
+        check_retry(declared.get_settings_dict("retry_policy"))
         functions[name] = Loaded(name, bindings, call, read_signature(name, call, bindings))
     return LoadedApp(functions)
+
+
+def check_retry(policy: Mapping[str, Any] | None) -> None:
+    """Raises ValueError or TypeError for a retry policy that the worker cannot read: with it the whole app is lost."""
+    if policy:
+        int(policy["max_retry_count"])
+        fixed = policy["strategy"] == "fixed_delay"
+        for name in ("delay_interval",) if fixed else ("minimum_interval", "maximum_interval"):
+            time.strptime(policy.get(name), "%H:%M:%S")  # type: ignore[arg-type]

@@ -21,17 +21,9 @@ class TraceContext:
     trace_state: str = ""
     attributes: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def Traceparent(self) -> str:  # noqa: N802 - the worker's own, deprecated name
-        return self.trace_parent
-
-    @property
-    def Tracestate(self) -> str:  # noqa: N802 - likewise
-        return self.trace_state
-
-    @property
-    def Attributes(self) -> dict[str, str]:  # noqa: N802 - likewise
-        return self.attributes
+    Traceparent = property(lambda self: self.trace_parent)  # the worker's own, deprecated names
+    Tracestate = property(lambda self: self.trace_state)
+    Attributes = property(lambda self: self.attributes)
 
 
 @dataclass(frozen=True)

@@ -28,14 +28,3 @@ class GenericBinding:
         if data is None or data.type in ("string", "bytes", "json"):
             return None if data is None else data.value
         raise ValueError(f'unexpected type of data received for the "generic" binding: {data.type!r}')
-
-    @staticmethod
-    def encode(obj: Any, *, expected_type: Any) -> Datum:
-        """Raises NotImplementedError for what is neither text nor bytes nor nothing."""
-        if isinstance(obj, str):
-            return Datum(type="string", value=obj)
-        if isinstance(obj, (bytes, bytearray)):
-            return Datum(type="bytes", value=bytes(obj))
-        if obj is None:
-            return Datum(type=None, value=None)
-        raise NotImplementedError

@@ -26,6 +26,9 @@ def hide_lab(folder: Path) -> None:
     """Forget the lab's modules, and the folder that they came from unless it is the app's."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "lab"]:
         del sys.modules[name]
+    main_module = sys.modules["__main__"]
+    main_module.__spec__ = None
+    main_module.__file__ = None  # a process that multiprocessing spawns would import it
     sys.path[:] = [entry for entry in sys.path if entry and Path(entry).resolve() != ROOT]
     theirs = [entry for entry in os.environ.pop("PYTHONPATH", "").split(os.pathsep) if entry not in ("", str(ROOT))]
     if theirs:

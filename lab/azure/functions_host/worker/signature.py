@@ -34,7 +34,6 @@ class Signature:
     """How a function is called. `inputs`: parameter -> the converter's binding name; `returns`: that of its result."""
 
     inputs: Mapping[str, str]
-    outputs: tuple[str, ...]
     wants_context: bool
     returns: str | None
     return_type: Any
@@ -75,9 +74,8 @@ def read_signature(name: str, call: Callable[..., Any], bindings: Iterable[Mappi
     refuse_names(name, parameters, set(bound))
     inputs = {key: check_parameter(name, binding, annotations) for key, binding in bound.items()}
     returns, return_type = read_return(name, bindings, annotations)
-    outputs = tuple(key for key, binding in bound.items() if is_out(binding))
-    inputs = {key: kind for key, kind in inputs.items() if key not in outputs}
-    return Signature(inputs, outputs, wants_context, returns, return_type)
+    inputs = {key: kind for key, kind in inputs.items() if not is_out(bound[key])}
+    return Signature(inputs, wants_context, returns, return_type)
 
 
 def is_out(binding: Mapping[str, Any]) -> bool:

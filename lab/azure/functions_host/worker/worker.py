@@ -122,11 +122,13 @@ def decode(kind: str, call: Call) -> Any:
 
 
 def encode(kind: str, result: Any, expected_type: Any) -> Datum | None:
-    """The result for the host. Raises TypeError for a type that the binding does not take."""
+    """The result for the host. Raises TypeError for a type that the binding does not take, or UnicodeEncodeError."""
     try:
         datum: Datum | None = converter(kind).encode(result, expected_type=expected_type)
     except NotImplementedError as error:
         raise TypeError(f"a {kind!r} binding cannot return the type {type(result).__name__}") from error
+    if datum is not None and isinstance(datum.value, str):
+        datum.value.encode()  # a lone surrogate cannot be sent to the host
     return datum
 
 

@@ -16,6 +16,8 @@ from lab.azure.functions_host.docs_page import with_docs
 from lab.azure.functions_host.http_frontend import Keys
 from lab.azure.functions_host.server import listen, make_server
 
+MASTER = "s3cret-master"
+
 
 @dataclass
 class Served:
@@ -46,11 +48,11 @@ async def serving(
     config: HostConfig | None = None,
     settings: dict[str, str] | None = None,
     key: str | None = None,
-    max_body: int = 100 * 1024 * 1024,
     docs: bool = False,
 ) -> AsyncIterator[Served]:
     index = index_app(app, settings or {})
-    host = FunctionsHost(index, config or HostConfig(), directory=Path.cwd(), keys=Keys(key), max_body=max_body)
+    keys = Keys(key, MASTER if key else None)
+    host = FunctionsHost(index, config or HostConfig(), directory=Path.cwd(), keys=keys, settings=settings)
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
     server = make_server(host, application=with_docs(host) if docs else None)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import threading
 from collections.abc import AsyncIterator
 
 import azure.functions as func
 import pytest
 
 from lab.azure.functions_host import HostConfig
-from tests.integration.lab.azure.hosting import Served, serving
+from lab.azure.functions_host.host_json import HttpOptions
+from tests.integration.lab.azure.hosting import MASTER, Served, serving
 
 KEY = "s3cret-key"
 LIMIT = 1000
@@ -46,25 +46,16 @@ def shop() -> func.FunctionApp:
     def master(req: func.HttpRequest) -> str:
         return "inside"
 
-    @app.route(route="thread", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-    def thread(req: func.HttpRequest, context: func.Context) -> str:
-        same = getattr(context.thread_local_storage, "invocation_id", "") == context.invocation_id
-        return f"{threading.current_thread() is threading.main_thread()} {same}"
-
     @app.route(route="fails", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     async def fails(req: func.HttpRequest) -> str:
         raise RuntimeError("out of tickets")
-
-    @app.route(route="odd", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-    async def odd(req: func.HttpRequest):  # type: ignore[no-untyped-def]
-        return 1
 
     return app
 
 
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
-    async with serving(shop(), key=KEY, max_body=LIMIT) as running:
+    async with serving(shop(), key=KEY, settings={"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": str(LIMIT)}) as running:
         yield running
 
 
@@ -88,8 +79,87 @@ async def test_the_context_carries_the_callers_trace_if_there_is_one(unlocked: S
     assert new["invocation"] != seen["invocation"]
 
 
-async def test_a_body_at_the_limit_is_served(served: Served) -> None:
+async def test_a_body_at_the_limit_is_served_and_one_above_is_500(served: Served) -> None:
     assert len((await served.http.post("/api/echo", content=b"x" * LIMIT)).json()["body"]) == LIMIT
+    above = await served.http.post("/api/echo", content=b"x" * (LIMIT + 1))
+    assert (above.status_code, above.content) == (500, b"")
+
+
+LINE, HEADERS = b"GET /api/echo/%b HTTP/1.1\r\n", b"Host: x\r\n%b\r\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "header", "status"),
+    [
+        (8192, b"", 200),
+        (8193, b"", 414),
+        (100, b"X-Probe: %b\r\n" % (b"x" * (32 * 1024 - 22)), 200),
+        (100, b"X-Probe: %b\r\n" % (b"x" * (32 * 1024 - 21)), 431),
+        (100, b"X-Probe: 1\r\n" * 99, 200),
+        (100, b"X-Probe: 1\r\n" * 100, 431),
+    ],
+    ids=["8 KB", "longer line", "32 KB of headers", "more", "100 headers", "101"],
+)
+async def test_a_head_over_a_limit_is_refused_without_a_body_and_the_connection_ends(
+    unlocked: Served, line: int, header: bytes, status: int
+) -> None:
+    head = LINE % (b"x" * (line - len(LINE % b""))) + HEADERS % header
+    ending = b"" if status != 200 else b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    told = await unlocked.raw(head + ending)
+    assert told.startswith(b"HTTP/1.1 %d " % status)
+    assert status == 200 or told.endswith(b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("request_line", "header", "status"),
+    [
+        ("GET http://other/api/echo", "", 400),
+        ("GET api/echo", "", 400),
+        ("\r\n\r\nGET /api/echo", "", 200),
+        ("GET /api/echo", "Transfer-Encoding: gzip", 400),
+        ("GET /api/echo", "Content-Length: 0, 0", 400),
+        ("GET /api/echo", f"Content-Length: {2**63}", 400),
+        *[("GET /api/echo", f"Host: {host}", 400) for host in ("a:b", "a,b", ":80", "u@h")],
+        *[("GET /api/echo", f"Host: {host}", 200) for host in ("a_b", "", "[::1]:80")],
+    ],
+)
+async def test_a_request_that_kestrel_refuses_is_400(
+    unlocked: Served, request_line: str, header: str, status: int
+) -> None:
+    headers = [header] if header.startswith("Host") else ["Host: x", *filter(None, [header])]
+    told = await unlocked.raw("\r\n".join([f"{request_line} HTTP/1.1", *headers, "Connection: close", "", ""]).encode())
+    assert told.startswith(b"HTTP/1.1 %d " % status)
+
+
+async def test_a_length_beside_chunks_is_called_x_content_length(unlocked: Served) -> None:
+    head = b"POST /api/echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\nTransfer-Encoding: chunked"
+    assert b'"x-content-length": "3"' in await unlocked.raw(head + b"\r\n\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize(("setting", "status"), [("TRUE", 204), ("1", 200)])
+async def test_a_setting_takes_the_homepage_away(setting: str, status: int) -> None:
+    async with serving(shop(), settings={"AzureWebJobsDisableHomepage": setting}) as running:
+        answer = await running.http.get("/")
+        assert (answer.status_code, answer.text != "") == (status, status == 200)
+
+
+async def test_a_disabled_function_keeps_its_route_and_answers_404_to_all_but_the_master_key() -> None:
+    async with serving(shop(), key=KEY, settings={"AzureWebJobs.guarded.Disabled": "1"}) as running:
+        given = [await running.http.get("/api/guarded", headers={"x-functions-key": k}) for k in ("", KEY, MASTER)]
+    assert [answer.status_code for answer in given] == [401, 404, 200]
+
+
+async def test_a_header_of_host_json_is_added_where_the_function_set_none_of_that_name() -> None:
+    config = HostConfig(http=HttpOptions(custom_headers={"x-kept-case": "no", "X-Added": "yes"}))
+    async with serving(shop(), config=config) as running:
+        headers = (await running.http.get("/api/echo")).headers
+    assert (headers.get_list("x-kept-case"), headers["x-added"]) == (["Yes"], "yes")
+
+
+async def test_a_request_too_many_is_429_wherever_it_goes() -> None:
+    async with serving(shop(), config=HostConfig(http=HttpOptions(max_outstanding=0))) as running:
+        answer = await running.http.get("/api/nowhere")
+    assert (answer.status_code, answer.headers["x-function-scaleout"], answer.content) == (429, "1", b"")
 
 
 async def test_a_client_that_leaves_in_the_middle_of_its_body_calls_nothing(
@@ -100,21 +170,8 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_calls_nothing(
     await writer.drain()
     writer.close()
     with caplog.at_level(logging.INFO, "host"):
-        assert (await served.http.get("/api/thread")).status_code == 200
+        assert (await served.http.get("/")).status_code == 200
     assert "Functions.echo" not in caplog.text
-
-
-async def test_a_sync_function_runs_in_a_thread_that_knows_its_invocation(unlocked: Served) -> None:
-    assert (await unlocked.http.get("/api/thread")).text == "False True"
-
-
-@pytest.mark.parametrize("path", ["/api/fails", "/api/odd"])
-async def test_an_error_is_500_with_an_empty_body_and_is_in_the_log(
-    served: Served, caplog: pytest.LogCaptureFixture, path: str
-) -> None:
-    answer = await served.http.get(path)
-    assert (answer.status_code, answer.content) == (500, b"")
-    assert "out of tickets" in caplog.text or "cannot return the type int" in caplog.text
 
 
 async def test_a_traceback_starts_in_the_function(served: Served, caplog: pytest.LogCaptureFixture) -> None:
@@ -132,15 +189,3 @@ async def test_a_call_is_logged_as_the_host_does_without_key_query_or_header(
     assert began.startswith("Executing 'Functions.guarded' (Reason='This function was programmatically called")
     assert ended.startswith("Executed 'Functions.guarded' (Succeeded, Id=")
     assert not any(word in caplog.text for word in (KEY, "alice", "hush"))
-
-
-async def test_a_function_over_its_time_out_is_500() -> None:
-    app = func.FunctionApp()
-
-    @app.route(route="slow")
-    async def slow(req: func.HttpRequest) -> str:
-        await asyncio.sleep(60)
-        return ""
-
-    async with serving(app, config=HostConfig(function_timeout_s=0.05)) as running:
-        assert (await running.http.get("/api/slow")).status_code == 500

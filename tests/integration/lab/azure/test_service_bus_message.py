@@ -40,3 +40,20 @@ async def test_it_is_what_the_workers_own_converter_makes(bus: Bus, time_to_live
         if name != "force_persistence" and getattr(ours, name) != getattr(expected, name)  # that one only raises
     ]
     assert (differing, len(names) > 20) == ([], True)
+
+
+async def test_a_field_of_the_body_stands_in_place_of_a_property_of_that_name(bus: Bus) -> None:
+    body = '{"messageid": "x", "a": {"b": [1.0]}, "c": [1], "d": true, "e": null}'
+    told = trigger_metadata(await receive(bus, ServiceBusMessage(body, message_id="sent")))
+    assert {name: told[name].value for name in ("MessageId", "a", "d")} == {
+        "MessageId": "x",
+        "a": '{"b":[1.0]}',
+        "d": "True",
+    }
+    assert not told.keys() & {"messageid", "c", "e"}
+
+
+async def test_a_body_can_keep_its_message_from_its_function(bus: Bus) -> None:
+    received = await receive(bus, ServiceBusMessage('{"DeliveryCount": "many"}'))
+    with pytest.raises(ValueError, match="many"):
+        to_function_message(received)

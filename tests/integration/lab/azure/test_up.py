@@ -313,6 +313,12 @@ def test_a_client_limit_below_one_is_refused_in_one_line(number: str, capsys: py
     assert "1 or more" in capsys.readouterr().err
 
 
+def test_a_cluster_that_could_not_agree_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["up", "--redis-cluster", "2"])
+    assert "3 primaries or more" in capsys.readouterr().err
+
+
 def test_killed_itself_it_leaves_no_process_behind(start: Start) -> None:
     up = start()
     up.wait_ready()

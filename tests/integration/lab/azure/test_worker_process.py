@@ -17,7 +17,7 @@ from tests.integration.lab.azure.real_host.hosts import RunningHost, host
 from tests.waiting import gone, until, wait_until
 
 APP = """
-import asyncio, logging, os, sys, threading, time
+import asyncio, logging, multiprocessing, os, sys, threading, time
 import azure.functions as func
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
@@ -42,6 +42,14 @@ def ends(req: func.HttpRequest) -> str:
 async def sleeps(req: func.HttpRequest) -> str:
     await asyncio.sleep(60)
     return ""
+
+
+@app.route("spawns")
+def spawns(req: func.HttpRequest) -> str:
+    child = multiprocessing.get_context("spawn").Process(target=print, args=("in a child",))
+    child.start()
+    child.join()
+    return str(child.exitcode)
 
 
 class Unwritable:
@@ -166,6 +174,10 @@ def test_a_log_line_outside_an_invocation_is_marked(start: Callable[..., Running
     for plain in ("[azure.something] of an SDK", "[root] in a task"):
         assert plain in lines
     assert "\nprinted by the import" in f"\n{lines}"
+
+
+def test_a_function_may_spawn_a_process(start: Callable[..., RunningHost]) -> None:
+    assert get(start(), "spawns").text == "0"
 
 
 def test_a_killed_host_takes_its_worker_along(start: Callable[..., RunningHost]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 from azure.servicebus.aio import ServiceBusSender
@@ -23,6 +24,34 @@ async def test_a_broker_that_is_killed_and_comes_back_is_used_again(open_queue: 
     with Broker(QUEUES, port=first.port) as second:
         await queue.send("after", b"{}", within_s=HTTP_S + 1)
         assert stored(second) == ["after"]
+
+
+async def test_trouble_is_logged_once_by_a_caller_in_its_own_task_and_so_is_its_end(
+    open_queue: OpenQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    tasks: set[asyncio.Task[object] | None] = set()
+
+    def keep_task(record: logging.LogRecord) -> bool:
+        tasks.add(asyncio.current_task())
+        return True
+
+    log = logging.getLogger("services.queue_session.queue_service")
+    log.addFilter(keep_task)
+    try:
+        with Broker(QUEUES) as first:
+            queue = open_queue(by_string(first))
+            await queue.send("before", b"{}", within_s=5)
+        for name in "abcde":
+            with pytest.raises(QueueUnavailable):
+                await queue.send(name, b"{}", within_s=0.3)
+        with Broker(QUEUES, port=first.port):
+            await queue.send("after", b"{}", within_s=HTTP_S + 1)
+    finally:
+        log.removeFilter(keep_task)
+    lines = [record.getMessage() for record in caplog.records if record.name == log.name]
+    assert [line.split(" after")[0] for line in lines[-1:]] == ["Service Bus session: sends again,"]
+    assert len(set(lines)) == len(lines) > 1
+    assert tasks == {asyncio.current_task()}
 
 
 async def test_a_broker_that_accepts_and_says_nothing_costs_the_deadline_and_no_more(

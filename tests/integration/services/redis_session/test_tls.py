@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
-import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from lab.azure.tcp_proxy import TcpProxy
@@ -20,59 +14,22 @@ from services.redis_session import NotSent, OutcomeUnknown, RedisUnavailable
 from services.redis_session.multiplexed_redis import MultiplexedRedis
 from tests.integration.services.conftest import Open
 from tests.integration.services.redis_session.conftest import Connect
+from tests.integration.services.redis_session.tls_relay import ADDRESS, tls_relay, write_certificate
 
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate for 127.0.0.1, with its key, in one file."""
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
-    now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - day, now + day)
-        .add_extension(address, critical=True)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    """For 127.0.0.1."""
     path = tmp_path_factory.mktemp("tls") / "server.pem"
-    path.write_bytes(private + signed.public_bytes(pem))
+    write_certificate(path, ADDRESS)
     return path
 
 
 @pytest.fixture
 async def tls_port(redis_url: str, certificate: Path) -> AsyncIterator[int]:
-    """Ends TLS in front of the shared server."""
-    port = int(redis_url.rsplit(":", 1)[1].split("/")[0])
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(65_536):
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
-        writer.transport.abort()
-
-    served: set[asyncio.Task[None]] = set()
-    writers: set[asyncio.StreamWriter] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", port)
-        writers.update({writer, server_writer})
-        served.add(asyncio.create_task(pump(reader, server_writer)))
-        served.add(asyncio.create_task(pump(server_reader, writer)))
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    yield server.sockets[0].getsockname()[1]
-    server.close()
-    for writer in writers:
-        writer.transport.abort()
-    async with asyncio.timeout(10):
-        await asyncio.gather(*served)
+    """TLS in front of the shared server."""
+    async with tls_relay(certificate, int(redis_url.rsplit(":", 1)[1].split("/")[0])) as relay:
+        yield relay.port
 
 
 async def test_calls_small_and_large_go_both_ways(connect: Connect, tls_port: int, certificate: Path) -> None:

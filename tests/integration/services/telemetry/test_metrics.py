@@ -12,6 +12,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from redis.asyncio import Redis
 
+from lab.azure.redis_cluster import RedisCluster, admin
 from lab.azure.redis_server import free_port
 from lab.azure.service_bus import Broker
 from services.queue_session import MessageNotSent
@@ -113,6 +114,30 @@ async def test_a_lost_connection_is_one_recreate_and_what_it_had_counted_stays(
     assert operations == 25
     assert commands >= 25  # those that the kill had overtaken were sent twice
     assert largest == 20
+
+
+@pytest.mark.timeout(60)
+async def test_in_a_cluster_each_number_is_that_of_all_shards(exported: Exported) -> None:
+    keys = ("{a}", "{b}", "{c}")  # one on each shard
+
+    async def bump(redis: Redis) -> Any:
+        return await asyncio.gather(*(redis.incr(key) for key in keys for _ in range(10)))
+
+    with RedisCluster(3) as cluster:
+        redis = RedisService(cluster.url)
+        exported.watch(redis, NO_QUEUE)
+        await redis.run(bump, idempotent=False, within_s=10)
+        assert exported.redis("connections", "operations", "largest_batch") == [3, 1, 10]
+        before = exported.redis("commands", "batches")
+        for node in cluster.nodes:
+            with admin(node) as client:
+                client.client_kill_filter(_type="normal", skipme=True)
+        await redis.run(bump, idempotent=True, within_s=10)
+        assert exported.redis("connections", "recreates", "operations") == [3, 3, 2]
+        commands, batches = exported.redis("commands", "batches")
+        assert commands >= before[0] + 30
+        assert batches >= before[1] + 3
+        await redis.aclose()
 
 
 async def test_what_is_on_its_way_is_in_flight_and_in_the_backlog(

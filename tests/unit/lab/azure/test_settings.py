@@ -23,7 +23,7 @@ from lab.azure.state_file import LabState, read_state, remove_state, write_state
 
 
 def write_values(path: Path, **values: str) -> None:
-    path.write_text(json.dumps({"Values": values}))
+    path.write_text(json.dumps({"IsEncrypted": False, "Values": values}))
 
 
 def test_the_developers_file_goes_before_the_example_and_the_environment_before_both(tmp_path: Path) -> None:
@@ -34,14 +34,16 @@ def test_the_developers_file_goes_before_the_example_and_the_environment_before_
 
 def test_a_settings_file_is_read_as_core_tools_reads_it(tmp_path: Path) -> None:
     path = tmp_path / "local.settings.json"
-    path.write_text('\ufeff{"IsEncrypted": false, // mine\n"Values": {"A": "2026-01-02T03:04:05.10Z", "B": true,},}')
-    assert read_values(path) == {"A": "2026-01-02T03:04:05.10Z", "B": "true"}
+    values = '{"A": "2026-01-02T03:04:05.10Z", "B": true, "C": null, "D": 5,}'
+    path.write_text(f'\ufeff{{"IsEncrypted": false, // mine\n"Values": {values},}}')
+    assert read_values(path) == {"A": "2026-01-02T03:04:05.10Z", "B": "True", "D": "5"}
     path.write_text('{"Host": {"CORS": "https://a.example", "CORSCredentials": true}}')
     assert read_file(path) == SettingsFile(cors="https://a.example", cors_credentials=True)
 
 
-def test_an_encrypted_settings_file_is_refused_with_the_command_that_helps(tmp_path: Path) -> None:
-    (tmp_path / "local.settings.json").write_text('{"IsEncrypted": true, "Values": {"HOLD_S": "CfDJ8"}}')
+@pytest.mark.parametrize("said", ['"IsEncrypted": true,', ""])
+def test_an_encrypted_settings_file_is_refused_with_the_command_that_helps(tmp_path: Path, said: str) -> None:
+    (tmp_path / "local.settings.json").write_text(f'{{{said} "Values": {{"HOLD_S": "CfDJ8"}}}}')
     with pytest.raises(SettingsFileError, match="func settings decrypt"):
         app_settings(tmp_path, {})
 
@@ -59,7 +61,9 @@ def test_what_the_lab_serves_itself_it_sets_whole() -> None:
     }
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"Values": 1}'])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", *(f'{{"IsEncrypted": false, "Values": {values}}}' for values in ("1", '{"A": {}}'))]
+)
 def test_a_broken_settings_file_is_named_and_its_content_is_not_shown(tmp_path: Path, content: str) -> None:
     (tmp_path / "local.settings.json").write_text(content)
     with pytest.raises(SettingsFileError, match=r"local\.settings\.json is not"):

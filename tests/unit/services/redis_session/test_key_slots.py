@@ -36,7 +36,6 @@ COMMANDS = [
     "PFCOUNT a b",
     "SINTERCARD 2 a b",
     "HSET a f v",
-    "MIGRATE h 1 a 0 1",
     "RENAME a b",
 ]
 

@@ -30,9 +30,12 @@ def on_purpose(kind: str) -> dict[str, str]:
     return {case: reason for reason, cases in reasons.items() for case in cases}
 
 
-def judge(kind: str, differences: Mapping[str, str], cases: set[str]) -> None:
-    """Fails for a difference that is not listed, and for a listed case of `cases` that agrees."""
-    listed = on_purpose(kind)
+def judge(kind: str, differences: Mapping[str, str], cases: set[str], listed: Mapping[str, str] | None = None) -> None:
+    """Fails for a difference that is not listed, and for a listed case of `cases` that agrees.
+
+    `listed`: those on purpose, by default the committed ones.
+    """
+    listed = on_purpose(kind) if listed is None else listed
     unlisted = [f"{case}\n    {difference}" for case, difference in differences.items() if case not in listed]
     agreeing = sorted(case for case in cases & set(listed) if case not in differences)
     assert not unlisted, f"{len(unlisted)} differ from the real host, unlisted:\n" + "\n".join(unlisted)

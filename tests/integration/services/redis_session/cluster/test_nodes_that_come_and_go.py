@@ -110,7 +110,7 @@ async def test_a_node_that_leaves_is_closed_after_its_replies(cluster: RedisClus
     cluster.nodes[2].pause()
     try:
         owed: asyncio.Future[Any] = asyncio.ensure_future(client.get(KEYS[2]))
-        await until(lambda: third.in_flight == 1)
+        await until(lambda: client.in_flight == 1)
         await third_leaves(client, third.place)
         assert not owed.done()
     finally:

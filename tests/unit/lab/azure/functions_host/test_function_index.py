@@ -11,7 +11,6 @@ import pytest
 from lab.azure.functions_host import FunctionIndex
 from lab.azure.functions_host.function_index import HostStartError, index_folder
 from lab.azure.functions_host.router import Router
-from lab.azure.functions_host.worker.app import find_app
 from tests.plain_pytest import without
 from tests.unit.lab.azure.functions_host.apps import http_app, index, named
 
@@ -87,7 +86,15 @@ def test_another_trigger_is_refused_aloud() -> None:
 @without("croniter")
 @pytest.mark.parametrize(
     ("schedule", "reason"),
-    [("0 */5 * * * *", ""), ("%EVERY%", ""), ("* * *", "must have six fields"), ("0 0 25 * * *", "cannot be read")],
+    [
+        ("0 */5 * * * *", ""),
+        ("%EVERY%", ""),
+        ("00:05:00", ""),
+        ("0 30 9-17/2 1,15 Jan-Mar Mon,wed", ""),
+        ("* * *", "must have six fields"),
+        *((refused, "cannot be read") for refused in ("0 0 25 * * *", "0 0 9 ? * *", "0 0 9 * * 7", "0 0 9 * * 1-7")),
+        *((refused, "cannot be read") for refused in ("0 0 9 L * *", "0 0 9 * * MON#1", "00:60:00")),
+    ],
 )
 def test_a_timer_wants_a_schedule_that_can_be_read(schedule: str, reason: str) -> None:
     app = func.FunctionApp()
@@ -116,21 +123,9 @@ def test_a_parameter_that_the_host_refuses_loses_its_function_alone() -> None:
     assert list(index(app).errors) == ["bad"]
 
 
-def test_names_that_differ_in_case_only_keep_the_host_from_starting() -> None:
-    with pytest.raises(HostStartError, match="case only"):
-        index(http_app(("x", "a", ["GET"]), ("X", "b", ["GET"])))
-
-
 def test_a_function_that_a_setting_disables_is_not_served() -> None:
-    found = index(http_app(("x", "x", ["GET"])), {"AzureWebJobs.x.Disabled": "true"})
-    assert (found.http, found.errors) == ((), {"x": "disabled by the setting AzureWebJobs.x.Disabled"})
-
-
-@pytest.mark.parametrize("route", ["admin", "administrator/x", "Runtime", "runtimes"])
-def test_a_reserved_route_loses_its_function_alone(route: str) -> None:
-    found = index(http_app(("bad", route, ["GET"]), ("good", "good", ["GET"])))
-    assert list(found.errors) == ["bad"]
-    assert [function.name for function in found.http] == ["good"]
+    found = index(bus_app(), {**SETTINGS, "AzureWebJobs.fulfil.Disabled": "true"})
+    assert (found.service_bus, found.errors) == ((), {"fulfil": "disabled by the setting AzureWebJobs.fulfil.Disabled"})
 
 
 @pytest.mark.parametrize(
@@ -139,6 +134,7 @@ def test_a_reserved_route_loses_its_function_alone(route: str) -> None:
         (("a", "x/{id}", ["GET", "PUT"]), ("b", "X/{id}", ["PUT"]), ["b"]),
         (("b", "x", ["PUT"]), ("a", "x", ["PUT"]), ["b"]),  # the later name, whatever the order of declaration
         (("a", "x", None), ("b", "x", ["PUT"]), ["b"]),
+        (("a", "x/", ["GET"]), ("b", "x", ["GET"]), ["b"]),
         (("a", "x", ["GET"]), ("b", "x", ["PUT"]), []),
         (("a", "x/{id}", ["GET"]), ("b", "x/{key}", ["GET"]), []),  # another text is another route
     ],
@@ -149,19 +145,9 @@ def test_of_one_route_and_overlapping_methods_the_later_name_is_in_error(
     assert list(index(http_app(first, second)).errors) == lost
 
 
-@pytest.mark.parametrize(
-    "route", ["{id:nonsense}", "/x", "a//b", "{a}/{A}", "{*rest}/x", "{a", "{a}{b}", "a?b", "/", "~x/y"]
-)
-def test_a_route_that_the_host_refuses_keeps_it_from_starting(route: str) -> None:
-    found = index(http_app(("bad", route, ["GET"]), ("good", "good", ["GET"])))
-    prefix = "" if route.startswith("~") else "api"
+def test_a_route_that_the_host_refuses_keeps_it_from_starting_and_its_function_is_named() -> None:
     with pytest.raises(HostStartError, match="the function bad has the route"):
-        Router(found.http, prefix)
-
-
-def test_two_functions_of_one_name_lose_the_whole_app() -> None:
-    with pytest.raises(ValueError, match="unique"):
-        index(http_app(("same", "a", ["GET"]), ("same", "b", ["GET"])))
+        Router(index(http_app(("bad", "~x/y", ["GET"]), ("good", "good", ["GET"]))).http, "")
 
 
 def write_app(folder: Path, source: str) -> FunctionIndex:
@@ -188,10 +174,21 @@ def test_an_app_that_cannot_be_imported_leaves_an_empty_index_with_the_reason(
     assert reason in found.errors["function_app"]
 
 
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        ("strategy='fixed_delay', max_retry_count='2', delay_interval='00:00:01'", ""),
+        ("strategy='fixed_delay', max_retry_count='many', delay_interval='00:00:01'", "ValueError"),
+        ("strategy='fixed_delay', max_retry_count='2', delay_interval='5'", "ValueError"),
+        ("strategy='exponential_backoff', max_retry_count='2', minimum_interval='00:00:01'", "TypeError"),
+    ],
+)
+def test_a_retry_policy_that_cannot_be_read_loses_the_whole_app(tmp_path: Path, policy: str, reason: str) -> None:
+    source = f"import azure.functions as f\napp = f.FunctionApp()\n@app.route('x')\n@app.retry({policy})\n"
+    found = write_app(tmp_path, source + "def x(req: f.HttpRequest) -> str: return ''\n")
+    assert found.errors.get("function_app", "").startswith(reason)
+    assert len(found.http) == (not reason)
+
+
 def test_a_folder_without_an_app_is_reported(tmp_path: Path) -> None:
     assert "there is no function_app.py" in index_folder(tmp_path, {}).errors["function_app"]
-
-
-def test_find_app_wants_a_module_level_name() -> None:
-    with pytest.raises(ValueError, match="exactly one"):
-        find_app(pytest)

@@ -37,13 +37,36 @@ def test_its_values_are_read(tmp_path: Path) -> None:
 
 
 def test_comments_a_bom_closing_commas_any_case_and_days_are_read(tmp_path: Path) -> None:
-    document = """\ufeff{"Version": "2.0", // a comment
+    document = """\ufeff{"version": "2.0", // a comment
         "functionTimeout": "1", "Extensions": {"HTTP": {"ROUTEPREFIX": "zz",},},}"""
     assert load(tmp_path, document) == HostConfig(HttpOptions("zz"), 86_400.0)
 
 
-def test_minus_one_means_no_timeout(tmp_path: Path) -> None:
-    assert load(tmp_path, {"functionTimeout": "-1"}).function_timeout_s is None
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("00:00:01.5", 1.5),
+        ("01:30", 5400),
+        ("1.00:00:01", 86_401),
+        ("1:02:03:04", 93_784),
+        ("24:00:00", 24 * 86_400),
+        ("2", 2 * 86_400),
+        ("-1", None),
+        ("-1.00:00", None),
+        (None, 1800),
+    ],
+)
+def test_a_duration_is_read_as_dotnet_reads_it(tmp_path: Path, text: str | None, seconds: float | None) -> None:
+    assert load(tmp_path, {"functionTimeout": text}).function_timeout_s == seconds
+
+
+def test_an_empty_object_is_all_defaults(tmp_path: Path) -> None:
+    assert load(tmp_path, "{}") == HostConfig()
+
+
+def test_functions_that_host_json_lists_are_served_alone(tmp_path: Path) -> None:
+    config = load(tmp_path, {"functions": ["Health"]})
+    assert (config.serves("health"), config.serves("other"), HostConfig().serves("other")) == (True, False, True)
 
 
 def test_an_app_setting_overrides_a_value_whatever_its_case(tmp_path: Path) -> None:
@@ -58,7 +81,12 @@ def test_an_app_setting_overrides_a_value_whatever_its_case(tmp_path: Path) -> N
         ("{", "not JSON"),
         ("[]", "object"),
         ({"extensions": []}, "extensions"),
-        ("{}", "version"),
+        ('{"Version": "2.0"}', "version"),
+        ('{"version": 2.0}', "version"),
+        ({"extensions": {"serviceBus": {"maxConcurrentCalls": 2.5}}}, "maxConcurrentCalls"),
+        ({"functionTimeout": "00:00:00.5"}, "00:00:00.5"),
+        ({"functionTimeout": "00:60:00"}, "00:60:00"),
+        ({"functionTimeout": "-2"}, "-2"),
         ({"extensions": {"serviceBus": {"maxConcurrentCalls": -1}}}, "maxConcurrentCalls"),
         ({"extensions": {"serviceBus": {"maxConcurrentCalls": "many"}}}, "maxConcurrentCalls"),
         ({"extensions": {"serviceBus": {"maxAutoLockRenewalDuration": "5 minutes"}}}, "5 minutes"),

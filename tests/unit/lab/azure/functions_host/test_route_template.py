@@ -30,6 +30,8 @@ def match(template: str, path: str) -> dict[str, str] | None:
         ("files/{**rest}", "files/a/b", {"rest": "a/b"}),
         ("{*rest}", "", {}),
         ("{name}.{kind}", "a.b.c", {"name": "a.b", "kind": "c"}),
+        ("{name}.{kind?}", "a", {"name": "a"}),
+        ("{name}.{kind?}", "a.", None),
         ("v{major}-{minor}", "V1-2", {"major": "1", "minor": "2"}),
         ("v{major}", "x1", None),
         ("{{literal}}", "{literal}", {}),
@@ -44,12 +46,19 @@ def test_a_path_gives_the_route_values_or_nothing(template: str, path: str, valu
     [
         ("int", ["1", "-1", "+1", "2147483647"], ["x", "1.0", "2147483648", "1_0", "\u0661"]),
         ("long", ["2147483648", "-9223372036854775808"], ["9223372036854775808", "x"]),
-        ("double", ["1", "1.5", "-1e3", ".5"], ["x", "1.5.5"]),
-        ("decimal", ["1.5"], ["x"]),
+        ("double", ["1", "1.5", "-1e3", ".5", "-NaN"], ["x", "1.5.5", "5-"]),
+        ("decimal", ["1.5", "5-", "1,000", str(2**96 - 1)], ["x", "1e3", "NaN", str(2**96)]),
         ("float", ["1.5"], ["x"]),
         ("bool", ["true", "FALSE"], ["1", "yes"]),
         ("guid", ["d11c6086-5eae-484d-8493-33265f33c650", "D11C60865EAE484D849333265F33C650"], ["d11c6086", "x"]),
-        ("datetime", ["2026-11-23", "2026-11-23T10:00:00"], ["x"]),
+        (
+            "datetime",
+            [
+                *("2026-11-23", "2026-11-23T10:00:00", "2026-01-02T03:04:05.1234567Z", "2026-01", "10:30", "1-2"),
+                *("2026-01-02 10:30 PM", "02-Jan-2026", "Fri, 02 Jan 2026 03:04:05 GMT", "January 2 2026"),
+            ],
+            ["x", "2026-02-30", "20260102", "2026-01-02T25:00", "5", "T"],
+        ),
         ("alpha", ["abC"], ["a1", "é"]),
         ("length(3)", ["abc"], ["ab", "abcd"]),
         ("length(2,3)", ["ab", "abc"], ["a", "abcd"]),
@@ -80,9 +89,10 @@ def test_a_constraint_on_an_optional_value_is_asked_only_if_it_is_there() -> Non
 @pytest.mark.parametrize(
     "template",
     [
-        "a//b", "{", "a}", "{}", "{a", "{a}{b}", "{a}/{A}", "{*rest}/more", "{a:unknown}", "{a:int(1)}",
+        "a//b", "a?b", "~x", "{", "a}", "{}", "{a", "{a}{b}", "{a}/{A}", "{*rest}/more", "{a:unknown}", "{a:int(1)}",
         "{a:length(x)}",
-        "{a:length}", "{a:regex([)}", "{a:regex(x}", "v{a?}", "{a:}", "{a?b}",
+        "{a:length}", "{a:regex([)}", "{a:regex(x}", "v{a?}", "{a:}", "{a?b}", "{a=5?}",
+        "{a:range(5,1)}", "{a:length(-1)}", "{a:min(x)}",
     ],
 )  # fmt: skip
 def test_a_malformed_template_is_an_error(template: str) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from lab.__main__ import main
 from lab.azure.functions_host import HostConfig
-from lab.proof.faults import outage
-from lab.proof.faults.command import NAMES, OF_A_SESSION, as_json
+from lab.proof.faults import cluster, outage
+from lab.proof.faults.command import NAMES, OF_A_CLUSTER, OF_A_SESSION, as_json
 from lab.proof.faults.faults import FAULTS
 from lab.proof.faults.outcome import Outcome, broken_promises
 from lab.proof.faults.pace import DEFAULT, FULL, QUICK, Pace
@@ -60,17 +60,23 @@ def test_404_is_expected_only_where_the_fault_says_so() -> None:
 def test_the_command_line_names_every_fault_there_is() -> None:
     assert set(NAMES) == FAULTS.keys() | outage.OUTAGES.keys()
     assert set(OF_A_SESSION) == session.FAULTS.keys()
+    assert set(OF_A_CLUSTER) == cluster.FAULTS.keys()
 
 
 @pytest.mark.parametrize(
-    ("words", "unknown"), [(["--only", "bulk"], "bulk"), (["--session", "--only", "empty"], "empty")]
+    ("words", "unknown"),
+    [
+        (["--only", "bulk"], "bulk"),
+        (["--session", "--only", "empty"], "empty"),
+        (["--redis-cluster", "3", "--only", "empty"], "empty"),
+    ],
 )
 def test_a_fault_of_the_other_kind_is_refused_by_name(
     words: list[str], unknown: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
         main(["faults", *words])
-    assert f"no such fault: {unknown}; there are: kill" in capsys.readouterr().err
+    assert f"no such fault: {unknown}; there are: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("pace", [DEFAULT, FULL, QUICK], ids=["default", "full", "quick"])

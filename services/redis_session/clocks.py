@@ -1,0 +1,18 @@
+"""The session's own clocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """How long the session waits for what, in seconds."""
+
+    ping_s: float = 0.5
+    connect_s: float = 5.0
+    stall_s: float = 5.0
+    reply_s: float = 30.0
+    idle_check_s: float = 15.0  # 0: a PING before every use
+    topology_s: float = 60.0  # of a cluster: how often it is asked who serves what
+    outage_s: float = 2.0  # after so long without a good answer impatient callers are told at once

@@ -1,0 +1,129 @@
+"""Calls on their way through a cluster: to the node that serves their slot, and on to where it sends them.
+
+A redirect means that a call did not run. Nothing else is repeated: `RedisService.run` does that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any
+
+from redis.exceptions import RedisError, ResponseError
+
+from .backoff import Backoff
+from .call_deadline import current_deadline
+from .cluster_nodes import ClusterNode, ClusterNodes
+from .command_plan import CommandPlan, command_plan
+from .errors import NotSent, Overloaded, RedisUnavailable
+from .multiplexed_redis import MultiplexedRedis
+from .server_reply import server_state
+from .topology import redirected_to
+
+REDIRECTS = 16  # as redis-py's RedisClusterRequestTTL
+SILENT_S = 0.5  # a caller that leaves a node which has been silent for so long has the topology looked at
+_ASKING = (("ASKING",), command_plan("ASKING"), dict[str, Any]())
+
+
+class RoutedCall:
+    """A command with keys. `outcome`: its reply or its ResponseError; `asked`: the node that an ASK has named."""
+
+    def __init__(self, slot: int, args: tuple[Any, ...], options: dict[str, Any], outcome: Any = None) -> None:
+        self.slot, self.args, self.options, self.outcome = slot, args, options, outcome
+        self.plan, self.backoff = command_plan(args[0]), Backoff()
+        self.asked: ClusterNode | None = None
+
+    @property
+    def commands(self) -> list[tuple[tuple[Any, ...], CommandPlan, dict[str, Any]]]:
+        """What is written, next to each other."""
+        own = (self.args, self.plan, dict(self.options))
+        return [_ASKING, own] if self.asked else [own]
+
+    async def goes_on(self, node: ClusterNode, nodes: ClusterNodes) -> bool:
+        """Whether the node has said *not here*, and it knows where to go next, or *not now*, and it has waited."""
+        found = server_state(self.outcome) if isinstance(self.outcome, ResponseError) else None
+        code, self.asked = found[0] if found else "", None
+        if code in ("TRYAGAIN", "CLUSTERDOWN"):
+            if code == "CLUSTERDOWN":
+                nodes.refresh_soon()
+            await asyncio.sleep(self.backoff.next_wait_s())
+            return True
+        place = redirected_to(str(self.outcome), node.place) if code in ("MOVED", "ASK") else None
+        if place is None:
+            return False
+        if code == "MOVED":
+            nodes.moved(self.slot, place)
+        else:
+            self.asked = nodes.at(place)
+        return True
+
+
+async def call_at(node: ClusterNode, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """One command as it comes. Raises its ResponseError, and of all else what the node's session makes of it."""
+    client = None
+    try:
+        client = await node.client()
+        return await client.execute_command(*args, **options)
+    except ResponseError:
+        raise
+    except (RedisError, RedisUnavailable, asyncio.CancelledError) as error:
+        raise _judged(error, node, client) from error.__cause__
+
+
+async def send_at(node: ClusterNode, calls: list[RoutedCall]) -> None:
+    """In one write. Afterwards each has its outcome; raises as `call_at` what is none."""
+    if len(calls) == 1 and calls[0].plan.need is not None:  # it may want a side connection, which asks for nothing
+        calls[0].outcome = await outcome_of(call_at(node, calls[0].args, dict(calls[0].options)))
+        return
+    client = None
+    try:
+        client = await node.client()
+        outcomes = iter(await client.wire.outcomes([part for call in calls for part in call.commands]))
+    except (RedisError, RedisUnavailable, asyncio.CancelledError) as error:
+        raise _judged(error, node, client) from error.__cause__
+    for call in calls:
+        if call.asked is not None:
+            next(outcomes)
+        call.outcome = next(outcomes)
+    if (scope := current_deadline()) is not None:
+        scope.count(-sum(call.asked is not None for call in calls))  # ASKING itself does nothing
+
+
+async def send_all(nodes: ClusterNodes, calls: list[RoutedCall]) -> None:
+    """To all nodes at once, and on, at most REDIRECTS times: NotSent past that. Afterwards each has its outcome."""
+    left = calls
+    for _ in range(REDIRECTS):
+        shares: dict[ClusterNode, list[RoutedCall]] = {}
+        for call in left:
+            shares.setdefault(call.asked or nodes.owner(call.slot), []).append(call)
+        await all_of(send_at(node, share) for node, share in shares.items())
+        left = [call for node, share in shares.items() for call in share if await call.goes_on(node, nodes)]
+        if not left:
+            return
+    raise NotSent(f"the cluster has redirected {len(left)} commands {REDIRECTS} times")
+
+
+async def all_of(works: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """What each returns. Raises the first failure, once all have ended."""
+    results = await asyncio.gather(*works, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return list(results)
+
+
+async def outcome_of(work: Coroutine[Any, Any, Any]) -> Any:
+    """What it returns, or its ResponseError."""
+    try:
+        return await work
+    except ResponseError as error:
+        return error
+
+
+def _judged(error: BaseException, node: ClusterNode, client: MultiplexedRedis | None) -> BaseException:
+    """What a failure means. Where a node was of no use, another may have taken over."""
+    left = isinstance(error, asyncio.CancelledError)
+    silent = client is None or asyncio.get_running_loop().time() - client.last_reply_at > SILENT_S
+    if silent if left else isinstance(error, RedisUnavailable) and not isinstance(error, Overloaded):
+        node.suspect()
+    return node.session.judge(error, client) if isinstance(error, RedisError | RedisUnavailable) else error
