@@ -1,4 +1,4 @@
-"""The connection budget: how many Redis clients the whole app may open, and how many it would at full scale-out.
+"""The connection budget: how many Redis clients the whole app may open, and how many it opens at full scale-out.
 
     instances = scale_groups x scale_out_limit + always_ready
     clients   = instances x worker_processes x (primaries + connections_per_worker - 1)

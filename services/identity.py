@@ -1,7 +1,7 @@
 """Who the app is in Entra ID: tokens for Redis and for Service Bus, each fetched in a thread, one at a time.
 
-Imports azure-identity, redis-entraid and msal on first use only. Must never block the event loop, never show a token,
-and never quote an error that may quote a header.
+Imports azure-identity, redis-entraid and msal on first use only. It does not block the event loop, show a token, or
+quote an error that may quote a header.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How this process reaches Service Bus: by connection string, or as an identity. Imports the SDK on first use only.
 
-The one file of the app that knows where the SDK (7.15) needs help. Must never show a key or a token.
+The one file of the app that knows where the SDK (7.15) needs help. It shows no key and no token.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class ServiceBusConnection:
         return QueueSender(await self._new_client(), queue_name)
 
     async def _new_client(self) -> ServiceBusClient:
-        """Without the SDK's own retries: who repeats must know what is known."""
+        """Without the SDK's own retries: whoever repeats has to know what is known."""
         client = await asyncio.to_thread(_client_class)  # imports that take 0.1 to 0.5 s, off the event loop
         options = {"retry_total": 0, "try_timeout": TRY_S, **self.options}
         if self.connection_string is not None:
@@ -118,7 +118,7 @@ def raise_if_asked_to_end(error: BaseException) -> None:
 
 
 async def end(task: asyncio.Task[Any]) -> None:
-    """Cancel a task as often as it takes; to be cancelled meanwhile changes nothing about that."""
+    """Cancel a task as often as it takes, even if the caller is cancelled meanwhile."""
     interrupted: asyncio.CancelledError | None = None
     while not task.done():
         task.cancel()

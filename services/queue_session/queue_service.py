@@ -1,8 +1,8 @@
 """The Service Bus session of one process: one sender, owned by one task, shared by every caller.
 
 An aio sender used by several tasks loses and repeats messages (measured, SDK 7.15, from four tasks up), and a sender
-per call costs a second each. So callers queue up here, and the owner sends everything that waits as one batch. Must
-never repeat a message under another MessageId, nor send one whose caller has been told that it was not sent.
+per call costs a second each. So callers queue up here, and the owner sends everything that waits as one batch. No
+message is repeated under another MessageId, and none is sent after its caller was told that it was not.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING = 1000  # messages; past it a send fails at once
 MAX_ATTEMPTS = 3  # of one message, always with the same MessageId
-BATCH_MOST = 500  # messages: a smaller loss of time when a batch has to be repeated
+BATCH_MOST = 500  # messages: less time is lost when a batch has to be repeated
 SPARE_S = 0.5  # the SDK's own deadline is not kept while it renews a token: ours comes this much later
 
 
@@ -178,7 +178,7 @@ class QueueService:
     async def aclose(self) -> None:
         """End the owner task, fail who waits and close the sender; a later send opens it again.
 
-        Never needed for correctness.
+        Correctness does not need it.
         """
         owner, self._owner = self._owner, None
         if owner is not None and owner.loop is asyncio.get_running_loop():
@@ -400,7 +400,7 @@ class _Owner:
             waiting.fail(reason(waiting))
 
     def take_sender(self) -> QueueSender | None:
-        """What is open now belongs to whoever asks."""
+        """Hand over what is open: the caller closes it."""
         sender, self._sender = self._sender, None
         return sender
 

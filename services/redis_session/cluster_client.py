@@ -64,7 +64,7 @@ class ClusterRedis(MultiplexedRedis):
             return await self._without_key(name, words, args, options)
         node = self.nodes.owner(slot)
         try:
-            return await call_at(node, args, dict(options))
+            return await call_at(node, plan, args, dict(options))
         except ResponseError as error:
             call = RoutedCall(slot, args, options, error)
             if await call.goes_on(node, self.nodes):
@@ -84,7 +84,7 @@ class ClusterRedis(MultiplexedRedis):
 
     async def _unkeyed(self, node: ClusterNode, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         try:
-            return await call_at(node, args, dict(options))
+            return await call_at(node, command_plan(args[0]), args, dict(options))
         except ResponseError as error:
             raise node.judged(error) from error
 

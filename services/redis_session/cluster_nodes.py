@@ -1,4 +1,4 @@
-"""The nodes of a cluster and who of them serves which slot: one session per primary, and a map that is kept true.
+"""The nodes of a cluster and which of them serves which slot: one session per primary, and an up-to-date map.
 
 It sends no command of a caller. One task at a time asks for the topology, however many want it.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -50,10 +50,10 @@ class ClusterNode:
             raise NotSent("the node has left the cluster")
         return self._nodes.new_client(self.place)
 
-    async def client(self) -> MultiplexedRedis:
+    def client(self) -> Awaitable[MultiplexedRedis]:
         """Its client, proved. Raises as RedisService.healthy_client; in a known outage the patient wait."""
         scope = current_deadline()
-        return await self.session.healthy_client(patient=scope is None or scope.patient)
+        return self.session.healthy_client(patient=scope is None or scope.patient)
 
     def judged(self, error: ResponseError) -> RedisUnavailable:
         """What its reply says of it. Raises the error itself if that is about the command."""
@@ -84,7 +84,7 @@ class ClusterNodes:
     seed: the place of the configured address.
     new_client: makes an unconnected client of a node.
     new_session: makes the session with a node from what makes its clients.
-    on_topology: called with the number of primaries when a topology has come.
+    on_topology: called with the number of primaries when a topology has been fetched.
     tell: called with a line for the log, by a background task.
     """
 
@@ -141,7 +141,7 @@ class ClusterNodes:
         return next((node for node in nodes if node.open_client), nodes[0])
 
     def open_clients(self) -> list[MultiplexedRedis]:
-        """The clients of now, one for each primary that has been used."""
+        """The current clients, one for each primary that has been used."""
         return [client for node in self._nodes.values() if (client := node.session.open_client) is not None]
 
     def moved(self, slot: int, place: Place) -> None:
@@ -184,7 +184,7 @@ class ClusterNodes:
             self.apply(topology)
 
     async def _ask_in_turn(self) -> Topology | None:
-        """Those that are connected first, then the configured address, then whoever else was known."""
+        """First the connected nodes, then the configured address, then every other node that was known."""
         self.fetches += 1
         connected = [(place, node.open_client) for place, node in self._nodes.items() if node.open_client]
         random.shuffle(connected)  # so that a node of another opinion does not always win

@@ -39,6 +39,11 @@ class RoutedCall:
         own = (self.args, self.plan, dict(self.options))
         return [_ASKING, own] if self.asked else [own]
 
+    @property
+    def alone(self) -> bool:
+        """Whether it wants a side connection. No pipeline takes it then, and ASKING is not asked there."""
+        return self.plan.need is not None and self.plan.need(self.plan.split(self.args)) is not None
+
     async def goes_on(self, node: ClusterNode, nodes: ClusterNodes) -> bool:
         """Whether the node has said *not here*, and it knows where to go next, or *not now*, and it has waited."""
         found = server_state(self.outcome) if isinstance(self.outcome, ResponseError) else None
@@ -58,11 +63,13 @@ class RoutedCall:
         return True
 
 
-async def call_at(node: ClusterNode, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+async def call_at(node: ClusterNode, plan: CommandPlan, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """One command as it comes. Raises its ResponseError, and of all else what the node's session makes of it."""
     client = None
     try:
         client = await node.client()
+        if plan.need is None:  # past execute_command, which would look at its name once more
+            return await client.wire.call(args, plan, options)
         return await client.execute_command(*args, **options)
     except ResponseError:
         raise
@@ -72,8 +79,9 @@ async def call_at(node: ClusterNode, args: tuple[Any, ...], options: dict[str, A
 
 async def send_at(node: ClusterNode, calls: list[RoutedCall]) -> None:
     """In one write. Afterwards each has its outcome; raises as `call_at` what is none."""
-    if len(calls) == 1 and calls[0].plan.need is not None:  # it may want a side connection, which asks for nothing
-        calls[0].outcome = await outcome_of(call_at(node, calls[0].args, dict(calls[0].options)))
+    first = calls[0]
+    if first.alone:
+        first.outcome = await outcome_of(call_at(node, first.plan, first.args, dict(first.options)))
         return
     client = None
     try:

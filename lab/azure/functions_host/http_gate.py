@@ -1,4 +1,4 @@
-"""host.json's `maxConcurrentRequests` and `maxOutstandingRequests`: who waits for a turn, and who is turned away."""
+"""host.json's `maxConcurrentRequests` and `maxOutstandingRequests`: which requests wait, and which are refused."""
 
 from __future__ import annotations
 

@@ -139,6 +139,19 @@ async def test_a_pipeline_is_one_write_to_each_node(cluster: RedisCluster, sessi
     assert client.counters.batches - before == 3
 
 
+async def test_what_may_block_and_does_not_is_a_command_of_a_pipeline_like_any_other(
+    cluster: RedisCluster, session: Session
+) -> None:
+    redis = session(cluster.url)
+
+    async def read_first(client: Any) -> Any:
+        await client.xadd("{a}stream", {"f": "v"})
+        return await client.pipeline(transaction=False).xread({"{a}stream": 0}).incr("{a}n").incr("{b}n").execute()
+
+    stream, *counts = await redis.run(read_first, idempotent=False, within_s=5)
+    assert (len(stream), counts) == (1, [1, 1])
+
+
 async def test_an_error_inside_a_pipeline_is_at_its_place(cluster: RedisCluster, session: Session) -> None:
     client: Any = await session(cluster.url).healthy_client()
     pipeline = client.pipeline(transaction=False)
