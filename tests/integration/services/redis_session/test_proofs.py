@@ -196,7 +196,7 @@ PUSH = b">2\r\n+invalidate\r\n*1\r\n+k\r\n"
 
 
 @pytest.mark.parametrize("cut", [False, True], ids=["at once", "byte by byte"])
-async def test_attributes_before_and_inside_replies_and_pushes_take_nobodys_slot(cut: bool) -> None:
+async def test_attributes_before_and_inside_replies_and_pushes_take_no_callers_slot(cut: bool) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await reader.read(1000)
@@ -220,7 +220,7 @@ async def test_attributes_before_and_inside_replies_and_pushes_take_nobodys_slot
             await client.aclose()
 
 
-async def test_an_attribute_of_a_real_server_takes_nobodys_slot() -> None:
+async def test_an_attribute_of_a_real_server_takes_no_callers_slot() -> None:
     with RedisServer(appendonly=False, options={"enable-debug-command": "yes"}) as server:
         client: Any = MultiplexedRedis.from_url(server.url, protocol=3)
         await client.connect()
