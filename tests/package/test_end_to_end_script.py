@@ -9,12 +9,16 @@ from pathlib import Path
 
 from tests import ROOT
 
-# Named like what it stands in for; it writes its name when it has ended, which takes func the longest.
+# Named like what it stands in for; it writes its name when it has ended, which takes func the longest. The one for curl
+# waits until the others are there to be ended.
 STAND_IN = """#!/usr/bin/env bash
 name=$(basename "$0")
 ended() { [ "$name" != func ] || sleep 1; echo "$name" >>"$ENDED"; exit; }
 trap ended INT
-case "$name $*" in *" install" | "curl "* | "python "*) exit ;; esac
+case "$name $*" in
+  *" install" | "python "*) exit ;;
+  "curl "*) until [ "$(cat build/e2e-logs/*.log | grep -c Ready)" = 3 ]; do sleep 0.05; done; exit ;;
+esac
 echo Ready
 while :; do sleep 0.05; done
 """
