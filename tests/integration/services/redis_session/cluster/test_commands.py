@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from redis.exceptions import RedisClusterException, ResponseError
 
-from lab.azure.redis_cluster import RedisCluster, admin
+from lab.azure.redis_cluster import RedisCluster
 from services.redis_session import NeedsOwnConnection
 
 from .conftest import Session, calls_of, clients_of
