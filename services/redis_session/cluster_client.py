@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
 from functools import lru_cache
 from typing import Any
@@ -136,6 +137,7 @@ async def join_cluster(
     new_session: Callable[[Callable[[], MultiplexedRedis]], NodeSession],
     on_topology: Callable[[int], None],
     tell: Callable[[str], None],
+    randomness: random.Random | None,
 ) -> MultiplexedRedis:
     """`cluster`, joined to the nodes that `seed` knows, and `seed` closed; `seed` itself if it is in no cluster.
 
@@ -161,7 +163,7 @@ async def join_cluster(
         client.connection_pool.share(side_connections)
         return client
 
-    cluster.nodes = ClusterNodes(place, clocks, of_node, new_session, on_topology, tell)
+    cluster.nodes = ClusterNodes(place, clocks, of_node, new_session, on_topology, tell, randomness)
     cluster.encode = cluster.get_encoder().encode  # type: ignore[no-untyped-call] # redis-py's
     cluster.nodes.apply(topology)
     return cluster

@@ -104,7 +104,8 @@ class ClusterNodes:
         self._nodes: dict[Place, ClusterNode] = {}
         self._owners: list[ClusterNode | None] = [None] * SLOTS
         self._replicas: tuple[Place, ...] = ()
-        self._backoff, self._not_before, self._fetched_at = Backoff(randomness=randomness), 0.0, float("-inf")
+        self.randomness = randomness or random.Random()  # noqa: S311 - spreads load, guards nothing
+        self._backoff, self._not_before, self._fetched_at = Backoff(randomness=self.randomness), 0.0, float("-inf")
         self._loop = asyncio.get_running_loop()
         self._next: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -155,7 +156,7 @@ class ClusterNodes:
         """Take over what a node has said; those that are gone are closed after their replies."""
         for place in topology.primaries:
             self.at(place)
-        for place in self._nodes.keys() - topology.primaries:
+        for place in [place for place in self._nodes if place not in topology.primaries]:
             self._spawn(self._nodes.pop(place).retire(self._clocks.reply_s))
         self._owners = [None if place is None else self._nodes[place] for place in topology.owners]
         self._replicas, self._fetched_at = topology.replicas, self._loop.time()
@@ -187,7 +188,7 @@ class ClusterNodes:
         """First the connected nodes, then the configured address, then every other node that was known."""
         self.fetches += 1
         connected = [(place, node.open_client) for place, node in self._nodes.items() if node.open_client]
-        random.shuffle(connected)  # so that a node of another opinion does not always win
+        self.randomness.shuffle(connected)  # so that a node of another opinion does not always win
         others = dict.fromkeys([self._seed, *self._nodes, *self._replicas])
         for place, client in [*connected, *((place, None) for place in others)]:
             with suppress(RedisError, RedisUnavailable, OSError, TimeoutError):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .cluster_routing import RoutedCall, send_all
+from redis.exceptions import ExecAbortError, ResponseError
+
+from .cluster_routing import REDIRECTS, RoutedCall, outcome_of, send_all, take_back
 from .command_plan import command_plan
-from .errors import NeedsOwnConnection
+from .errors import NeedsOwnConnection, NotSent
 from .key_slots import slot_of
 from .pipeline import MultiplexedPipeline
 
@@ -28,13 +30,26 @@ class ClusterPipeline(MultiplexedPipeline):
             slots = {self._slot(args) for args, _ in self.command_stack}
             if len(slots) != 1:
                 raise NeedsOwnConnection("a transaction's keys lie in one slot of a cluster: give them one {hash tag}")
-            client = await self._client.nodes.owner(slots.pop()).client()
-            there = client.pipeline(self.is_transaction)
-            there.command_stack, there.scripts = self.command_stack, self.scripts
-            results: list[Any] = await there.execute(raise_on_error)
-            return results
+            return await self._at_owner(RoutedCall(slots.pop(), ("EXEC",), {}), raise_on_error)
         finally:
             await self.reset()  # type: ignore[no-untyped-call] # redis-py's
+
+    async def _at_owner(self, call: RoutedCall, raise_on_error: bool) -> list[Any]:
+        """On a side connection to the node that serves its slot; again where that has discarded it as a redirect."""
+        nodes = self._client.nodes
+        for _ in range(REDIRECTS):
+            node = nodes.owner(call.slot)
+            there = (await node.client()).pipeline(self.is_transaction)
+            there.command_stack, there.scripts = list(self.command_stack), self.scripts
+            call.outcome = results = await outcome_of(there.execute(raise_on_error))
+            if not isinstance(results, ResponseError):
+                return list(results)
+            if not (self.is_transaction and _discarded(results) and await call.goes_on(node, nodes)):
+                raise results
+            take_back(1)  # all of it is one write
+            if call.asked is not None:  # a transaction asks for nothing: it waits for the end of the move
+                await call.wait(nodes)
+        raise NotSent(f"the cluster has redirected a transaction {REDIRECTS} times")
 
     async def _outcomes(self) -> list[Any]:
         calls = [RoutedCall(self._slot(args), args, dict(options)) for args, options in self.command_stack]
@@ -47,3 +62,8 @@ class ClusterPipeline(MultiplexedPipeline):
         if slot is None:  # redis-py's cluster pipelines refuse most of them, too
             raise NeedsOwnConnection(f"{args[0]} has no key: on a cluster, call it outside of the pipeline")
         return slot
+
+
+def _discarded(error: ResponseError) -> bool:
+    """Whether it is what EXEC was answered, or why it was aborted, and not the reply of a command that has run."""
+    return isinstance(error.__cause__, ExecAbortError) or not str(error).startswith("Command #")

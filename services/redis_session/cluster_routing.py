@@ -30,7 +30,8 @@ class RoutedCall:
 
     def __init__(self, slot: int, args: tuple[Any, ...], options: dict[str, Any], outcome: Any = None) -> None:
         self.slot, self.args, self.options, self.outcome = slot, args, options, outcome
-        self.plan, self.backoff = command_plan(args[0]), Backoff()
+        self.plan = command_plan(args[0])
+        self._backoff: Backoff | None = None  # made when it is wanted: seeding its generator costs more than a call
         self.asked: ClusterNode | None = None
 
     @property
@@ -51,7 +52,7 @@ class RoutedCall:
         if code in ("TRYAGAIN", "CLUSTERDOWN"):
             if code == "CLUSTERDOWN":
                 nodes.refresh_soon()
-            await asyncio.sleep(self.backoff.next_wait_s())
+            await self.wait(nodes)
             return True
         place = redirected_to(str(self.outcome), node.place) if code in ("MOVED", "ASK") else None
         if place is None:
@@ -61,6 +62,11 @@ class RoutedCall:
         else:
             self.asked = nodes.at(place)
         return True
+
+    async def wait(self, nodes: ClusterNodes) -> None:
+        """Longer each time: the node will take it sooner or later."""
+        self._backoff = self._backoff or Backoff(randomness=nodes.randomness)
+        await asyncio.sleep(self._backoff.next_wait_s())
 
 
 async def call_at(node: ClusterNode, plan: CommandPlan, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
@@ -93,8 +99,7 @@ async def send_at(node: ClusterNode, calls: list[RoutedCall]) -> None:
         if call.asked is not None:
             next(outcomes)
         call.outcome = next(outcomes)
-    if (scope := current_deadline()) is not None:
-        scope.count(-sum(call.asked is not None for call in calls))  # ASKING itself does nothing
+    take_back(sum(call.asked is not None for call in calls))  # ASKING itself does nothing
 
 
 async def send_all(nodes: ClusterNodes, calls: list[RoutedCall]) -> None:
@@ -109,6 +114,12 @@ async def send_all(nodes: ClusterNodes, calls: list[RoutedCall]) -> None:
         if not left:
             return
     raise NotSent(f"the cluster has redirected {len(left)} commands {REDIRECTS} times")
+
+
+def take_back(written: int) -> None:
+    """So many of what was counted as written has done nothing."""
+    if (scope := current_deadline()) is not None:
+        scope.count(-written)
 
 
 async def all_of(works: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:

@@ -432,7 +432,7 @@ class RedisService:
             return client
         self._moved = False
         cluster = self._built(ClusterRedis)
-        noted = self._note_primaries, self.outage.note
+        noted = self._note_primaries, self.outage.note, self._randomness
         return await join_cluster(cluster, client, self.clocks, self._new_client, self._of_node, *noted)
 
     def _of_node(self, make_client: Callable[[], MultiplexedRedis]) -> Self:

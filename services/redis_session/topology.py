@@ -23,7 +23,7 @@ class Topology:
     """`owners`: the primary of each slot, None where nobody serves it. `replicas`: asked last."""
 
     owners: tuple[Place | None, ...]
-    primaries: frozenset[Place]
+    primaries: tuple[Place, ...]
     replicas: tuple[Place, ...]
 
 
@@ -48,18 +48,18 @@ async def fetch_topology(ask: Callable[..., Awaitable[Any]], asked: Place) -> To
     Raises ResponseError if it is in no cluster or may not say.
     """
     owners: list[Place | None] = [None] * SLOTS
-    primaries, replicas = set(), list[Place]()
+    replicas: list[Place] = []
     for first, last, *nodes in await ask("CLUSTER", "SLOTS"):
         primary, *others = [Place(_host(node[0], asked), int(node[1])) for node in nodes]
         owners[int(first) : int(last) + 1] = [primary] * (int(last) + 1 - int(first))
-        primaries.add(primary)
         replicas += others
-    return Topology(tuple(owners), frozenset(primaries), tuple(replicas))
+    primaries = tuple(dict.fromkeys(place for place in owners if place is not None))
+    return Topology(tuple(owners), primaries, tuple(replicas))
 
 
 def redirected_to(text: str, asked: Place) -> Place | None:
-    """The place in the text of a MOVED or ASK, with its code or without."""
-    found = re.search(r"(\S*):(\d+)$", text)
+    """The place in the text of a MOVED or ASK, with its code or without; a pipeline quotes it as a tuple."""
+    found = re.search(r"(\S*):(\d+)\W*$", text)
     return None if found is None else Place(_host(found[1], asked), int(found[2]))
 
 

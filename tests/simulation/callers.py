@@ -111,7 +111,10 @@ class Callers:
         self.calm_since = 0.0  # since when nothing has been wrong for long enough; inf while something is
 
     def _claim(self, what: str, tokens: int, idempotent: bool) -> Claim:
-        claim = Claim(what, [f"tok:{len(self.claims)}.{number}" for number in range(tokens)], idempotent)
+        own = str(len(self.claims))
+        if what.startswith("transaction"):
+            own = f"{{{own}}}"  # its keys share a slot
+        claim = Claim(what, [f"tok:{own}.{number}" for number in range(tokens)], idempotent)
         self.claims.append(claim)
         return claim
 

@@ -52,9 +52,11 @@ class Gone(Exception):
 class Instance:
     """Freezes, dies and starts again, each time as a new process."""
 
-    def __init__(self, world: World, network: Network, bus: Bus, name: str, settings: Settings) -> None:
+    def __init__(
+        self, world: World, network: Network, bus: Bus, name: str, settings: Settings, bound: int | None = None
+    ) -> None:
         self.world, self.network, self.bus, self.name, self.settings = world, network, bus, name, settings
-        self.lives = 0
+        self.lives, self._bound = 0, bound or settings.redis_connections_per_worker
         self.lived: list[tuple[SimLoop, AppServices]] = []
         self.frozen_s = self._frozen_at = 0.0
         self.start()
@@ -65,7 +67,7 @@ class Instance:
         self.loop = SimLoop(self.world, f"{self.name}.{self.lives}")
         self.loop.connect = self.network.connect
         self.calls: dict[asyncio.Task[Any], Watched] = {}
-        self.network.bound[self.loop.name] = self.settings.redis_connections_per_worker
+        self.network.bound[self.loop.name] = self._bound
         jitter = random.Random(f"{self.world.random.random()}/{self.loop.name}")
         self.app: AppServices = build(self.settings, sender=SimSender(self.bus, self.loop), randomness=jitter)
         self.lived.append((self.loop, self.app))

@@ -151,7 +151,7 @@ class SimLoop(asyncio.BaseEventLoop):
         """It is passed over when it comes due."""
 
     async def create_connection(self, factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:  # type: ignore[override] # as above
-        return await self.connect(self, factory)
+        return await self.connect(self, factory, port)
 
     # --- what the world does with it ----------------------------------------------------------------------------------
     def io_ready(self, callback: Callable[..., Any], *args: Any) -> None:

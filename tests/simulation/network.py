@@ -28,7 +28,7 @@ class Network:
     """Every connection between the processes and one server, and what is wrong with the network now.
 
     `delay_s`: least and most of one way. `split`: how many packets are, of 1. `hole`: packets vanish. `refusing`:
-    nobody listens. `held`: nothing moves on.
+    nobody listens, `dead`: at these ports. `held`: nothing moves on.
     """
 
     def __init__(self, world: World, server: Server, seed: str) -> None:
@@ -38,34 +38,35 @@ class Network:
         self.links: dict[Link, None] = {}  # as the server sees them
         self.open_at: Counter[str] = Counter()  # process -> connections as it sees them, attempts included
         self.bound: dict[str, int] = {}
+        self.dead: set[int] = set()
 
     def way_s(self) -> float:
         """How long one packet takes, in seconds."""
         return self.random.uniform(*self.delay_s)
 
-    async def connect(self, loop: SimLoop, factory: Callable[[], Any]) -> Any:
+    async def connect(self, loop: SimLoop, factory: Callable[[], Any], port: int) -> Any:
         """As `loop.create_connection`: a transport and its protocol. More than its bound no process may have."""
         who = loop.name
         self.open_at[who] += 1
         if self.open_at[who] > self.bound[who]:
             self.world.violate(f"{who} holds {self.open_at[who]} connections, its bound is {self.bound[who]}")
         answer = loop.create_future()
-        self.world.later(2 * self.way_s(), self._answer, answer)
+        self.world.later(2 * self.way_s(), self._answer, answer, port)
         try:
             await answer
         except BaseException:
             self.open_at[who] -= 1
             raise
-        transport = SimTransport(self, loop, factory())
+        transport = SimTransport(self, loop, factory(), port)
         transport.protocol.connection_made(transport)
         return transport, transport.protocol
 
-    def _answer(self, answer: asyncio.Future[None]) -> None:
+    def _answer(self, answer: asyncio.Future[None], port: int) -> None:
         if answer.done() or self.hole:
             return
         if self.held:
-            self.world.later(0.05, self._answer, answer)
-        elif self.refusing:
+            self.world.later(0.05, self._answer, answer, port)
+        elif self.refusing or port in self.dead:
             answer.set_exception(ConnectionRefusedError(111, "Connect call failed"))
         else:
             answer.set_result(None)
@@ -90,6 +91,7 @@ class Link:
 
     def __init__(self, network: Network, transport: SimTransport) -> None:
         self.network, self.transport, self.who = network, transport, transport.loop.name
+        self.port = transport.port
         self.gone = self.lossy = self.shut = False
         self.to_server: deque[Any] = deque()
         self.to_client: deque[Any] = deque()
@@ -164,9 +166,9 @@ class Link:
 class SimTransport(asyncio.Transport):
     """The client's end. Bytes wait in its own buffer, then in the kernel's until the server has read them."""
 
-    def __init__(self, network: Network, loop: SimLoop, protocol: Any) -> None:
+    def __init__(self, network: Network, loop: SimLoop, protocol: Any, port: int) -> None:
         super().__init__()
-        self.network, self.loop, self.protocol = network, loop, protocol
+        self.network, self.loop, self.protocol, self.port = network, loop, protocol, port
         self.window = network.random.choice((16_384, 65_536, 1_000_000))
         self._buffer, self._received, self._kernel = bytearray(), bytearray(), 0
         self._closing = self._paused = self._reading_off = self._reading_due = self._eof = False

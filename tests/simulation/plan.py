@@ -9,9 +9,12 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.simulation.cluster_model import BLOCKS
+
 CALLS = ("echo", "incr", "two", "script", "pipeline", "inner_deadline", "nested_run", "gather", "children")
 SIDE_CALLS = ("transaction", "blocking")
 STATES = ("loading", "busy", "oom", "misconf", "noreplicas", "noperm")
+CLUSTERS = 0.3  # of the worlds
 PUSHES = (b"key", b"\xff\xfe", b"", b"\xe2\x82")
 
 
@@ -48,6 +51,7 @@ class Plan:
     hold_s: float
     idle_check_s: float
     lag_s: float
+    cluster: bool = False
     steps: list[Step] = field(default_factory=list)
 
 
@@ -69,6 +73,10 @@ def plan_of(seed: int | str) -> Plan:
     plan.steps += _shop(chance, plan.duration_s, shop) + _session(chance, plan, session)
     if chance.random() < 0.85:
         plan.steps += _faults(chance, plan, long)
+    of_cluster = random.Random(f"{seed}/cluster")  # of its own, so that the other worlds stay what they were
+    plan.cluster = of_cluster.random() < CLUSTERS
+    if plan.cluster:
+        plan.steps = [step for step in plan.steps if step.kind != "bare"] + _moves(of_cluster, plan)
     plan.steps.sort(key=lambda step: step.at)
     return plan
 
@@ -132,6 +140,21 @@ def _faults(chance: random.Random, plan: Plan, long: bool) -> list[Step]:
         if long and chance.random() < 0.5:
             lasts_s = chance.uniform(60, 1500)
         steps.append(Step(at, *_fault(chance, plan), at + lasts_s))
+    return steps
+
+
+def _moves(chance: random.Random, plan: Plan) -> list[Step]:
+    """Blocks of slots that move, and nodes whose replica takes over, mostly while somebody calls."""
+    pick, steps = chance.choice, []
+    busy = [step.at for step in plan.steps if step.kind != "put"] or [1.0]
+    for _ in range(pick((0, 1, 3, 8))):
+        at = max(0.1, pick(busy) + chance.uniform(-0.5, 0.5))
+        if chance.random() < 0.7:
+            about = {"block": chance.randrange(BLOCKS), "to": chance.randrange(3)}
+            steps.append(Step(at, "move", about, at + pick((0.001, 0.05, 1.0, 5.0)) * chance.uniform(0.5, 1.5)))
+        else:
+            lost = {"node": chance.randrange(3), "lost_s": pick((0.0, 0.0, 0.05, 0.5))}
+            steps.append(Step(at, "lose_node", lost, at + pick((0.5, 2.0, 5.0))))
     return steps
 
 

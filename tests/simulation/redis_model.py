@@ -111,7 +111,7 @@ class RedisModel:
         self.commands += 1
         name = command[0].upper()
         try:
-            self._admit(client, name)
+            self._admit(client, name, command)
             if client.queued is not None and name != b"EXEC":
                 client.queued.append(command)
                 return b"+QUEUED\r\n"
@@ -120,7 +120,7 @@ class RedisModel:
             value = self._spoil(client, name, refused)
         return None if client.blocked else encode(value, client.resp3)
 
-    def _admit(self, client: _Client, name: bytes) -> None:
+    def _admit(self, client: _Client, name: bytes, command: list[bytes]) -> None:
         if name in _ALWAYS:
             return
         if not client.proven:

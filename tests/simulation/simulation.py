@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 from tests.simulation.bus import Bus
 from tests.simulation.callers import Callers
+from tests.simulation.cluster_model import PORTS, ClusterModel
 from tests.simulation.instance import PASSWORD, Instance, settings_of
 from tests.simulation.loop import World
 from tests.simulation.network import Network
@@ -45,12 +46,13 @@ class Simulation:
     def __init__(self, plan: Plan, keep_trace: bool = False) -> None:
         self.plan = plan
         self.world = world = World(plan.seed, keep_trace)
-        self.redis = RedisModel(world, plan.seed, PASSWORD)
+        self.redis = (ClusterModel if plan.cluster else RedisModel)(world, plan.seed, PASSWORD)
         self.network = self.redis.network = Network(world, self.redis, plan.seed)
         self.bus = Bus(world, plan.seed, plan.lag_s)
         settings = settings_of(plan.connections, plan.patience_s, plan.hold_s, plan.idle_check_s)
         names = [f"i{number}" for number in range(plan.instances)]
-        self.instances = [Instance(world, self.network, self.bus, name, settings) for name in names]
+        bound = plan.connections + (len(PORTS) + 1 if plan.cluster else 0)
+        self.instances = [Instance(world, self.network, self.bus, name, settings, bound) for name in names]
         self.shop = Shop(world, self.redis, self.bus, self.instances, plan.seed)
         self.callers = Callers(world, self.redis, self.network, plan.seed)
         self.people: list[asyncio.Task[Any]] = []
@@ -128,6 +130,20 @@ class Simulation:
 
     def _fail_over(self, step: Step, lost_s: float, cut: bool) -> None:
         self.redis.fail_over(lost_s, cut, min(step.until - step.at, 1.0))
+
+    def _move(self, step: Step, block: int, to: int) -> None:
+        self._cluster.begin_move(block, to)
+
+    def _move_ends(self, block: int, to: int) -> None:
+        self._cluster.end_move(block)
+
+    def _lose_node(self, step: Step, node: int, lost_s: float) -> None:
+        self._cluster.lose_node(node, lost_s, (step.until - step.at) / 2)
+
+    @property
+    def _cluster(self) -> ClusterModel:
+        assert isinstance(self.redis, ClusterModel)
+        return self.redis
 
     def _close_idle(self, step: Step, idle_s: float) -> None:
         self.redis.close_idle(idle_s)

@@ -91,6 +91,41 @@ async def test_a_script_over_a_slot_that_moves_runs_once(cluster: RedisCluster, 
         assert await redis.run(lambda client: client.eval(script, 1, f"{TAG}new"), idempotent=False, within_s=5) == 1
 
 
+async def test_a_transaction_over_a_slot_that_has_moved_is_discarded_there_and_runs_once(
+    cluster: RedisCluster, session: Session
+) -> None:
+    redis = session(cluster.url, connections=2)
+    await clustered(redis)
+
+    async def twice(client: Any) -> Any:
+        return await client.pipeline(transaction=True).incr(f"{TAG}n").incr(f"{TAG}n").execute()
+
+    assert await redis.run(twice, idempotent=False, within_s=5) == [1, 2]
+    await asyncio.to_thread(cluster.move_slot, SLOT, cluster.nodes[2], cluster.nodes[1])
+    try:
+        assert await redis.run(twice, idempotent=False, within_s=5) == [3, 4]
+    finally:
+        await asyncio.to_thread(cluster.move_slot, SLOT, cluster.nodes[1], cluster.nodes[2])
+
+
+async def test_a_transaction_waits_for_the_end_of_a_move(cluster: RedisCluster, session: Session) -> None:
+    redis = session(cluster.url, connections=2)
+    await clustered(redis)
+
+    async def twice(client: Any) -> Any:
+        return await client.pipeline(transaction=True).incr(f"{TAG}new").incr(f"{TAG}new").execute()
+
+    await asyncio.to_thread(cluster.open_slot, SLOT, cluster.nodes[2], cluster.nodes[1])
+    call = asyncio.create_task(redis.run(twice, idempotent=False, within_s=10))
+    await asyncio.sleep(0.2)
+    assert not call.done()
+    await asyncio.to_thread(cluster.move_slot, SLOT, cluster.nodes[2], cluster.nodes[1])
+    try:
+        assert await call == [1, 2]
+    finally:
+        await asyncio.to_thread(cluster.move_slot, SLOT, cluster.nodes[1], cluster.nodes[2])
+
+
 async def test_tryagain_is_waited_out(cluster: RedisCluster, session: Session) -> None:
     """One key here, one there: neither node can serve both, until the move has ended."""
     redis = session(cluster.url)

@@ -1,0 +1,144 @@
+"""A model of a Redis Cluster: nodes that know who serves which slot, each from when it has heard of it.
+
+One store behind all of them, so that what ran and what was lost is known in one place; what a node refuses is its own.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from redis.crc import key_slot
+
+from tests.simulation.loop import World
+from tests.simulation.redis_model import RedisModel, Refusal, _Client
+
+PORTS = (6379, 6380, 6381)  # a node that takes over has a port of its own
+BLOCKS, SLOTS = 12, 16384  # slots move by the block
+HEARS_S = (0.0, 2.0)  # how long news of a move take to the other nodes
+_KEYLESS = frozenset(b"HELLO AUTH QUIT CLIENT PING ECHO TIME MULTI EXEC CLUSTER ASKING".split())
+
+
+def block_of(slot: int) -> int:
+    """The block in which a slot lies."""
+    return slot * BLOCKS // SLOTS
+
+
+class ClusterModel(RedisModel):
+    """`owners`: the port that serves each block. A block on its way has a target, and keys that are there already."""
+
+    def __init__(self, world: World, seed: str, password: str) -> None:
+        super().__init__(world, seed, password)
+        self.chance = random.Random(f"{seed}/cluster model")
+        self.owners = [PORTS[block * len(PORTS) // BLOCKS] for block in range(BLOCKS)]
+        self.views = {port: list(self.owners) for port in PORTS}
+        self.targets: dict[int, int] = {}
+        self.carried: set[bytes] = set()
+        self._next_port = PORTS[-1] + 1
+        self._commands |= {b"CLUSTER": lambda *_: self._slots, b"ASKING": lambda *_: "OK"}
+        self._asking: set[_Client] = set()
+        self._slots: list[Any] = []
+
+    def _admit(self, client: _Client, name: bytes, command: list[bytes]) -> None:
+        super()._admit(client, name, command)
+        asked = client in self._asking
+        self._asking.discard(client)
+        if name == b"ASKING":
+            self._asking.add(client)
+        elif name == b"CLUSTER":
+            self._slots = self._as_seen_by(client.link.port)
+        elif name not in _KEYLESS:
+            keys = command[3 : 3 + int(command[2])] if name.startswith(b"EVAL") else [command[1]]
+            self._route(client.link.port, keys, asked)
+
+    def _route(self, port: int, keys: list[bytes], asked: bool) -> None:
+        """As Redis does, also for several keys of a slot on its way."""
+        slot = key_slot(keys[0])
+        block = block_of(slot)
+        target, there = self.targets.get(block), sum(key in self.carried for key in keys)
+        if port == self.owners[block]:
+            here = sum(key in self._data and key not in self.carried for key in keys)
+            if target is None or here == len(keys):
+                return
+            if here:
+                raise Refusal("TRYAGAIN Multiple keys request during rehashing of slot")
+            raise Refusal(f"ASK {slot} 10.0.0.1:{target}")
+        if port == target and asked:
+            if len(keys) > 1 and there < len(keys):
+                raise Refusal("TRYAGAIN Multiple keys request during rehashing of slot")
+            self.carried.update(keys)
+            return
+        raise Refusal(f"MOVED {slot} 10.0.0.1:{self.views[port][block]}")
+
+    def _as_seen_by(self, port: int) -> list[Any]:
+        edges = [block * SLOTS // BLOCKS + (block * SLOTS % BLOCKS > 0) for block in range(BLOCKS + 1)]
+        return [
+            [edges[block], edges[block + 1] - 1, [b"10.0.0.1", owner, b"node%d" % owner]]
+            for block, owner in enumerate(self.views[port])
+        ]
+
+    def _hello(self, client: _Client, words: list[bytes]) -> Any:
+        return {**super()._hello(client, words), b"mode": b"cluster"}
+
+    # -- what operators and the weather do ---------------------------------------------------------------------------
+    def begin_move(self, block: int, to: int) -> None:
+        """From now on the block is on its way to that of the primaries; what is asked for next goes ahead."""
+        target = sorted(set(self.owners))[to % len(set(self.owners))]
+        if target != self.owners[block] and block not in self.targets:
+            self.world.note("redis", f"block {block} begins to move to {target}")
+            self.targets[block] = target
+            keys = [key for key in self._data if block_of(key_slot(key)) == block]
+            self.carried.update(key for key in keys if self.chance.random() < 0.5)
+
+    def end_move(self, block: int) -> None:
+        """It has arrived; who was no part of it hears of it later."""
+        target = self.targets.pop(block, None)
+        if target is not None:
+            self.carried = {key for key in self.carried if block_of(key_slot(key)) != block}
+            self._serve_from(target, [block])
+
+    def lose_node(self, number: int, lost_s: float, election_s: float) -> None:
+        """A primary dies; its replica, which lacks the last writes, takes over after a while. It comes back later."""
+        port = sorted(set(self.owners))[number % len(set(self.owners))]
+        self.world.note("redis", f"node {port} dies")
+        self.network.dead.add(port)
+        for link in [link for link in self.network.links if link.port == port]:
+            link.reset()
+        for block in [block for block, target in self.targets.items() if port in (target, self.owners[block])]:
+            self.targets.pop(block)
+            self.carried = {key for key in self.carried if block_of(key_slot(key)) != block}
+        blocks = [block for block, owner in enumerate(self.owners) if owner == port]
+        self._lose_of(blocks, lost_s)
+        self.world.later(election_s, self._promote, port, blocks)
+
+    def _promote(self, port: int, blocks: list[int]) -> None:
+        new, self._next_port = self._next_port, self._next_port + 1
+        self.views[new] = list(self.owners)
+        self.world.note("redis", f"node {new} takes over from {port}")
+        self._serve_from(new, [block for block in blocks if self.owners[block] == port])
+        self.world.later(1.0, self._back, port)
+
+    def _back(self, port: int) -> None:
+        self.views[port] = list(self.owners)
+        self.network.dead.discard(port)
+
+    def _serve_from(self, port: int, blocks: list[int]) -> None:
+        for block in blocks:
+            before, self.owners[block] = self.owners[block], port
+            for other in self.views:
+                if other in (before, port):
+                    self.views[other][block] = port
+                else:
+                    self.world.later(self.chance.uniform(*HEARS_S), self._hear, other, block)
+
+    def _hear(self, port: int, block: int) -> None:
+        self.views[port][block] = self.owners[block]
+
+    def _lose_of(self, blocks: list[int], lost_s: float) -> None:
+        kept, before = list(self._undo), self.world.now - lost_s
+        mine = [one for one in kept if one[0] > before and block_of(key_slot(one[1])) in blocks]
+        others = [one for one in kept if one not in mine]
+        self._undo.clear()
+        self._undo.extend(mine)
+        self._lose(lost_s, False)
+        self._undo.extend(others)
