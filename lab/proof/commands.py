@@ -14,4 +14,6 @@ EXAMPLES = """\
   python -m lab faults --redis-cluster 3  the same on a Redis Cluster: failovers, moving slots, nodes that come and go
   python -m lab compare --scenario all  ten sessions in ten situations, under equal deadlines
   python -m lab faults --session        the same sessions under 14 faults
+  python -m lab bench                   one multiplexed connection beside everything one might use instead
+  python -m lab bench --app             which part of the app costs an order how much CPU
 """

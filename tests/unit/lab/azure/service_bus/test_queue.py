@@ -233,6 +233,12 @@ def test_a_message_id_is_remembered_after_its_message_is_gone(clock: Clock) -> N
     assert queue.send("b", message_id="m") is None
 
 
+def test_without_a_window_nothing_is_a_duplicate(clock: Clock) -> None:
+    queue = make(clock)
+    assert queue.send("a", message_id="m")
+    assert queue.send("b", message_id="m")
+
+
 def test_the_history_of_ids_is_bounded_and_forgotten(clock: Clock) -> None:
     queue = make(clock, QueueConfig(duplicate_window_s=10, duplicate_history=3))
     for number in range(10):
