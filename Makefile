@@ -34,7 +34,7 @@ lint: $(READY) ## style, imports, types and workflows
 
 test prove fuzz: export REQUIRE_EVERYTHING = 1
 test: lint ## lint, types and every test, in at most 8 minutes
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 conformance: $(READY) ## redis-py's own tests on the session: oldest, pinned and newest version, two servers, two protocols (ARGS="--help" for fewer)
 	$(BIN)/python -m tests.conformance $(ARGS)

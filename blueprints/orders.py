@@ -73,7 +73,7 @@ async def get_order(req: func.HttpRequest) -> func.HttpResponse:
 
 
 def _retry_after(order: Order) -> dict[str, str]:
-    """Who has waited long need not ask often. By this instance's clock, as it is advice and nothing else."""
+    """An order that has waited long need not be asked for often. By this instance's clock, as it is only advice."""
     if order.status is not OrderStatus.QUEUED:
         return {}
     age_s = (datetime.now(UTC) - order.placed_at).total_seconds()

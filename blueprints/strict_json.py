@@ -14,7 +14,7 @@ Model = TypeVar("Model", bound=BaseModel)
 def parse_json(raw: bytes, model: type[Model]) -> Model:
     """Strict JSON: UTF-8, no name twice in an object, the types of the model. Raises InvalidInput."""
     try:
-        json.loads(raw.decode(), object_pairs_hook=_each_name_once)  # pydantic takes the last of two in silence
+        json.loads(raw.decode(), object_pairs_hook=_each_name_once)  # pydantic would take the last of two
         return model.model_validate_json(raw)
     except ValidationError as error:
         raise invalid(error) from None

@@ -1,4 +1,6 @@
-"""The addresses of Redis and Service Bus as people write them. Must never show a key, nor let an error show one."""
+"""The addresses of Redis and Service Bus as people write them. No error here shows a key."""
+
+from __future__ import annotations
 
 import re
 from urllib.parse import urlsplit

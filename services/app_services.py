@@ -4,6 +4,8 @@
 directly or through the order store. Building it does no I/O and never raises.
 """
 
+from __future__ import annotations
+
 import logging
 import os
 import random
@@ -117,7 +119,7 @@ def _turn_telemetry_on(services: AppServices) -> None:
 
         spans = otel_spans.OtelSpans()
         session_metrics.watch(services.redis_service, services.queue_service)
-    except Exception as error:  # noqa: BLE001 - missing, broken or told to load a provider that is not there: orders go on
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with telemetry, orders go on
         log.warning("telemetry is on and OpenTelemetry cannot be used: no spans and no metrics (%r)", error)
         return
     telemetry.spans = spans

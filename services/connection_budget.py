@@ -1,4 +1,4 @@
-"""The connection budget: how many Redis clients the whole app may open, and how many it would at full scale-out.
+"""The connection budget: how many Redis clients the whole app may open, and how many it opens at full scale-out.
 
     instances = scale_groups x scale_out_limit + always_ready
     clients   = instances x worker_processes x (primaries + connections_per_worker - 1)
@@ -7,6 +7,8 @@
 The one table of limits, redis_tiers.json, is read by this module, by the Bicep files and by the tests; a source and the
 day it was looked up stand with every row. Pure arithmetic: no I/O but reading that table.
 """
+
+from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace

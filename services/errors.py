@@ -12,6 +12,8 @@ error is chosen in blueprints/web/problems.py and nowhere else. Nothing here may
 errors is logged and may be shown to a caller.
 """
 
+from __future__ import annotations
+
 from typing import ClassVar
 
 from services.queue_session import QueueUnavailable

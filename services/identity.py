@@ -1,8 +1,10 @@
 """Who the app is in Entra ID: tokens for Redis and for Service Bus, each fetched in a thread, one at a time.
 
-Imports azure-identity, redis-entraid and msal on first use only. Must never block the event loop, never show a token,
-and never quote an error that may quote a header.
+Imports azure-identity, redis-entraid and msal on first use only. It does not block the event loop, show a token, or
+quote an error that may quote a header.
 """
+
+from __future__ import annotations
 
 import asyncio
 import re
@@ -136,11 +138,11 @@ class SharedCredential:
     2 s, and a first token may take longer: the fetch goes on, and the next attempt takes its result.
     """
 
-    def __init__(self, credential: "TokenCredential") -> None:
+    def __init__(self, credential: TokenCredential) -> None:
         self._credential = credential
         self._fetches: dict[tuple[str, ...], SharedFetch[AccessToken]] = {}
 
-    async def get_token(self, *scopes: str, **options: Any) -> "AccessToken":
+    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
         """A token for these scopes. Raises TimeoutError after TOKEN_S seconds, and what the credential raises."""
         fetch = self._fetches.get(scopes)
         if fetch is None:
@@ -152,7 +154,7 @@ class SharedCredential:
     async def close(self) -> None:
         """Nothing to close: the credential outlives each client."""
 
-    async def __aenter__(self) -> "SharedCredential":
+    async def __aenter__(self) -> SharedCredential:
         return self
 
     async def __aexit__(

@@ -3,6 +3,8 @@
 Anybody may ask, so it names kinds and no more: no value, no tier, no number, no host.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import math

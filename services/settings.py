@@ -4,6 +4,8 @@ An exception while function_app.py is imported takes the whole app away, and pub
 setting becomes one line in `Settings.problems`: readiness answers 503 with its name, the rest of the app keeps serving.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit

@@ -1,7 +1,10 @@
 """What every kind of test shares: a real Valkey, empty at the start of each test, and the hypothesis profiles."""
 
+from __future__ import annotations
+
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +67,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--queue-options", default="", help="its queue, as `python -m lab enqueue` takes it: --namespace NAME"
     )
+
+
+@pytest.fixture
+def own_function_app(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every app is imported afresh, and none is left behind."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    before = sys.modules.pop("function_app", None)
+    yield
+    sys.modules.pop("function_app", None)
+    if before is not None:
+        sys.modules["function_app"] = before
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """What the Functions host finds in a function_app.py."""
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys

@@ -1,5 +1,7 @@
 """Reads the pages in docs/: their tables, code blocks and prose; and what docs/proof holds."""
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Sequence

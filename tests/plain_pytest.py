@@ -3,6 +3,8 @@
 `make test` sets REQUIRE_EVERYTHING, and nothing is skipped for want of a package.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import os
 from collections.abc import Iterable

@@ -1,5 +1,7 @@
 """Hypothesis for the core suite, which also runs without it: then a property is a skipped test, its neighbours run."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any
 
 import pytest

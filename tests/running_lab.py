@@ -1,5 +1,7 @@
 """A `python -m lab up` of a test's own, and the lab's other commands against it."""
 
+from __future__ import annotations
+
 import json
 import os
 import shlex

@@ -4,6 +4,8 @@ The `az` here does what the real one does with outputs: Resource Manager gives t
 (`azurE_FUNCTION_APP_NAME`; azure-dev issue 512, bicep issue 9360), and `--query` looks names up by case.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess
@@ -51,7 +53,7 @@ class StandIns:
 
     def run(
         self, script: str, environment: Mapping[str, str] | None = None, cwd: Path | None = None
-    ) -> "subprocess.CompletedProcess[str]":
+    ) -> subprocess.CompletedProcess[str]:
         """A script as a person pastes it."""
         path = f"{self.folder}{os.pathsep}{os.environ['PATH']}"
         return subprocess.run(

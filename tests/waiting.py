@@ -1,5 +1,7 @@
 """Waiting for what offers no event, in a test with an event loop and in one without."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections.abc import Callable

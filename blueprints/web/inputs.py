@@ -1,4 +1,4 @@
-"""What came in over HTTP, as a parsed command, or an InvalidInput that names the field. Never defaults bad input."""
+"""What came in over HTTP, as a parsed command, or an InvalidInput that names the field. Bad input gets no default."""
 
 import re
 from typing import Any, TypeVar
@@ -29,7 +29,7 @@ def headers(req: func.HttpRequest, model: type[Model]) -> Model:
 
 
 def mount(req: func.HttpRequest, route: str) -> str:
-    """What stands in front of the route in the request's path, `/api` by default: the host's routePrefix."""
+    """What stands before the route in the request's path, `/api` by default: the host's routePrefix."""
     found = _PATH.match(req.url)
     if found is None:  # the Host is whatever the caller sent
         return DEFAULT_MOUNT

@@ -1,4 +1,4 @@
-"""The HTTP answers: JSON documents, and a problem document for each error of ours. A bug stays the host's 500."""
+"""The HTTP answers: JSON documents, and a problem document for each error of ours. A bug is left to the host: 500."""
 
 import functools
 import json
@@ -42,7 +42,7 @@ def problem(error: Exception, headers: Mapping[str, str] | None = None) -> func.
 
 
 class Warnings:
-    """A line for each answer of 503, but at most so many a second in a process; later one says how many are missing."""
+    """One line in the log for each 503, at most so many a second in a process; then one line with how many more."""
 
     def __init__(self, per_second: int = 10) -> None:
         self._per_second = per_second

@@ -1,5 +1,7 @@
 """What a session keeps, whatever the dependency: hard bounds, a total deadline, errors that say what is known."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 from collections.abc import Awaitable, Callable

@@ -1,5 +1,7 @@
 """The HTTP session of one worker process with a partner."""
 
+from __future__ import annotations
+
 import asyncio
 from typing import Any
 

@@ -1,5 +1,7 @@
 """The connection budget of PostgreSQL: the formula of Redis, with the user connections of an Azure flexible server."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import ClassVar
 

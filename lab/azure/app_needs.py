@@ -1,6 +1,6 @@
-"""What an app's triggers want of a Service Bus: which connections, which queues. Found by importing it once.
+"""The Service Bus connections and queues that an app's triggers need. The app is imported once to find them.
 
-An app that cannot be imported wants what this project's own does, and says itself what is wrong when it is served.
+For an app that cannot be imported, this project's own needs are assumed; serving the app then shows the error.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def find_needs(folder: Path, settings: Mapping[str, str]) -> AppNeeds:
 
 
 def needs_of(triggers: Iterable[Mapping[str, Any]], settings: Mapping[str, str]) -> AppNeeds:
-    """From the triggers' bindings. A name in percent signs is a setting's; one that is not set names nothing."""
+    """From the triggers' bindings. A name in percent signs is looked up in the settings; if not set, it is skipped."""
     bus = [trigger for trigger in triggers if trigger["type"] == "serviceBusTrigger"]
     connections = [str(trigger.get("connection") or "AzureWebJobsServiceBus") for trigger in bus]
     named = [
@@ -59,7 +59,7 @@ def needs_of(triggers: Iterable[Mapping[str, Any]], settings: Mapping[str, str])
 
 
 def write_config(queues: Iterable[str], base: Path | None, path: Path) -> None:
-    """A Config.json with the queues of `base` (the shipped one by default), and of these those that it lacks.
+    """Write a Config.json: the queues of `base` (default: the shipped one) plus those of `queues` that it lacks.
 
     Raises ValueError or OSError if `base` cannot be read as JSON.
     """

@@ -149,7 +149,7 @@ def choose(letters: Sequence[Letter], ids: Sequence[str] | None) -> list[Letter]
 
 
 def confirmed(count: int, target: QueueTarget) -> bool:
-    """Ask a person; nobody there to ask is a no."""
+    """Ask the user. Without a terminal the answer is no."""
     if not sys.stdin.isatty():
         return False
     return input(f"Remove {count} from the dead letters of '{target.queue}' for good? [y/N] ").strip().lower() == "y"
@@ -220,7 +220,7 @@ def copier(sender: ServiceBusSender) -> Action:
 async def take(receiver: ServiceBusReceiver, letters: Iterable[Letter], act: Action | None, outcome: Outcome) -> None:
     """Receive the dead letters in their order; act on each of `letters` and remove it, leave the others alone.
 
-    One that fails again meanwhile returns behind them, and is not met.
+    One that fails again meanwhile goes to the end of the queue and is not seen.
     """
     waiting = {letter.number for letter in letters}
     passed: dict[int, ServiceBusReceivedMessage] = {}  # locked while they can be, or they would come again and again
@@ -261,7 +261,7 @@ async def complete(receiver: ServiceBusReceiver, message: ServiceBusReceivedMess
 
 
 async def release(receiver: ServiceBusReceiver, messages: Iterable[ServiceBusReceivedMessage]) -> None:
-    """Give back what was only passed; a lock that cannot be given back runs out."""
+    """Release messages that were only skipped. If a release fails, the lock expires by itself."""
     from azure.servicebus.exceptions import ServiceBusError
 
     for message in messages:
@@ -288,7 +288,7 @@ def show(target: QueueTarget, letters: Sequence[Letter], columns: Mapping[str, S
 
 
 def printable(text: str) -> str:
-    """Fit for a terminal, whoever wrote it."""
+    """The text without control characters."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 

@@ -1,6 +1,6 @@
 """`python -m lab enqueue`: puts messages on a queue by hand, local or real.
 
-Must never send part of what it was given in silence: it refuses everything before it sends anything.
+Checks all messages before it sends the first one, so invalid input sends nothing.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def places(lab: Lab, options: argparse.Namespace) -> Iterator[str]:
 
 
 def redis_place(url: str) -> str:
-    """Host and port; of an address that is not as it should be nothing, as any part of it may be the password."""
+    """Host and port. Nothing of a malformed URL is shown, as any part may be the password."""
     try:
         parts = urlsplit(url)
         if parts.scheme in ("redis", "rediss") and re.fullmatch(r"[a-z0-9.:-]+", parts.hostname or ""):

@@ -1,4 +1,4 @@
-"""Shows what the lab's processes write: coloured and short on a terminal, line by line as it is elsewhere.
+"""Shows what the lab's processes write: short and coloured on a terminal, unchanged elsewhere.
 
 Must never slow its writers down: on a terminal it shows a few successes a second and counts the rest.
 """

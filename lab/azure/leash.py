@@ -7,6 +7,8 @@ On Linux the kernel keeps the promise (PR_SET_PDEATHSIG survives execve, prctl(2
 holds the read end of a pipe whose write end only the parent has: end of file means that the parent is gone.
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
 import signal

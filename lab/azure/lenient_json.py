@@ -1,6 +1,6 @@
-"""JSON as the host's library reads and writes it (Json.NET), which happens to every str that a function returns.
+"""JSON as Json.NET, the host's library, reads and writes it. The host does this to every str that a function returns.
 
-It takes comments, single quotes, bare names, trailing commas, NaN; it writes indented, and dates as dates.
+It accepts comments, single quotes, bare names, trailing commas and NaN, and writes indented.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Reader:
         if found is None:
             raise NotJson("a text is not closed")
         self._at = found.end()
-        units = ESCAPE.sub(unescaped, found[1]).encode("utf-16", "surrogatepass")  # an escape is half of an emoji
+        units = ESCAPE.sub(unescaped, found[1]).encode("utf-16", "surrogatepass")  # two escapes may be one character
         return units.decode("utf-16", "replace")
 
     def _bare(self) -> Any:
@@ -173,7 +173,7 @@ def dated(text: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as the body of a response: a text as it is, a number or a truth in .NET's words, the rest as JSON."""
+    """A value as the body of a response: text unchanged, numbers and booleans as .NET writes them, the rest as JSON."""
     if isinstance(value, Date):
         return f"{datetime.fromisoformat(value[:19]):%m/%d/%Y %H:%M:%S}"
     if isinstance(value, float):
@@ -203,7 +203,7 @@ def dumps(value: Any, indent: str | None = "") -> str:
 
 
 def deeper(indent: str | None) -> str | None:
-    """The next level's."""
+    """The indentation of the next level."""
     return None if indent is None else indent + "  "
 
 

@@ -22,7 +22,7 @@ EXPIRES_AT, CREATED_AT, SESSION = 8, 9, 10  # places in the properties; the Mess
 
 
 class Letter:
-    """What is known of one; of bytes beyond reading nothing.
+    """What is known of a letter; nothing if its bytes cannot be read.
 
     Attributes:
         raw: the encoded message.

@@ -143,7 +143,7 @@ class Child:
             line = raw.decode(errors="replace").rstrip("\r\n")
             self._tail.append(line)
             if self._on_line is not None:
-                with contextlib.suppress(Exception):  # were nobody to read on, the child would stop at a full pipe
+                with contextlib.suppress(Exception):  # if nobody read on, the child would block on a full pipe
                     self._on_line(line)
 
     def _release(self) -> None:

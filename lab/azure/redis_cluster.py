@@ -71,7 +71,7 @@ class RedisCluster:
 
     @property
     def url(self) -> str:
-        """Of the first node: one address of any is enough."""
+        """The first node's URL; one address is enough."""
         return self.nodes[0].url
 
     def start(self) -> None:

@@ -180,7 +180,7 @@ class RedisServer:
         return self._start_once(folder, self.port or free_port())
 
     def _start_once(self, folder: Path, port: int) -> None:
-        refuse_taken(port)  # else its owner's PONG would be taken for ours
+        refuse_taken(port)  # otherwise the PONG of its owner would look like ours
         config = folder / "redis.conf"  # a file, not arguments: a password among the options would show in `ps`
         config.touch(mode=0o600)
         lines = {"port": str(port), "dir": f'"{folder}"', **self._options}

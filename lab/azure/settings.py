@@ -39,7 +39,7 @@ def read_file(path: Path) -> SettingsFile:
         return SettingsFile()
     try:
         content = lenient_json.loads(path.read_text(encoding="utf-8-sig"), dates=False)
-        if str(content.get("IsEncrypted")).lower() != "false" and content.get("Values"):  # encrypted if it does not say
+        if str(content.get("IsEncrypted")).lower() != "false" and content.get("Values"):  # the default is encrypted
             raise SettingsFileError(f"{path} is encrypted: run 'func settings decrypt', and set IsEncrypted to false")
         host, values = content.get("Host") or {}, content.get("Values") or {}
         if any(isinstance(value, (dict, list)) for value in values.values()):

@@ -42,7 +42,7 @@ def read_state(path: Path) -> LabState | None:
     try:
         state = LabState(**json.loads(path.read_text(encoding="utf-8")))
         os.kill(state.pid, 0)
-    except PermissionError:  # it lives, as somebody else
+    except PermissionError:  # alive, but owned by another user
         return state
     except (OSError, ValueError, TypeError):
         return None
@@ -50,7 +50,7 @@ def read_state(path: Path) -> LabState | None:
 
 
 def remove_state(path: Path, pid: int) -> None:
-    """Remove the file if it speaks of the lab `pid`."""
+    """Remove the file if it belongs to the lab `pid`."""
     state = read_state(path)
     if state is None or state.pid == pid:
         with contextlib.suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""`python -m lab status`: what of the running lab answers, where, and how much waits on its queue.
+"""`python -m lab status`: which parts of the running lab answer, where they are, and how many messages wait.
 
 Must never show a connection string, and must not wait for ever for a part that is silent.
 """

@@ -108,7 +108,7 @@ class TcpProxy:
             self._reset(link)
 
     def half_close_all(self) -> None:
-        """FIN to every client, as a server does that will say no more; the other direction stays open."""
+        """Send FIN to every client; the other direction stays open."""
         for link in self._links:
             link.client.write_eof()
 
@@ -233,7 +233,7 @@ class TcpProxy:
 
 
 async def _hear(reader: asyncio.StreamReader, said: bytearray) -> None:
-    """Collect what a client says until it has ended, or says more than a client does that has no answer yet."""
+    """Collect what a client sends until it ends or sends more than a client without an answer would."""
     while len(said) < CHUNK and (data := await reader.read(CHUNK)):
         said += data
     if len(said) >= CHUNK:

@@ -117,8 +117,8 @@ async def served(app: func.FunctionApp) -> AsyncIterator[str]:
 def customers(channel: Connection) -> None:
     """Another process: is told (address, first order's number, how many), and says when all are placed."""
     leashed()
-    while told := channel.recv():
-        channel.send(asyncio.run(_place(*told)))
+    while shown := channel.recv():
+        channel.send(asyncio.run(_place(*shown)))
 
 
 async def _place(address: str, first: int, count: int) -> int:
@@ -158,5 +158,5 @@ def imports(rounds: int, advance: Advance) -> float:
 
 def _cpu_of(code: str) -> float:
     timed = f"import time\nbegan = time.process_time()\n{code}\nprint(time.process_time() - began)"
-    told = subprocess.run([sys.executable, "-c", timed], cwd=ROOT, capture_output=True, check=True, text=True)
-    return float(told.stdout)
+    shown = subprocess.run([sys.executable, "-c", timed], cwd=ROOT, capture_output=True, check=True, text=True)
+    return float(shown.stdout)

@@ -45,7 +45,7 @@ async def ours(port: int) -> AsyncIterator[Call]:
 
 @side("default pool")
 async def default_pool(port: int) -> AsyncIterator[Call]:
-    """redis-py as it comes: a connection per call in flight, up to 100."""
+    """redis-py with its defaults: a connection per call in flight, up to 100."""
     async with Redis(host=HOST, port=port) as client:
         yield lambda: client.get(KEY)
 

@@ -14,7 +14,7 @@ from lab.proof.strategies import OURS, SIDES, STRATEGIES
 SETTLE_S = 8.0  # for the last decisions: a strategy that failed has no more to show
 
 DESCRIPTION = """\
-The same app under the same spike with each Redis session in turn: the three of 2023, redis-py as it comes, blocking
+The same app under the same spike with each Redis session in turn: the three of 2023, redis-py's defaults, blocking
 pools of 1, 2 and 8, and ours. Only the session differs: blueprints, Lua, HTTP and queue are the same code. In the
 middle Redis stops answering for a second, as in a failover: then calls pile up, and a pool opens a connection for each.
 
@@ -32,7 +32,7 @@ strategies: {", ".join(STRATEGIES)}
 scenarios: {", ".join(SCENARIOS)}
 sides: {", ".join(SIDES)}
 
-Exit code 1 if ours broke a promise; the others are there to compare, nobody judges them."""
+Exit code 1 if ours broke a promise; the others are there to compare, and are not judged."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

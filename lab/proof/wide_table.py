@@ -1,4 +1,4 @@
-"""A table that is wider than many terminals: there it lies on its side. No number is cut short."""
+"""A table that is wider than many terminals: there it is transposed. No number is cut short."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def add_app_arguments(parser: argparse.ArgumentParser, about: str) -> None:
 
 
 def find_app(options: argparse.Namespace) -> httpx.Client:
-    """The app that the options name, else the running lab's. Raises NoAnswer, and ValueError for what is no URL."""
+    """The app that the options name, else the running lab's. Raises NoAnswer, and ValueError for an invalid URL."""
     state = None if options.url else read_state(options.state)
     url = options.url or (state and state.url)
     if not url:
@@ -40,7 +40,7 @@ def find_app(options: argparse.Namespace) -> httpx.Client:
 
 
 def trusts_proxies(url: str) -> bool:
-    """False for loopback, which no proxy can reach: HTTP_PROXY and SSL_CERT_FILE are none of its business."""
+    """False for loopback, which no proxy can reach: HTTP_PROXY and SSL_CERT_FILE do not apply to it."""
     host = urlsplit(url).hostname or ""
     try:
         return not ipaddress.ip_address(host).is_loopback

@@ -30,7 +30,7 @@ def columns(options: argparse.Namespace, letters: Sequence[Letter]) -> Mapping[s
 
 
 def known(app: httpx.Client, drop_id: str, order_id: str) -> str:
-    """The order's status, `unknown`, or why it cannot be told."""
+    """The order's status, `unknown`, or why it is not known."""
     if not (drop_id and order_id):
         return "no order"
     try:

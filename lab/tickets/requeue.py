@@ -57,7 +57,7 @@ def duration(text: str) -> int:
     """Seconds. Raises ArgumentTypeError."""
     parts = re.fullmatch(r"(\d{1,6})([smhd])", text)
     if not parts:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 15m, 2h or 1d")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 15m, 2h or 1d")
     return int(parts[1]) * UNITS[parts[2]]
 
 

@@ -1,5 +1,7 @@
 """One Service Bus sender per process, owned by one task that sends everything waiting as one batch."""
 
+from __future__ import annotations
+
 from .connection import ServiceBusConnection
 from .errors import MessageNotSent, MessageOutcomeUnknown, QueueNotConfigured, QueueUnavailable
 from .queue_service import QueueCounters, QueueService

@@ -1,5 +1,7 @@
 """How long to wait before the next attempt, so that a fleet that failed together does not return together."""
 
+from __future__ import annotations
+
 import random
 
 

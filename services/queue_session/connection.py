@@ -1,7 +1,9 @@
 """How this process reaches Service Bus: by connection string, or as an identity. Imports the SDK on first use only.
 
-The one file of the app that knows where the SDK (7.15) needs help. Must never show a key or a token.
+The one file of the app that knows where the SDK (7.15) needs help. It shows no key and no token.
 """
+
+from __future__ import annotations
 
 import asyncio
 import logging
@@ -41,16 +43,16 @@ class ServiceBusConnection:
 
     connection_string: str | None = field(default=None, repr=False)
     namespace: str | None = None
-    credential: "Callable[[], AsyncTokenCredential] | None" = None
+    credential: Callable[[], AsyncTokenCredential] | None = None
     options: dict[str, Any] = field(default_factory=dict, repr=False)
-    _made: "AsyncTokenCredential | None" = field(default=None, init=False, repr=False)
+    _made: AsyncTokenCredential | None = field(default=None, init=False, repr=False)
 
-    async def new_sender(self, queue_name: str) -> "QueueSender":
+    async def new_sender(self, queue_name: str) -> QueueSender:
         """A sender for one queue on a client of its own, not yet connected. Raises QueueNotConfigured."""
         return QueueSender(await self._new_client(), queue_name)
 
-    async def _new_client(self) -> "ServiceBusClient":
-        """Without the SDK's own retries: who repeats must know what is known."""
+    async def _new_client(self) -> ServiceBusClient:
+        """Without the SDK's own retries: whoever repeats has to know what is known."""
         client = await asyncio.to_thread(_client_class)  # imports that take 0.1 to 0.5 s, off the event loop
         options = {"retry_total": 0, "try_timeout": TRY_S, **self.options}
         if self.connection_string is not None:
@@ -65,7 +67,7 @@ class ServiceBusConnection:
         return client(self.namespace, self._made, **options)
 
 
-def _client_class() -> "type[ServiceBusClient]":
+def _client_class() -> type[ServiceBusClient]:
     try:
         from azure.servicebus.aio import ServiceBusClient
     except ImportError as error:
@@ -76,7 +78,7 @@ def _client_class() -> "type[ServiceBusClient]":
 class QueueSender:
     """One client of the SDK and its one sender, closed as a whole. Only one task may use it."""
 
-    def __init__(self, client: "ServiceBusClient", queue_name: str) -> None:
+    def __init__(self, client: ServiceBusClient, queue_name: str) -> None:
         self._client = client
         self.sdk: ServiceBusSender = client.get_queue_sender(queue_name, socket_timeout=READ_S)
         # The SDK forgets the socket of a connection that broke or never spoke without closing it; here it still has it.
@@ -115,8 +117,8 @@ def raise_if_asked_to_end(error: BaseException) -> None:
         raise error
 
 
-async def end(task: "asyncio.Task[Any]") -> None:
-    """Cancel a task as often as it takes; to be cancelled meanwhile changes nothing about that."""
+async def end(task: asyncio.Task[Any]) -> None:
+    """Cancel a task as often as it takes, even if the caller is cancelled meanwhile."""
     interrupted: asyncio.CancelledError | None = None
     while not task.done():
         task.cancel()

@@ -8,6 +8,8 @@
 Nothing here may carry a secret: the text of these errors is logged and may be shown to a caller.
 """
 
+from __future__ import annotations
+
 
 class QueueUnavailable(Exception):
     """Service Bus cannot be used now."""

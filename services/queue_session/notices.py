@@ -1,5 +1,7 @@
 """What the task that sends has noticed, until a caller logs it in its own invocation: a host may drop other lines."""
 
+from __future__ import annotations
+
 import logging
 from collections import deque
 

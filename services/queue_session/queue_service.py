@@ -1,9 +1,11 @@
 """The Service Bus session of one process: one sender, owned by one task, shared by every caller.
 
 An aio sender used by several tasks loses and repeats messages (measured, SDK 7.15, from four tasks up), and a sender
-per call costs a second each. So callers queue up here, and the owner sends everything that waits as one batch. Must
-never repeat a message under another MessageId, nor send one whose caller has been told that it was not sent.
+per call costs a second each. So callers queue up here, and the owner sends everything that waits as one batch. No
+message is repeated under another MessageId, and none is sent after its caller was told that it was not.
 """
+
+from __future__ import annotations
 
 import asyncio
 import contextvars
@@ -28,7 +30,7 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING = 1000  # messages; past it a send fails at once
 MAX_ATTEMPTS = 3  # of one message, always with the same MessageId
-BATCH_MOST = 500  # messages: a smaller loss of time when a batch has to be repeated
+BATCH_MOST = 500  # messages: less time is lost when a batch has to be repeated
 SPARE_S = 0.5  # the SDK's own deadline is not kept while it renews a token: ours comes this much later
 
 
@@ -40,11 +42,11 @@ class _State(enum.Enum):
     MAYBE_STORED = enum.auto()  # a confirmation did not come
     REPEATED = enum.auto()  # in a batch on its way, MAYBE_STORED before
 
-    def sent(self) -> "_State":
+    def sent(self) -> _State:
         """After it has left in a batch."""
         return _State.FIRST_SEND if self is _State.UNSENT else _State.REPEATED
 
-    def refused(self) -> "_State":
+    def refused(self) -> _State:
         """After Service Bus has said that it did not store that batch."""
         return _State.UNSENT if self is _State.FIRST_SEND else _State.MAYBE_STORED
 
@@ -75,7 +77,7 @@ class _Waiting:
         if not self.confirmed.done():
             self.confirmed.set_exception(error)
 
-    def to_sdk(self) -> "ServiceBusMessage":
+    def to_sdk(self) -> ServiceBusMessage:
         from azure.servicebus import ServiceBusMessage
 
         return ServiceBusMessage(
@@ -176,7 +178,7 @@ class QueueService:
     async def aclose(self) -> None:
         """End the owner task, fail who waits and close the sender; a later send opens it again.
 
-        Never needed for correctness.
+        Correctness does not need it.
         """
         owner, self._owner = self._owner, None
         if owner is not None and owner.loop is asyncio.get_running_loop():
@@ -195,7 +197,7 @@ class QueueService:
                 return waiting.confirmed.result()  # it was decided in the same instant
             raise waiting.failure(f"deadline of {within_s:.1f} s, {owner.last_error}") from None
 
-    def _owner_here(self) -> "_Owner":
+    def _owner_here(self) -> _Owner:
         """This event loop's owner. One that belongs to another loop is dropped without being touched."""
         if self.queue_name is None:
             raise QueueNotConfigured("the queue name is missing or unusable")
@@ -323,7 +325,7 @@ class _Owner:
         elif _is_final(error):
             self._fail_waiting(lambda waiting: waiting.failure(self.last_error))
 
-    def _fill(self, batch: "ServiceBusMessageBatch") -> None:
+    def _fill(self, batch: ServiceBusMessageBatch) -> None:
         """Take what fits from those who still wait, in their order. A message that cannot be sent fails alone."""
         from azure.servicebus.exceptions import MessageSizeExceededError
 
@@ -382,7 +384,7 @@ class _Owner:
         self.last_error = type(error).__name__  # not its text, which may quote what was sent
         self._notices.failed(self.loop.time(), f"{self.last_error} while {doing}")
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._notices.failed(self.loop.time(), f"{type(error).__name__} ended the task that sends")
         self._fail_all("the task that sends has ended")
@@ -398,7 +400,7 @@ class _Owner:
             waiting.fail(reason(waiting))
 
     def take_sender(self) -> QueueSender | None:
-        """What is open now belongs to whoever asks."""
+        """Hand over what is open: the caller closes it."""
         sender, self._sender = self._sender, None
         return sender
 

@@ -1,5 +1,7 @@
 """One multiplexed Redis connection per process, proved before use and recreated when it fails. README.md says more."""
 
+from __future__ import annotations
+
 try:
     import hiredis  # noqa: F401
 except ImportError as error:

@@ -1,7 +1,7 @@
 """A deadline around Redis calls that says, when it expires, whether anything had been written: repeat it or not?
 
-It never closes a connection. It is `asyncio.timeout` plus one count, kept by whoever writes, at the moment of writing;
-written out here, because asyncio's own takes three times as long (`lab bench`: run_over_client_us).
+It closes no connection. It is `asyncio.timeout` plus one count, which whoever writes raises at the moment of writing.
+It is written out here because asyncio's own takes three times as long (`lab bench`: run_over_client_us).
 """
 
 from __future__ import annotations

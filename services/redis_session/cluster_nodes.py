@@ -1,4 +1,4 @@
-"""The nodes of a cluster and who of them serves which slot: one session per primary, and a map that is kept true.
+"""The nodes of a cluster and which of them serves which slot: one session per primary, and an up-to-date map.
 
 It sends no command of a caller. One task at a time asks for the topology, however many want it.
 """
@@ -84,7 +84,7 @@ class ClusterNodes:
     seed: the place of the configured address.
     new_client: makes an unconnected client of a node.
     new_session: makes the session with a node from what makes its clients.
-    on_topology: called with the number of primaries when a topology has come.
+    on_topology: called with the number of primaries when a topology has been fetched.
     tell: called with a line for the log, by a background task.
     """
 
@@ -112,7 +112,7 @@ class ClusterNodes:
         self.closed = self._refreshing = False
         self.fetches = 0
 
-    # --- who serves what --------------------------------------------------------------------------
+    # --- who serves what ----------------------------------------------------------------------------------------------
 
     def owner(self, slot: int) -> ClusterNode:
         """The primary of a slot. Raises NotSent if nobody serves it."""
@@ -142,7 +142,7 @@ class ClusterNodes:
         return next((node for node in nodes if node.open_client), nodes[0])
 
     def open_clients(self) -> list[MultiplexedRedis]:
-        """The clients of now, one for each primary that has been used."""
+        """The current clients, one for each primary that has been used."""
         return [client for node in self._nodes.values() if (client := node.session.open_client) is not None]
 
     def moved(self, slot: int, place: Place) -> None:
@@ -150,7 +150,7 @@ class ClusterNodes:
         self._owners[slot] = self.at(place)
         self.refresh_soon()
 
-    # --- the topology -----------------------------------------------------------------------------
+    # --- the topology -------------------------------------------------------------------------------------------------
 
     def apply(self, topology: Topology) -> None:
         """Take over what a node has said; those that are gone are closed after their replies."""
@@ -185,7 +185,7 @@ class ClusterNodes:
             self.apply(topology)
 
     async def _ask_in_turn(self) -> Topology | None:
-        """Those that are connected first, then the configured address, then whoever else was known."""
+        """First the connected nodes, then the configured address, then every other node that was known."""
         self.fetches += 1
         connected = [(place, node.open_client) for place, node in self._nodes.items() if node.open_client]
         self.randomness.shuffle(connected)  # so that a node of another opinion does not always win
@@ -206,7 +206,7 @@ class ClusterNodes:
             async with self.new_client(place) as own:
                 return await fetch_topology(own.execute_command, place)
 
-    # --- the end ----------------------------------------------------------------------------------
+    # --- the end ------------------------------------------------------------------------------------------------------
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work, name="redis cluster", context=contextvars.Context())

@@ -1,8 +1,10 @@
 """Who this process is to Redis when it has an identity instead of a password: a token, renewed ahead of its expiry.
 
-Must never close a connection that Redis still serves, nor show a token or a user in a log line, an error or a repr.
-Where the tokens come from is not its business: it is given an async function that fetches one.
+It closes no connection that Redis still serves, and no log line, error or repr shows a token or a user. It is given
+an async function that fetches a token, and does not know where from.
 """
+
+from __future__ import annotations
 
 import asyncio
 import logging

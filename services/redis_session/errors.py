@@ -11,6 +11,8 @@
 Nothing here may carry a secret: the text of these errors is logged and may be shown to a caller.
 """
 
+from __future__ import annotations
+
 
 class RedisSessionError(Exception):
     """The root of everything the session raises on purpose."""

@@ -1,5 +1,7 @@
 """The failed attempts of one operation: may there be another one, and when; and if not, what is known."""
 
+from __future__ import annotations
+
 import random
 
 from .backoff import Backoff

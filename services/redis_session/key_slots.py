@@ -1,7 +1,7 @@
-"""Which hash slot a command belongs to: where its keys stand, by its name, and what its keys hash to.
+"""Which hash slot a command belongs to: its name tells where its keys stand, and the keys hash to the slot.
 
-It asks no server. The positions are those of Valkey 9.1 and Redis 8 (`COMMAND`); a command that is not named here has
-one key, its first argument, as most commands have and the commands of modules, too.
+It asks no server. The positions are those of Valkey 9.1 and Redis 8 (`COMMAND`). A command that is not named here is
+taken to have one key, its first argument, like most commands and those of modules.
 """
 
 from __future__ import annotations

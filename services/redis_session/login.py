@@ -1,5 +1,7 @@
 """What Redis has made of our credential, and whether the next connection attempt shows a fresh one."""
 
+from __future__ import annotations
+
 from enum import Enum, auto
 
 FETCH_AGAIN_S = 300.0  # while Redis refuses fresh credentials, too

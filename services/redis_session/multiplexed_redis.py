@@ -1,6 +1,6 @@
 """`MultiplexedRedis`: the whole command API of redis-py over one connection that all callers of an event loop share.
 
-It never reconnects, never repeats a command and never pings: whoever owns it does, and replaces it when it is dead.
+It does not reconnect, repeat a command or ping. Its owner does, and replaces it when it is dead.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if "driver_info" in _KEYWORDS:
 
 
 def _keepalive(user_timeout_s: float) -> dict[int, int]:
-    """Kernel options, where they exist. TCP_USER_TIMEOUT (ms) never ends a connection before our own clocks do."""
+    """Kernel options, where they exist. TCP_USER_TIMEOUT (ms) ends no connection before our own clocks do."""
     wanted = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": int(user_timeout_s * 1000)}
     return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}
 
@@ -123,7 +123,7 @@ class MultiplexedRedis(Redis):
             ) from None
         return cls(**{**options, **said})
 
-    # --- life -------------------------------------------------------------------------------------
+    # --- life ---------------------------------------------------------------------------------------------------------
 
     async def connect(self) -> None:
         """Open the connection, within `connect_s`; if that fails or is cancelled, nothing is left open.
@@ -200,7 +200,7 @@ class MultiplexedRedis(Redis):
         state = "connected" if self.connected else f"closed: {self.closed_because}"
         return f"<{type(self).__name__} {self.wire.place} {state}, {self.in_flight} in flight>"
 
-    # --- calls ------------------------------------------------------------------------------------
+    # --- calls --------------------------------------------------------------------------------------------------------
 
     def execute_command(self, *args: Any, **options: Any) -> Coroutine[Any, Any, Any]:
         """Send one command once awaited, and return its parsed reply. Every method of the command API ends here."""
@@ -226,7 +226,7 @@ class MultiplexedRedis(Redis):
         with suppress(OutcomeUnknown):  # the connection ends instead of a reply
             await super().shutdown(*args, **options)
 
-    # --- what needs a connection of its own -------------------------------------------------------
+    # --- what needs a connection of its own ---------------------------------------------------------------------------
 
     def check_side_connection(self, what: Any, need: Need = Need.BLOCKS) -> None:
         """Raise NeedsOwnConnection unless a side connection may serve it."""
@@ -239,13 +239,13 @@ class MultiplexedRedis(Redis):
         raise NeedsOwnConnection(f"{name} {need.value} the connection that every caller shares: {advice}")
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> MultiplexedPipeline:
-        """A batch. Without MULTI/EXEC it shares the connection; with, which is the default, it needs a side one."""
+        """A batch. With MULTI/EXEC, the default, it needs a side connection; without, it uses the shared one."""
         if transaction:
             self.check_side_connection("pipeline(transaction=True)")
         return MultiplexedPipeline(self, transaction, shard_hint)
 
     def json(self, *args: Any, **options: Any) -> Any:
-        """As redis-py's, but for its pipeline, which is a synchronous one there."""
+        """As redis-py's, except for its pipeline, which cannot be awaited there."""
 
         def pipeline(*_: Any, **__: Any) -> None:
             raise NeedsOwnConnection("redis-py's json().pipeline() cannot be awaited: use client.pipeline().json()")

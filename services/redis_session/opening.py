@@ -6,6 +6,8 @@ How to connect is read off a connection of redis-py that itself never connects, 
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import socket
 from functools import partial
 from typing import Any
@@ -44,6 +46,11 @@ async def open_stream(how: AbstractConnection, limits: StreamLimits, tls_name: s
 def place(how: AbstractConnection) -> str:
     """Where it connects to, for people."""
     return how.path if isinstance(how, UnixConnection) else f"{how.host}:{how.port}"  # type: ignore[attr-defined] # TCP's
+
+
+def client_name(name: str) -> str:
+    """The name in CLIENT LIST, with the process id: SETNAME takes no spaces and nothing but printable ASCII."""
+    return re.sub(r"[^!-~]", "-", "-".join(part for part in (name, str(os.getpid())) if part))
 
 
 def _reader(encoder: Any, strictly: str | None) -> Reader:

@@ -1,6 +1,6 @@
-"""Why Redis cannot be used, since when, and what of that is still to be said: state and words, no I/O.
+"""Why Redis cannot be used, since when, and what of it still has to be logged: state and words, no I/O.
 
-It never logs by itself: a host may drop the lines of a background task, so a caller says them, in its own invocation.
+A host may drop the lines of a background task. So nothing is logged here: a caller does it, in its own invocation.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import deque
 from redis.exceptions import AuthenticationError, InvalidResponse
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-REPEAT_S = 60.0  # what lasts is said again, at most so often; a refusal is remembered for so long
+REPEAT_S = 60.0  # a reason that lasts is logged at most so often; a refusal is remembered for so long
 SILENT = "Redis does not answer"
 _STATES = {
     "READONLY": "Redis is a read-only replica",
@@ -85,7 +85,7 @@ class Outage:
         self.notices: deque[tuple[int, str]] = deque(maxlen=8)
 
     def of_a_part(self) -> Outage:
-        """That of one node of a cluster: its callers are those of the whole, who say what is noted of it."""
+        """The outage of one node of a cluster. The notices are shared, as callers of the whole cluster log them."""
         part = Outage(self._known_after_s)
         part.notices = self.notices
         return part
@@ -96,7 +96,7 @@ class Outage:
             self.trying_since = now
 
     def answered(self, now: float) -> None:
-        """A connection was made, or a PING answered; that ends no refusal."""
+        """A connection was made, or a PING answered. That does not end a refusal."""
         self.trying_since = None
         if self.refusal(now) is None:
             self.good(now)

@@ -1,6 +1,6 @@
 """redis-py's pipeline, its batch sent over the shared connection instead of one from a pool.
 
-It never opens a connection: what needs one goes to redis-py's own code and the client's bounded side pool.
+It opens no connection: what needs one goes to redis-py's own code and the client's bounded side pool.
 """
 
 from __future__ import annotations

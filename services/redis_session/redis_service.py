@@ -5,13 +5,14 @@ operation a total deadline, repeats it when that is safe, and says what is known
 business, and no secret of the URL shows in a repr, a log line or an error.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextvars
 import copy
 import logging
 import os
 import random
-import re
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, ParamSpec, Self, TypeVar
@@ -30,6 +31,7 @@ from .errors import NotSent, OutcomeUnknown, RedisNotConfigured, RedisUnavailabl
 from .failures import Failures
 from .login import Login
 from .multiplexed_redis import MultiplexedRedis
+from .opening import client_name
 from .outage import SILENT, Outage, reason_not_connected, reason_of_code
 from .server_reply import ServerState, answer_to_ping, hear, server_state
 from .topology import Place
@@ -38,16 +40,16 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 C = TypeVar("C", bound=MultiplexedRedis)
-CLOSE_S = 1.0  # a close that takes longer is left to the kernel
-SETTLED_S = 5.0  # a session that has lasted this long starts its backoff anew; a shorter one was no recovery
-GO_ON_S = 60.0  # so long after the last caller an outage is still watched
+CLOSE_S = 1.0  # the kernel finishes a close that takes longer
+SETTLED_S = 5.0  # a connection that has lasted this long resets the backoff; a shorter one was no recovery
+GO_ON_S = 60.0  # attempts go on for so long after the last call
 _LOGIN_REFUSED = frozenset(["NOAUTH", "WRONGPASS"])
 _INHERITED: list[object] = []  # see _guard_loop
 
 
 @dataclass
 class Hooks:
-    """Called on the event loop when something happened; what they raise is logged and goes no further."""
+    """Called on the event loop when something has happened. What they raise is logged and goes no further."""
 
     on_connect: Callable[[], None] = lambda: None
     on_recreate: Callable[[str], None] = lambda reason: None
@@ -75,7 +77,7 @@ class RedisService:
         connections: upper bound of the connections this process opens to Redis; the connection budget counts it.
         clocks: deadlines of the session itself.
         credential: instead of a user and password in the address; renewed here, in the stream of the connection.
-        name: who we are in CLIENT LIST; the process id is added.
+        name: shown in CLIENT LIST, with the process id behind it.
         randomness: for the jitter between connection attempts.
     """
 
@@ -94,9 +96,9 @@ class RedisService:
         self._url, self._connections, self._credential = url, connections, credential
         self._backoff, self._randomness = Backoff(randomness=randomness), randomness
         self._make_client: Callable[[], MultiplexedRedis] = self._new_client
-        self._of_cluster = False  # a session with one node of a cluster, made by the session with all of it
-        self._moved = False  # a server that calls itself no cluster has sent us elsewhere
-        self.primaries = 1  # as far as known, and more than one in a cluster
+        self._of_cluster = False  # True: a session with one node, made by the session with the whole cluster
+        self._moved = False  # True: a server that does not call itself a cluster has answered MOVED
+        self.primaries = 1  # more in a cluster, once it is known
         self._name = name
         self._login = Login()
         self.outage = Outage(self.clocks.outage_s)
@@ -117,7 +119,7 @@ class RedisService:
 
     @property
     def open_client(self) -> MultiplexedRedis | None:
-        """The client of now, to be looked at; for calls there is `run`, and `healthy_client` proves it first."""
+        """The current client, for inspection only: calls go through `run` or `healthy_client`."""
         return self._client
 
     async def run(
@@ -126,8 +128,8 @@ class RedisService:
         """Run one operation on a healthy client, within `within_s` seconds in all.
 
         It is repeated after every failure that left nothing done, and after an unknown outcome only if `idempotent`.
-        A `patient` one is repeated also after what does not pass by itself: a full Redis, bad credentials, no rights,
-        no address, a full backlog; and in a known outage it waits, where others are told at once.
+        A `patient` one is also repeated after what does not pass by itself: a full Redis, bad credentials, no rights,
+        no address, a full backlog. In a known outage it waits, where others get their error at once.
 
         Raises:
             NotSent: it did not run. Overloaded: nor would it if repeated now.
@@ -154,7 +156,7 @@ class RedisService:
     async def healthy_client(self, *, patient: bool = True) -> MultiplexedRedis:
         """A healthy client: at once while replies keep coming, after a PING when idle, after a recreate if that fails.
 
-        Bounded by the session's own clocks, in a known outage at once unless `patient`. Raises NotSent when a
+        Bounded by the session's own clocks; in a known outage it raises at once unless `patient`. Raises NotSent when a
         connection attempt has failed, RedisNotConfigured, or RedisUnavailable when Redis refuses our credentials.
         """
         self._guard_loop()
@@ -177,7 +179,7 @@ class RedisService:
         return client if fresh else None
 
     async def ping(self, within_s: float) -> None:
-        """Prove the whole way to Redis and back, within `within_s` seconds; that PING alone is forbidden is a proof.
+        """Prove the whole way to Redis and back, within `within_s` seconds. An error about PING alone proves it, too.
 
         Raises RedisUnavailable, also while the last call was refused for a reason that a PING does not meet.
         """
@@ -265,7 +267,7 @@ class RedisService:
         left_s = self.outage.left_s(self._now())
         return left_s is not None and left_s <= 0
 
-    # -- one connection attempt, one PING, for everybody who waits ---------------------------------------------------
+    # --- one connection attempt and one PING for everybody who waits --------------------------------------------------
     async def _connected(self, patient: bool) -> MultiplexedRedis:
         outcome = await self._shared("connect", self._connect, patient)
         if isinstance(outcome, RedisUnavailable):  # one for each: an error raised by many collects all their tracebacks
@@ -275,7 +277,7 @@ class RedisService:
     async def _shared(self, name: str, make: Callable[[], Coroutine[Any, Any, T]], patient: bool) -> T:
         """Await the one running task of this name. It outlives its callers: cancelling any of them cancels nothing.
 
-        The impatient are told at once when an outage is known or gets known.
+        Impatient callers get their error as soon as an outage is known.
         """
         task: asyncio.Task[T] = self._tasks.get(name) or self._start(name, make)
         await asyncio.wait([task], timeout=None if patient else self.outage.left_s(self._now()))
@@ -302,7 +304,7 @@ class RedisService:
         return task
 
     def _go_on(self, attempt: asyncio.Task[Any]) -> None:
-        """After a failed attempt make the next one, whether or not somebody waits, until nobody has called for long."""
+        """After a failed attempt, make the next one, even if nobody waits, until nobody has called for GO_ON_S."""
         if attempt.cancelled() or attempt.exception() is not None or isinstance(attempt.result(), RedisNotConfigured):
             self.outage.trying_since = None
         elif isinstance(attempt.result(), RedisUnavailable) and attempt.get_loop() is self._loop:
@@ -313,7 +315,7 @@ class RedisService:
 
     async def _connect(self) -> MultiplexedRedis | RedisUnavailable:
         if self._closing:
-            await asyncio.wait(self._closing)  # never two connections: the budget counts one
+            await asyncio.wait(self._closing)  # the budget counts one connection, not two
         await asyncio.sleep(self._not_before - self._now())
         used: Credential | None = None
         try:
@@ -333,7 +335,7 @@ class RedisService:
             await self._close(client)
             if not isinstance(error, Exception):
                 raise
-            return self._not_connected(error)  # a credential provider raises errors of its own, so any
+            return self._not_connected(error)  # any: a credential provider raises errors of its own
         self._client, self._connected_at = client, self._now()
         self._login.taken()
         self.outage.answered(self._connected_at)
@@ -351,7 +353,7 @@ class RedisService:
         self._tasks["renew"] = asyncio.get_running_loop().create_task(renewing, name="redis renew")
 
     def _not_connected(self, error: Exception) -> RedisUnavailable:
-        """What to say, and when to try again: with a fresh credential once and soon, at a full server not soon."""
+        """What to say, and when to try again: soon and once with a fresh credential, later at a full server."""
         self.counters.connects_failed += 1
         cause = error.__cause__ if isinstance(error, NotSent) and error.__cause__ else error
         text = f"{type(cause).__name__}: {cause}"
@@ -374,7 +376,7 @@ class RedisService:
             self.outage.answered(self._now())
             return True
         self.outage.failed(self._now(), SILENT, "a PING was not answered")
-        if self._client is client:  # its callers may have left: who comes next is not to find an outage that is over
+        if self._client is client:  # its callers may have left, and the next one should not find an outage that is over
             self._discard(client, "a PING was not answered")
             if "connect" not in self._tasks:
                 self._start("connect", self._connect)
@@ -393,14 +395,14 @@ class RedisService:
         return True
 
     def _discard(self, client: MultiplexedRedis | None, reason: str, *, answers: bool = False) -> None:
-        """Drop this client, unless another caller has already replaced it, and close it behind everybody's back.
+        """Drop this client, unless another caller has already replaced it, and close it in a task of its own.
 
-        `answers`: the server still does, so what is in flight is let to its reply before.
+        `answers`: the server still does, so what is in flight gets its reply first.
         """
         if client is None or self._client is not client:
             return
         self._client = None
-        self.outage.trying_since = None  # it was there until now: a quick reconnect is no outage
+        self.outage.trying_since = None  # Redis was there until now: a quick reconnect is no outage
         if self._now() - self._connected_at > SETTLED_S:
             self._backoff.reset()
         self._not_before = self._now() + self._backoff.next_wait_s()
@@ -425,7 +427,7 @@ class RedisService:
             log.debug("closing a Redis connection: %s", type(error).__name__)
 
     async def _whole(self, client: MultiplexedRedis) -> MultiplexedRedis:
-        """The client itself, or one of the whole cluster that it has connected to a node of."""
+        """The client itself or, if its server is a node of a cluster, a client of the whole cluster."""
         if self._of_cluster or (client.wire.mode != "cluster" and not self._moved):
             return client
         self._moved = False
@@ -457,19 +459,19 @@ class RedisService:
                 side_connections=self._connections - 1,
                 credential_provider=self._credential,
                 at=at,
-                client_name=_client_name(self._name),
+                client_name=client_name(self._name),
             )
         except (ValueError, DataError):  # the latter: a password in the address, and a credential
             raise RedisNotConfigured("the address of Redis is missing or unusable") from None
 
-    # -- the event loop ----------------------------------------------------------------------------------------------
+    # --- the event loop -----------------------------------------------------------------------------------------------
     def _now(self) -> float:
         return (self._loop or asyncio.get_running_loop()).time()
 
     def _guard_loop(self) -> None:
         """On another event loop than before, drop what belongs to the old one without touching it.
 
-        In a forked child not even the collector may touch it: the sockets and the selector are the parent's too.
+        In a forked child not even the garbage collector may touch it: sockets and selector are the parent's, too.
         """
         loop = asyncio.get_running_loop()
         if loop is self._loop:
@@ -486,8 +488,3 @@ class RedisService:
             hook(*args, **kwargs)
         except Exception:
             log.exception("a hook of the Redis session failed")
-
-
-def _client_name(name: str) -> str:
-    """CLIENT SETNAME takes no spaces and nothing but printable ASCII."""
-    return re.sub(r"[^!-~]", "-", "-".join(part for part in (name, str(os.getpid())) if part))

@@ -1,7 +1,7 @@
 """One connection and the FIFO of calls on it: one write per event-loop turn, replies matched in order, two clocks.
 
-It never connects, never retries, never decides what a reply means, and never closes because a caller lost patience:
-only its own two clocks, an error of the stream, or `close` do that.
+It does not connect, retry or decide what a reply means. Only its own two clocks, an error of the stream or `close`
+close it; a caller that loses patience does not.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Call: TypeAlias = "asyncio.Future[Any]"
 NOT_ENOUGH_DATA = object()  # what the reader says when no reply is complete
 WRITE_BYTES = 65_536  # at most in one write: asyncio's default write buffer
 READ_BYTES = 262_144  # at most in one read
-ASKING = b"*1\r\n$6\r\nASKING\r\n"  # never written without the command behind it, for which alone it holds
+ASKING = b"*1\r\n$6\r\nASKING\r\n"  # written together with the command behind it, as it holds for that one only
 _SCALARS = frozenset([bytes, str, int, float, bool, type(None)])  # replies that can't carry an error
 _GIVEN_UP = "not written: the operation that it belongs to has been given up"
 _is_done = asyncio.Future.done
@@ -84,8 +84,8 @@ def _check_decoded(reply: Any, encoding: str) -> None:
 class ReplyStream(asyncio.BufferedProtocol):
     """The protocol of one connection. `reader` says NOT_ENOUGH_DATA when no reply is complete.
 
-    `strictly`: the encoding by which it decodes with `surrogateescape`, where a reply that can't be decoded has to fail
-    its call: an error while reading would not say whether it was a reply or a push.
+    `strictly`: the encoding that the reader decodes with, by `surrogateescape`. A reply that can't be decoded then
+    fails its own call here; an error of the reader would not say whether it was a reply or a push.
 
     A call is *waiting* until it is written and *owed* from then until its reply. Errors say which: `NotSent` for
     waiting calls, `OutcomeUnknown` for owed ones. Not for use by two event loops: `send` raises `NotSent` on another.
@@ -120,7 +120,7 @@ class ReplyStream(asyncio.BufferedProtocol):
         self._transport = cast("asyncio.Transport", transport)
         self._watchdog = self._loop.call_later(self._clocks.tick_s, self._watch)
 
-    # --- calls ------------------------------------------------------------------------------------
+    # --- calls --------------------------------------------------------------------------------------------------------
 
     @property
     def in_flight(self) -> int:
@@ -174,7 +174,7 @@ class ReplyStream(asyncio.BufferedProtocol):
         return [self.send(packed, undecoded) for packed, undecoded in commands]
 
     def leave(self, calls: Iterable[Call]) -> None:
-        """Their caller has left: what is not written is withdrawn, the rest keeps its slot and its reply is dropped."""
+        """Their caller has left: what is not written is withdrawn, and the replies of the rest are dropped."""
         for call in calls:
             call.cancel()
             self._withdraw(call)
@@ -201,7 +201,7 @@ class ReplyStream(asyncio.BufferedProtocol):
             f"{limit.backlog_bytes} bytes wait; send less at once"
         )
 
-    # --- writing ----------------------------------------------------------------------------------
+    # --- writing ------------------------------------------------------------------------------------------------------
 
     def _flush(self) -> None:
         self._flush_due = False
@@ -275,7 +275,7 @@ class ReplyStream(asyncio.BufferedProtocol):
         self._paused = False
         self._flush()
 
-    # --- reading ----------------------------------------------------------------------------------
+    # --- reading ------------------------------------------------------------------------------------------------------
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         """Where the transport puts the next bytes; a view, as asyncio's TLS writes into slices of it."""
@@ -332,7 +332,7 @@ class ReplyStream(asyncio.BufferedProtocol):
         else:
             call.set_result(reply)
 
-    # --- the connection's own clocks --------------------------------------------------------------
+    # --- the connection's own clocks ----------------------------------------------------------------------------------
     def _watch(self) -> None:
         try:
             reason = self._overdue()
@@ -358,7 +358,7 @@ class ReplyStream(asyncio.BufferedProtocol):
             size += queued[0]
         return size
 
-    # --- the end ----------------------------------------------------------------------------------
+    # --- the end ------------------------------------------------------------------------------------------------------
 
     def eof_received(self) -> None:
         """The server has closed its half: nothing more will come."""

@@ -5,6 +5,8 @@ an unknown command answered, is known by the server's own whole sentence, also w
 script (call to f_...): @user_script:1: -READONLY You can't write against a read only replica.` (redis-py issue 3443).
 """
 
+from __future__ import annotations
+
 import re
 from enum import Enum, auto
 

@@ -1,4 +1,4 @@
-"""The connections besides the shared one: few, opened on demand, lent to one caller at a time."""
+"""The connections besides the shared one: few, opened on demand, each lent to one caller at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SUBSCRIBING = frozenset(how + verb for verb in ("SUBSCRIBE", "UNSUBSCRIBE") for
 
 
 class SideConnection(AbstractConnection):
-    """What a pool's connections have in common with the shared one: they tell deadlines what was written.
+    """Tells deadlines what was written, as the shared connection does.
 
     Each pool makes a class of its own from it and the kind of connection that redis-py would use.
     """
@@ -94,7 +94,7 @@ def _check(command: tuple[Any, ...]) -> None:
 
 
 class SidePool(ConnectionPool):
-    """At most `size` connections, for what can't share one. Who has waited longest is next; the wait is bounded."""
+    """At most `size` connections, for what can't share one. First come, first served; the wait is bounded."""
 
     def __init__(self, size: int, wait_s: float, connection_class: type[AbstractConnection], **options: Any) -> None:
         kinds = (

@@ -1,8 +1,10 @@
 """Where the app says what it is doing, for whoever traces it. Off, which is the default, a span is nothing at all.
 
 Nothing here imports OpenTelemetry: app_services puts otel_spans.py in the place of `spans` when telemetry is on.
-Must never change what the code inside a span does, and no attribute may carry a secret.
+A span changes nothing in the code inside it, and no attribute carries a secret.
 """
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext

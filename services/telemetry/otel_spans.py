@@ -4,6 +4,8 @@ Who exports them is not decided here: the Python worker sets the SDK up before i
 these spans are empty. Texts of foreign errors stay out of them, for they may quote what was sent.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 

@@ -3,6 +3,8 @@
 The sessions know nothing of it: an exporter asks whenever it likes, on a thread of its own, and only numbers are read.
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import ParamSpec

@@ -3,6 +3,8 @@
 Knows no HTTP and no trigger; both call it with parsed commands.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass

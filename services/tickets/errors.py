@@ -1,5 +1,7 @@
 """Why the business refuses what a caller asks for: each is a 409 with a problem type of its own."""
 
+from __future__ import annotations
+
 from services.errors import Conflict
 
 

@@ -4,6 +4,8 @@ Strict on the way in over HTTP (unknown fields, wrong types and numbers out of r
 fields on the queue, so that an older worker can decide what a newer one has enqueued. No I/O here.
 """
 
+from __future__ import annotations
+
 import re
 import uuid
 from dataclasses import dataclass

@@ -4,6 +4,8 @@ Three keys per drop with one hash tag and one expiry (see lua/common.lua). Time 
 queue, and keeps nothing in memory.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence

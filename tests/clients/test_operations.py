@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 from lab.azure.service_bus import LocalServiceBus
-
-from .__main__ import QUEUE, Client, matrix
-from .operations import OPERATIONS
+from tests.clients.__main__ import QUEUE, Client, matrix
+from tests.clients.operations import OPERATIONS
 
 KINDS = ("sync", "aio")
 CLIENTS = [Client(kind, (sys.executable, str(Path(__file__).with_name("operations.py"))), (kind,)) for kind in KINDS]

@@ -1,8 +1,10 @@
 """Run redis-py's own asyncio tests on plain redis-py and on the multiplexed client, and compare.
 
-A test that passes on redis-py has to pass here, or stand in expected.txt with its reason; one that stands there has to
+A test that passes on redis-py has to pass here, or be in expected.txt with its reason; one that is there has to
 fail. Exit code 1 otherwise. Source distributions are unpacked under build/; each version has an environment there.
 """
+
+from __future__ import annotations
 
 import argparse
 import json
@@ -87,11 +89,11 @@ def outcomes(run: Run, source: Path, client: str) -> dict[str, str]:
     """Each test's outcome on one client, on a server of its own."""
     folder = source / "tests" / "test_asyncio"
     files = sorted(str(path.relative_to(source)) for path in folder.glob("test_*.py") if not NOT_OURS.search(path.name))
-    told = BUILD / f"{run.version}-{run.server}-{run.protocol}-{client}"
+    stem = BUILD / f"{run.version}-{run.server}-{run.protocol}-{client}"
     binary = Path(shutil.which("redis-server") or "redis-server") if run.server == "redis-server" else None
     paths = os.pathsep.join(map(str, (source, HERE / "plugin", ROOT)))
-    env = {**os.environ, "PYTHONPATH": paths, "CONFORMANCE_OUTCOMES": f"{told}.json", "CONFORMANCE_CLIENT": client}
-    with RedisServer(binary=binary, appendonly=False) as server, Path(f"{told}.log").open("w") as log:
+    env = {**os.environ, "PYTHONPATH": paths, "CONFORMANCE_OUTCOMES": f"{stem}.json", "CONFORMANCE_CLIENT": client}
+    with RedisServer(binary=binary, appendonly=False) as server, Path(f"{stem}.log").open("w") as log:
         command = [
             str(environment(run.version)),
             "-m",
@@ -105,7 +107,7 @@ def outcomes(run: Run, source: Path, client: str) -> dict[str, str]:
         ]
         command += ["--redis-url", server.url, "--protocol", str(run.protocol), "-o", "log_cli=false", *files]
         subprocess.run(command, cwd=source, env=env, stdout=log, stderr=log, timeout=LEG_S, check=False)
-    found: dict[str, str] = json.loads(Path(f"{told}.json").read_text())
+    found: dict[str, str] = json.loads(Path(f"{stem}.json").read_text())
     return found
 
 
@@ -144,12 +146,14 @@ def main() -> int:
     parser.add_argument("--redis-py", nargs="+", default=list(VERSIONS), help="oldest, pinned, newest, 8.1.0 or 8.1")
     parser.add_argument("--server", nargs="+", default=["valkey", "redis-server"], choices=["valkey", "redis-server"])
     parser.add_argument("--protocol", nargs="+", type=int, default=[3, 2], choices=[2, 3])
-    asked = parser.parse_args()
+    options = parser.parse_args()
     BUILD.mkdir(parents=True, exist_ok=True)
-    versions = dict.fromkeys(unpacked(one).name.removeprefix("redis-") for one in asked.redis_py)
+    versions = dict.fromkeys(unpacked(one).name.removeprefix("redis-") for one in options.redis_py)
     for one in versions:
         environment(one)
-    runs = [Run(one, server, protocol) for one in versions for server in asked.server for protocol in asked.protocol]
+    runs = [
+        Run(one, server, protocol) for one in versions for server in options.server for protocol in options.protocol
+    ]
     return 0 if all(list(map(compare, runs))) else 1
 
 

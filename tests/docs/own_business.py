@@ -1,5 +1,7 @@
 """Follows docs/your-own-business.md in a copy of the project: `python -m tests.docs.own_business FOLDER`."""
 
+from __future__ import annotations
+
 import re
 import shutil
 import subprocess

@@ -5,6 +5,8 @@ GET / says how many connections it has had at once, and its orders; GET /slow ta
 Standard library only.
 """
 
+from __future__ import annotations
+
 import json
 import sys
 import threading

@@ -1,7 +1,9 @@
-"""`python -m tests.docs.rewrite`: writes the tables of README and docs anew from docs/proof, after `make prove`.
+"""`python -m tests.docs.rewrite`: rewrites the tables of README and docs from docs/proof, after `make prove`.
 
 The words around them are not touched: the tests name the figures in them that no longer hold.
 """
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,15 +24,10 @@ def rewrite(file: Path, heading: str, rows: Sequence[str], nth: int = 0) -> None
 def main() -> None:
     """Write every table."""
     strategies = [experiment.compared(run) for run in proof("compare")["runs"]]
-    for file in (README, EXPERIMENT):
-        rewrite(file, "| strategy | failed of", strategies)
+    rewrite(README, "| strategy | failed of", strategies)
     spikes = [experiment.spiked(proof(name)["runs"][0]) for name in ("spike", "spike-stock-5000")]
     rewrite(EXPERIMENT, "| orders | stock", spikes)
-    for nth, name in enumerate(("faults", "faults-full")):
-        rewrite(EXPERIMENT, "| fault | accepted", [experiment.endured(fault) for fault in proof(name)["faults"]], nth)
     rewrite(SESSION, "| client | connections", [session.measured(side) for side in session.CLIENTS])
-    faults = list(dict.fromkeys(outcome["fault"] for outcome in session.TRIALS["outcomes"]))
-    rewrite(SESSION, "| fault | one multiplexed", [session.endured(fault) for fault in faults])
 
 
 if __name__ == "__main__":

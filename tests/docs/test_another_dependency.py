@@ -1,5 +1,7 @@
 """docs/another-dependency.md: what its examples keep without any server, and the numbers of its budget."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 from typing import Any

@@ -1,5 +1,7 @@
 """docs/connections.md: how many connections each client opens for many calls at once, counted at a real server."""
 
+from __future__ import annotations
+
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,5 +1,7 @@
 """docs/deploy.md names files, parameters, outputs and settings that exist, and commands a shell can read."""
 
+from __future__ import annotations
+
 import json
 import re
 import subprocess
@@ -33,9 +35,9 @@ def test_every_command_is_valid_shell(name: str) -> None:
 
 
 def test_the_outputs_that_both_ways_read_are_outputs_of_the_template() -> None:
-    asked = re.findall(r"(?:azd env get-value|output) ([A-Z_]{5,})", page("deploy.md"))
-    assert len(asked) == 2 * len(set(asked))
-    assert set(asked) <= OUTPUTS
+    wanted = re.findall(r"(?:azd env get-value|output) ([A-Z_]{5,})", page("deploy.md"))
+    assert len(wanted) == 2 * len(set(wanted))
+    assert set(wanted) <= OUTPUTS
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -86,10 +88,10 @@ def test_the_stand_in_spells_outputs_as_the_reports_say() -> None:
     assert recased("AZURE_FUNCTION_APP_NAME") == "azurE_FUNCTION_APP_NAME"
 
 
-def test_every_variable_that_azd_is_told_is_one_that_it_fills_in() -> None:
-    told = re.findall(r"azd env set (\w+)", page("deploy.md"))
+def test_every_variable_set_for_azd_is_one_that_it_fills_in() -> None:
+    shown = re.findall(r"azd env set (\w+)", page("deploy.md"))
     known = re.findall(r"\$\{(\w+)", (ROOT / "infra/main.parameters.json").read_text(encoding="utf-8"))
-    assert {"REDIS_HIGH_AVAILABILITY", "REDIS_PERSISTENCE", "REDIS_LOCATION"} <= set(told) <= set(known)
+    assert {"REDIS_HIGH_AVAILABILITY", "REDIS_PERSISTENCE", "REDIS_LOCATION"} <= set(shown) <= set(known)
 
 
 @pytest.mark.parametrize(
@@ -106,10 +108,10 @@ def test_the_credential_is_for_the_environment_that_the_pipeline_runs_in(
     azure.answer("gh api repos/you/ticket-drop/actions/oidc/customization/sub", prefix)
     done = azure.run(block_with("federated-credential create"))
     assert done.stderr == ""
-    (asked,) = re.findall(
+    (wanted,) = re.findall(
         r"federated-credential create --id .*?--parameters (\{.*?\n\})", "\n".join(azure.asked), re.DOTALL
     )
-    credential = json.loads(asked)
+    credential = json.loads(wanted)
     assert credential["subject"] == subject
     workflow = (ROOT / ".github/workflows/deploy.yml").read_text(encoding="utf-8")
     assert f"environment: {subject.rsplit(':', 1)[1]} " in workflow

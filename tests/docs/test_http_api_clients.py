@@ -1,5 +1,7 @@
 """docs/http-api.md: both clients place an order and follow it, while Redis is away too."""
 
+from __future__ import annotations
+
 import shutil
 import subprocess
 import sys

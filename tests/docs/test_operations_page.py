@@ -1,5 +1,7 @@
 """docs/operations.md treats every alert of the template, with the very queries."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """Every number on docs/sizing.md is what services/connection_budget.py computes, or a fact that is named here."""
 
+from __future__ import annotations
+
 import math
 import re
 
@@ -87,7 +89,7 @@ def test_what_no_limit_counts_is_two_ready_of_each_group_or_everything_twice(
         assert int(row["always ready"]) == times * kept_ready(0, 0, zone_redundant=zones)
 
 
-def test_a_number_in_the_prose_stands_in_a_table_or_is_a_named_fact() -> None:
+def test_a_number_in_the_prose_is_in_a_table_or_is_a_named_fact() -> None:
     computed = {cell for row in [*EXAMPLES, *HEADROOMS] for cell in row.values()}
     numbers = set(re.findall(r"\d[\d,]*\d{2}|\d{3,}", prose(SIZING)))
     assert numbers - computed - FACTS.keys() == set()

@@ -1,5 +1,7 @@
 """docs/testing-without-azure.md: its test is a test, and each fault that it names is one."""
 
+from __future__ import annotations
+
 import ast
 import re
 import shutil
@@ -61,16 +63,16 @@ def test_what_is_lifted_imports_itself_and_the_standard_library() -> None:
 
 
 def test_its_test_passes(tmp_path: Path) -> None:
-    said = run(EXAMPLE, tmp_path)
-    assert "1 passed" in said, said
+    output = run(EXAMPLE, tmp_path)
+    assert "1 passed" in output, output
 
 
 def test_its_test_fails_where_the_function_takes_what_it_should_not(tmp_path: Path) -> None:
-    said = run(EXAMPLE.replace('== b"bad"', '== b"other"'), tmp_path)
-    assert "1 failed" in said, said
+    output = run(EXAMPLE.replace('== b"bad"', '== b"other"'), tmp_path)
+    assert "1 failed" in output, output
 
 
-def test_each_fault_can_be_called_as_it_stands_there() -> None:
+def test_each_fault_can_be_called_as_it_is_written_there() -> None:
     with Broker() as bus:
         calls = [call for row in FAULTS for call in re.findall(r"`([^`]+\))`", row["call"])]
         for call in calls:

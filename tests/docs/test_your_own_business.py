@@ -1,5 +1,7 @@
 """docs/your-own-business.md, followed to the letter in a copy of the project: it runs, and lint and tests are green."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import subprocess

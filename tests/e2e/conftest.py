@@ -1,5 +1,7 @@
 """A lab of its own for the end-to-end tests, or the app that `--base-url` names."""
 
+from __future__ import annotations
+
 import os
 import uuid
 from collections.abc import Iterator

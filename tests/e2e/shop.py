@@ -1,5 +1,7 @@
 """What the end-to-end tests do again and again: put a drop, order, wait for the decision."""
 
+from __future__ import annotations
+
 import time
 from typing import Any
 

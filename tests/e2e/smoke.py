@@ -30,7 +30,7 @@ examples:
   make smoke URL=https://func-example.azurewebsites.net KEY="$KEY" NAMESPACE=sb-example
 
 The key is read from the environment, {KEY_SETTING}. With NAMESPACE the two messages by hand are sent too, as whoever is
-signed in (az login); the second one is no order: it ends in the dead-letter queue and raises that alert."""
+signed in (az login); the second one is not an order: it ends in the dead-letter queue and raises that alert."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +81,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--namespace", metavar="NAME", help="the Service Bus namespace, to put messages on its queue")
     options = parser.parse_args(arguments)
     if not options.url.startswith(("http://", "https://")):
-        wrong = f"{options.url} is no address of an app:" if options.url else "which app?"
+        wrong = f"{options.url} is not the address of an app:" if options.url else "which app?"
         parser.error(f"{wrong} URL=https://..., or URL=http://localhost:7071 for that of make run")
     return options
 
@@ -93,11 +93,11 @@ def wanted(*, by_hand: bool) -> list[Step]:
 
 def wait_until_ready(url: str) -> None:
     """Wait for the readiness that the app itself reports. Raises Unexpected with its reason."""
-    ends_at, said = time.monotonic() + WITHIN_S, False
+    ends_at, reported = time.monotonic() + WITHIN_S, False
     while (problem := why_not_ready(url)) and time.monotonic() < ends_at:
-        if not said:
+        if not reported:
             say(f"{url}/api/health/ready {problem}; waiting for at most {WITHIN_S:.0f} s ...")
-            said = True
+            reported = True
         time.sleep(PAUSE_S)
     if problem:
         raise Unexpected(f"{url}/api/health/ready {problem}")

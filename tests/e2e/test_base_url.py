@@ -1,5 +1,7 @@
 """`--base-url`: the same tests against an app that runs already, and which of them stay at home."""
 
+from __future__ import annotations
+
 import json
 import os
 import re

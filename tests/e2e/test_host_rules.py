@@ -1,5 +1,7 @@
 """What the host itself answers, and what a refused request gets over the wire."""
 
+from __future__ import annotations
+
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +10,6 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.e2e.shop import order, put_drop
 from tests.running_lab import Lab, running_lab
 
 KEY = "k-for-the-test"
@@ -79,19 +80,6 @@ def test_a_chunked_body_arrives_empty_and_is_a_400_that_says_so(lab: Lab, drop_i
             answer += received
     assert answer.startswith(b"HTTP/1.1 400")
     assert b"Content-Length" in answer
-
-
-def test_a_missing_idempotency_key_is_a_400_that_names_it(api: httpx.Client, drop_id: str) -> None:
-    put_drop(api, drop_id, 1)
-    answer = api.post(f"/drops/{drop_id}/orders", json={"customer_id": "ada", "quantity": 1})
-    assert answer.status_code == 400
-    assert answer.json()["errors"][0]["field"] == "Idempotency-Key"
-
-
-def test_a_key_used_for_another_quantity_is_422(api: httpx.Client, drop_id: str) -> None:
-    put_drop(api, drop_id, 9)
-    assert order(api, drop_id, "ada", 1, "key").status_code == 202
-    assert order(api, drop_id, "ada", 2, "key").status_code == 422
 
 
 @pytest.mark.own_lab("it reads the host's log")

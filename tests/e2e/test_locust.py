@@ -1,5 +1,7 @@
 """The Locust file, laid out as Azure Load Testing does it: against the lab, and against apps that break a promise."""
 
+from __future__ import annotations
+
 import json
 import os
 import re
@@ -77,7 +79,7 @@ def test_every_order_of_the_spike_is_placed_and_followed_and_every_check_holds(l
     assert KEY not in done.stdout + done.stderr
 
 
-def test_a_wrong_key_ends_the_run_at_once_and_says_so(locust: Path, tmp_path: Path) -> None:
+def test_a_wrong_key_ends_the_run_at_once_and_is_reported(locust: Path, tmp_path: Path) -> None:
     with running_lab(tmp_path, "--key", KEY) as lab:
         done = spike(locust, tmp_path, lab.url, "wrong")
     assert done.returncode == 1
@@ -133,11 +135,11 @@ def sells_one_too_many(drop: str, order: str) -> Answer:
 
 
 def changes_its_mind() -> Shop:
-    asked: Counter[str] = Counter()
+    wanted: Counter[str] = Counter()
 
     def answer(drop: str, order: str) -> Answer:
-        asked[order] += 1
-        return 200, {"status": "confirmed" if asked[order] == 1 else "refused"} if order else drop_with(ORDERS)
+        wanted[order] += 1
+        return 200, {"status": "confirmed" if wanted[order] == 1 else "refused"} if order else drop_with(ORDERS)
 
     return answer
 

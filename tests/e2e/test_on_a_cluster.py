@@ -1,5 +1,7 @@
 """The whole app on a Redis Cluster of three primaries: its settings are those of one server."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterator
 from pathlib import Path

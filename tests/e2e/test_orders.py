@@ -1,5 +1,7 @@
 """Orders over HTTP, through the queue, to their decision."""
 
+from __future__ import annotations
+
 import asyncio
 from collections import Counter
 

@@ -1,5 +1,7 @@
 """Redis or Service Bus goes away under a running app and comes back: 503s meanwhile, nothing lost, no restart."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Every line of the README's walk-through, run as it is written, shows what the README says it shows."""
 
+from __future__ import annotations
+
 import re
 import sys
 import uuid

@@ -1,5 +1,7 @@
 """`make smoke` against a lab that enforces keys, as Azure does: it proves the app, twice, and names what is wrong."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
@@ -39,7 +41,7 @@ def test_a_deployed_app_passes_every_time_on_a_drop_of_its_own(keyed_lab: Lab) -
     assert (first.returncode, second.returncode) == (0, 0), first.stdout + second.stdout
 
 
-def test_it_leaves_the_queue_alone_unless_it_is_told_the_namespace(keyed_lab: Lab) -> None:
+def test_it_leaves_the_queue_alone_without_a_namespace(keyed_lab: Lab) -> None:
     done = smoke(keyed_lab.url, KEY)
     assert "-m lab" not in done.stdout
     assert done.stdout.count("ok  curl") == sum(not step.is_by_hand for step in steps())
@@ -98,7 +100,7 @@ def test_the_program_says_how_it_is_used() -> None:
 def test_an_address_without_a_scheme_is_refused_at_once() -> None:
     done = smoke("localhost:7071", KEY)
     assert done.returncode == 2
-    assert "localhost:7071 is no address of an app" in done.stderr
+    assert "localhost:7071 is not the address of an app" in done.stderr
 
 
 def test_the_expectations_hold_for_http_2_too_which_azure_speaks() -> None:

@@ -1,5 +1,7 @@
 """Orders that nobody decides: found and finished with the tools; dead letters are told apart by their orders."""
 
+from __future__ import annotations
+
 import json
 import os
 import shlex
@@ -54,9 +56,9 @@ def test_a_dead_letter_shows_its_order_as_the_app_knows_it(api: httpx.Client, la
         if len(lines) >= 3:
             break
         assert time.monotonic() < ends_at, shown
-    told = {name: [line for line in lines if name in line] for name in ("confirmed", "unknown", "no order")}
-    assert [len(found) for found in told.values()] == [1, 1, 1], shown
-    assert "elsewhere" in told["unknown"][0]
+    given = {name: [line for line in lines if name in line] for name in ("confirmed", "unknown", "no order")}
+    assert [len(found) for found in given.values()] == [1, 1, 1], shown
+    assert "elsewhere" in given["unknown"][0]
 
 
 def test_a_health_check_by_head_answers_like_get(api: httpx.Client) -> None:
@@ -69,7 +71,7 @@ def test_a_health_check_by_head_answers_like_get(api: httpx.Client) -> None:
 def test_a_time_without_a_unit_is_refused_in_one_line(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["requeue", "--drop", "d", f"--older-than={text}"])
-    assert "is no time such as 90s, 15m, 2h or 1d" in capsys.readouterr().err
+    assert "is not a time such as 90s, 15m, 2h or 1d" in capsys.readouterr().err
 
 
 @pytest.mark.own_lab("it asks an app on this machine")

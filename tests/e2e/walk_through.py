@@ -1,4 +1,4 @@
-"""The README's walk-through as steps that can be run: as it stands there, or against a deployed app.
+"""The README's walk-through as steps that can be run: as it is written, or against a deployed app.
 
 Must never show a function key: curl reads it from its standard input.
 """
@@ -76,7 +76,7 @@ class WalkThrough:
     Args:
         url: the app, without a slash at the end.
         python: the interpreter for `-m lab`.
-        drop_id: stands in for the README's; a drop that exists already would show other numbers.
+        drop_id: used in place of the README's; a drop that exists already would show other numbers.
         key: function key, for the header `x-functions-key`; empty for none.
         queue_options: what `python -m lab` needs to find the queue.
         within_s: how long a command may take to show what is expected of it, in seconds.

@@ -1,5 +1,7 @@
 """A lab that demands its key, with a drop in each state that an order can meet."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator
 

@@ -1,5 +1,7 @@
 """Schemathesis' own process loads this: a check that a request which was refused has written nothing."""
 
+from __future__ import annotations
+
 import atexit
 import os
 from pathlib import Path

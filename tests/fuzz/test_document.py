@@ -3,6 +3,8 @@
 It tests every operation but the one that the document came from.
 """
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys

@@ -3,6 +3,8 @@
 Must never run inside the repository: the compiler writes beside what it reads.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import shutil
@@ -57,9 +59,9 @@ def snapshot_by_command(compiler: Path, parameters: Path) -> subprocess.Complete
 
 @dataclass
 class Evaluator:
-    """`bicep jsonrpc --stdio`. Reads files anew at each call."""
+    """`bicep jsonrpc --stdio`. Reads the files at each call."""
 
-    process: "subprocess.Popen[bytes]"
+    process: subprocess.Popen[bytes]
     _calls: int = field(default=0, init=False)
 
     def compile(self, file: Path) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """The compiler on a copy of the files it reads, and the snapshot of each parameter file, which lies beside it.
 
-test_template.py evaluates every parameter file anew and compares; so all that looks at what is deployed reads the
+test_template.py evaluates every parameter file and compares; so all that looks at what is deployed reads the
 snapshot, and needs no compiler.
 """
+
+from __future__ import annotations
 
 import json
 import os

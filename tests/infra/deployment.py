@@ -1,5 +1,7 @@
 """What one parameter file would deploy, read by resource type and name. Evaluated offline, never deployed."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
 """Who may do what: identities have the listed rights and no other, and there is no key, password or open door."""
 
+from __future__ import annotations
+
 import re
 from typing import Any
 

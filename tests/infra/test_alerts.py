@@ -1,5 +1,7 @@
 """An alert at every limit that the design relies on, each at the number that the limit has."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest
@@ -127,13 +129,13 @@ def test_a_rate_rule_can_be_made_before_there_is_a_table_to_ask(deployment: Depl
     assert all(rule["skipQueryValidation"] for rule in rate_rules(deployment).values())
 
 
-def test_an_app_that_is_gone_is_noticed_by_who_asks_whether_it_is_ready(default: Deployment) -> None:
+def test_an_app_that_is_gone_is_noticed_by_a_readiness_check(default: Deployment) -> None:
     """An import error is a 404 everywhere: no exception, no 5xx, and no metric that moves."""
     test = default.only("Microsoft.Insights/webtests")
     properties = test["properties"]
-    asked = properties["Request"]["RequestUrl"]
-    assert asked.startswith("[format('{0}/api/health/ready'")
-    assert default.only("Microsoft.Web/sites")["id"] in asked
+    wanted = properties["Request"]["RequestUrl"]
+    assert wanted.startswith("[format('{0}/api/health/ready'")
+    assert default.only("Microsoft.Web/sites")["id"] in wanted
     assert (properties["Enabled"], properties["ValidationRules"]["ExpectedHttpStatusCode"]) == (True, 200)
     rule = metric_rules(default)[GONE]
     assert (rule["criteria"]["webTestId"], rule["criteria"]["failedLocationCount"]) == (test["id"], 2)

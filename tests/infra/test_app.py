@@ -1,5 +1,7 @@
 """The names and rules that the app's code and host.json share with the infrastructure around them."""
 
+from __future__ import annotations
+
 import json
 import re
 from datetime import timedelta

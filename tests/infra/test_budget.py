@@ -1,5 +1,7 @@
 """The connection budget in Bicep says what services/connection_budget.py says, in the same words."""
 
+from __future__ import annotations
+
 import itertools
 import json
 import random
@@ -95,8 +97,15 @@ def swept(bicep: Evaluator, infra: Path) -> tuple[list[ConnectionBudget], dict[s
 
 
 def test_the_sweep_holds_both_verdicts_and_both_pieces_of_advice() -> None:
-    told = [refusal(budget) for budget in sweep()]
-    assert min(told.count(""), sum("or less" in text for text in told), sum("No scale" in text for text in told)) > 200
+    refusals = [refusal(budget) for budget in sweep()]
+    assert (
+        min(
+            refusals.count(""),
+            sum("or less" in text for text in refusals),
+            sum("No scale" in text for text in refusals),
+        )
+        > 200
+    )
 
 
 def test_both_refuse_the_same_budgets_in_the_same_words(swept: tuple[list[ConnectionBudget], dict[str, Any]]) -> None:
@@ -136,7 +145,7 @@ param redisHeadroomPercent = {budget.headroom_percent}
 
 
 @pytest.mark.parametrize("budget", BOUNDARIES, ids=lambda b: f"{b.tier}-{b.scale_out_limit}")
-def test_the_largest_safe_limit_is_deployed_and_told_to_the_app(
+def test_the_largest_safe_limit_is_deployed_and_set_for_the_app(
     bicep: Evaluator, infra: Path, budget: ConnectionBudget
 ) -> None:
     assert budget.largest_safe_limit == budget.scale_out_limit
@@ -182,8 +191,8 @@ def test_a_deployment_tells_its_clients_at_full_scale_and_what_is_allowed(deploy
         connections_per_worker=int(settings["REDIS_CONNECTIONS_PER_WORKER"]),
         headroom_percent=int(settings["REDIS_HEADROOM_PERCENT"]),
     )
-    told = (deployment.outputs["REDIS_CLIENTS_AT_FULL_SCALE"], deployment.outputs["REDIS_CLIENTS_ALLOWED"])
-    assert told == (budget.clients, budget.usable)
+    shown = (deployment.outputs["REDIS_CLIENTS_AT_FULL_SCALE"], deployment.outputs["REDIS_CLIENTS_ALLOWED"])
+    assert shown == (budget.clients, budget.usable)
 
 
 CLUSTERED = {"Balanced_B0": 1, "Balanced_B20": 6, "Balanced_B100": 24, "ComputeOptimized_X10": 6, "Basic_C0": 1}
@@ -191,7 +200,7 @@ CLUSTERED = {"Balanced_B0": 1, "Balanced_B20": 6, "Balanced_B100": 24, "ComputeO
 
 @pytest.mark.parametrize("tier", CLUSTERED)
 def test_an_oss_cluster_counts_every_primary_of_its_tier(bicep: Evaluator, infra: Path, tier: str) -> None:
-    """The classic tiers of this template are no clusters."""
+    """The classic tiers of this template are not clusters."""
     file = parameters(infra, ConnectionBudget(tier, 10, connections_per_worker=2))
     file.write_text(file.read_text() + "param redisClustering = 'OSSCluster'\n")
     deployment = Deployment(bicep.snapshot(file))

@@ -1,5 +1,7 @@
 """Whether there is a compiler. Without one this is the only test of the folder: skipped, or failed if REQUIRE_BICEP."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 from tests.infra.compiler import run

@@ -1,5 +1,7 @@
 """The files themselves: they build without a word, are formatted, and none lies there unused."""
 
+from __future__ import annotations
+
 import json
 import re
 from pathlib import Path
@@ -20,7 +22,7 @@ def lint(compiler: Path, infra: Path, kind: str) -> str:
 
 
 def plant(file: Path, good: str, bad: str) -> None:
-    """Replace what stands in a file once."""
+    """Replace a text that a file holds once."""
     source = file.read_text()
     assert source.count(good) == 1
     file.write_text(source.replace(good, bad))
@@ -33,7 +35,7 @@ def test_there_are_files_of_both_kinds_to_look_at() -> None:
     assert UNSAFE
 
 
-def test_the_command_that_writes_the_snapshots_anew_knows_every_safe_file() -> None:
+def test_the_command_that_rewrites_the_snapshots_knows_every_safe_file() -> None:
     (patterns,) = re.findall(r"for file in (.*); do", (ROOT / "infra/README.md").read_text())
     found = {file.stem for pattern in patterns.split() for file in (ROOT / "infra").glob(pattern)}
     assert found == set(SAFE)
@@ -49,9 +51,9 @@ def test_lint_notices_planted_mistakes_even_those_that_exit_with_0(compiler: Pat
     (infra / "main.bicep").unlink()  # it would take the time, and say the same of its modules
     plant(infra / "modules/storage.bicep", "allowSharedKeyAccess", "allowSharedKeysAccess")
     plant(infra / "modules/roles.bicep", "var roleIds = {", "var nobodyReads = 1\nvar roleIds = {")
-    told = lint(compiler, infra, "bicep")
-    assert "Warning BCP089" in told
-    assert "Error no-unused-vars" in told
+    shown = lint(compiler, infra, "bicep")
+    assert "Warning BCP089" in shown
+    assert "Error no-unused-vars" in shown
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,5 +1,7 @@
 """What is public and what is not: nothing in between, and whatever is closed has an endpoint and a name inside."""
 
+from __future__ import annotations
+
 import ipaddress
 import re
 from typing import Any

@@ -1,5 +1,7 @@
 """The app's settings are the same in Bicep, in the code and locally, and Flex Consumption takes all of them."""
 
+from __future__ import annotations
+
 import importlib
 import json
 import pkgutil
@@ -18,12 +20,12 @@ BOTH = {HOST_TELEMETRY, WORKER_TELEMETRY}  # or neither
 LOGGER = "PYTHON_APPLICATIONINSIGHTS_LOGGER_NAME"
 EXPORTED = {"OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", LOGGER}
 
-# Every setting that does not stand in all three places: where it stands, and why not in the others.
+# Every setting that is not in all three places: where it is, and why not in the others.
 DIFFERENCES: dict[str, tuple[set[str], str]] = {
-    "ServiceBusConnection": ({CODE, LOCAL}, "in Azure an identity stands in its place"),
-    "ServiceBusConnection__fullyQualifiedNamespace": ({BICEP, CODE}, "locally a connection string stands in its place"),
-    "ServiceBusConnection__credential": ({BICEP, CODE}, "locally a connection string stands in its place"),
-    "ServiceBusConnection__clientId": ({BICEP, CODE}, "locally a connection string stands in its place"),
+    "ServiceBusConnection": ({CODE, LOCAL}, "in Azure an identity takes its place"),
+    "ServiceBusConnection__fullyQualifiedNamespace": ({BICEP, CODE}, "locally a connection string takes its place"),
+    "ServiceBusConnection__credential": ({BICEP, CODE}, "locally a connection string takes its place"),
+    "ServiceBusConnection__clientId": ({BICEP, CODE}, "locally a connection string takes its place"),
     "REDIS_ENTRA_CLIENT_ID": ({BICEP, CODE}, "there is no managed identity on a developer's machine"),
     "REDIS_TIER": ({BICEP, CODE}, "the budget of a deployed app"),
     "SCALE_OUT_LIMIT": ({BICEP, CODE}, "the budget of a deployed app"),
@@ -34,7 +36,7 @@ DIFFERENCES: dict[str, tuple[set[str], str]] = {
     "FUNCTIONS_WORKER_PROCESS_COUNT": ({CODE}, "the platform's own, on other plans; Flex refuses it"),
     "FUNCTIONS_WORKER_RUNTIME": ({LOCAL}, "the host's own; Flex has it in functionAppConfig"),
     "AzureWebJobsDisableHomepage": ({BICEP}, "the host's own; func start has no home page to close"),
-    "AzureWebJobsStorage": ({LOCAL}, "the host's own; in Azure an identity stands in its place"),
+    "AzureWebJobsStorage": ({LOCAL}, "the host's own; in Azure an identity takes its place"),
     "AzureWebJobsStorage__accountName": ({BICEP}, "the host's own, by identity"),
     "AzureWebJobsStorage__credential": ({BICEP}, "the host's own, by identity"),
     "AzureWebJobsStorage__clientId": ({BICEP}, "the host's own, by identity"),
@@ -77,7 +79,7 @@ def local() -> dict[str, str]:
     return values
 
 
-def test_each_setting_stands_in_all_three_places_or_in_the_list(deployment: Deployment, local: dict[str, str]) -> None:
+def test_each_setting_is_in_all_three_places_or_in_the_list(deployment: Deployment, local: dict[str, str]) -> None:
     places = {BICEP: set(deployment.app_settings), CODE: set(SETTING_NAMES), LOCAL: set(local)}
     names = set().union(*places.values())
     found = {name: {place for place, known in places.items() if name in known} for name in names}
@@ -128,9 +130,9 @@ def test_every_logger_of_the_app_is_below_the_one_that_is_exported(large: Deploy
 
 def test_the_exporters_take_the_app_s_identity_for_application_insights_takes_no_key(deployment: Deployment) -> None:
     """The worker hands its exporter no credential; the exporter reads this setting, as the host does."""
-    told = deployment.app_settings["APPLICATIONINSIGHTS_AUTHENTICATION_STRING"]
-    assert "Authorization=AAD" in told
-    assert "ClientId=" in told
+    shown = deployment.app_settings["APPLICATIONINSIGHTS_AUTHENTICATION_STRING"]
+    assert "Authorization=AAD" in shown
+    assert "ClientId=" in shown
 
 
 def test_the_app_finds_no_problem_in_what_bicep_writes(deployment: Deployment) -> None:
@@ -143,13 +145,13 @@ def test_the_deployed_app_computes_the_clients_that_the_deployment_tells(deploym
     assert budget.clients == deployment.outputs["REDIS_CLIENTS_AT_FULL_SCALE"]
 
 
-def test_the_platform_scales_to_the_limit_that_the_app_is_told(deployment: Deployment) -> None:
+def test_the_platform_scales_to_the_limit_that_the_app_has(deployment: Deployment) -> None:
     settings = load_settings(deployment.resolved_app_settings)
     zones = deployment.only("Microsoft.Web/serverfarms")["properties"]["zoneRedundant"]
-    asked = {group["name"]: group["instanceCount"] for group in deployment.scale["alwaysReady"]}
-    always_ready = kept_ready(*(asked.get(name, 0) for name in GROUPS), zone_redundant=zones)
-    told = (settings.scale_out_limit, settings.always_ready_instances)
-    assert told == (deployment.scale["maximumInstanceCount"], always_ready)
+    wanted = {group["name"]: group["instanceCount"] for group in deployment.scale["alwaysReady"]}
+    always_ready = kept_ready(*(wanted.get(name, 0) for name in GROUPS), zone_redundant=zones)
+    shown = (settings.scale_out_limit, settings.always_ready_instances)
+    assert shown == (deployment.scale["maximumInstanceCount"], always_ready)
 
 
 def test_bicep_counts_the_scale_groups_that_the_code_counts(default: Deployment) -> None:

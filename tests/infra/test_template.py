@@ -1,5 +1,7 @@
 """main.bicep compiled and evaluated: it deploys what the snapshots show; its parameters, their bounds, no secrets."""
 
+from __future__ import annotations
+
 import json
 import re
 import shutil
@@ -15,7 +17,7 @@ from tests.infra.compiler import Evaluator, Refused
 from tests.infra.conftest import SAFE, snapshot_of
 from tests.infra.deployment import texts
 
-REFRESH = "look at the difference, then write it anew with the command in infra/README.md"
+REFRESH = "look at the difference, then rewrite it with the command in infra/README.md"
 SECRET_MAKERS = re.compile(r"\blist\w+\(", re.IGNORECASE)  # listKeys(), listAccountSas() and their like
 FROM_PARAMETER = {
     "REDIS_CONNECTIONS_PER_WORKER": "redisConnectionsPerWorker",

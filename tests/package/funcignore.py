@@ -5,6 +5,8 @@ every pattern starts at the root; `*` is at least one character and stays in one
 one character; what begins with a match up to the end of a word matches; a line with `!` wins wherever it stands.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath

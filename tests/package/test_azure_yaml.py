@@ -1,5 +1,7 @@
 """azure.yaml, what azd fills in and .funcignore agree with the templates and with each other."""
 
+from __future__ import annotations
+
 import json
 import re
 from typing import Any

@@ -1,5 +1,7 @@
 """`.ci/e2e func` with stand-ins for what it starts: what it ends, and in which order."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import subprocess

@@ -4,6 +4,8 @@ Whatever the settings, importing it never fails and every function is found: an 
 whole app away, and publishing would still succeed.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import re
@@ -235,7 +237,7 @@ def test_what_tools_leave_behind_is_not_committed(name: str) -> None:
         ("", "a/local.settings.json", False),
     ],
 )
-def test_func_reads_its_rules_so(rules: str, path: str, publishes: bool) -> None:
+def test_func_reads_its_rules_this_way(rules: str, path: str, publishes: bool) -> None:
     assert by_func(rules)(path) is publishes
 
 
@@ -258,8 +260,8 @@ def test_every_function_is_found_whatever_the_settings(probed: tuple[str, dict[s
 
 def test_each_bad_setting_is_one_line_on_stderr_with_its_name_and_a_reason(probed: tuple[str, dict[str, Any]]) -> None:
     name, found = probed
-    said = "Bad app setting: "
-    errors = [line.removeprefix(said) for line in found["stderr"].splitlines() if line.startswith(said)]
+    prefix = "Bad app setting: "
+    errors = [line.removeprefix(prefix) for line in found["stderr"].splitlines() if line.startswith(prefix)]
     assert sorted(line.partition(": ")[0] for line in errors) == sorted(NAMED_BAD[name])
     assert all(line.partition(": ")[2] for line in errors)
 

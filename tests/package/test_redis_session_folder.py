@@ -1,5 +1,7 @@
 """services/redis_session as others lift it: a wheel alone in an empty environment, or a copy in an app of their own."""
 
+from __future__ import annotations
+
 import os
 import re
 import shutil

@@ -1,5 +1,7 @@
 """What is installed: the app's pins are those of the lock, and the lock names versions only."""
 
+from __future__ import annotations
+
 import re
 import tomllib
 

@@ -3,6 +3,8 @@
 None of those tools is here. What has a public schema is held against it; of the rest, what can be told by reading.
 """
 
+from __future__ import annotations
+
 import json
 import re
 import shlex
@@ -121,10 +123,10 @@ def test_every_task_of_vs_code_that_is_asked_for_exists() -> None:
     tasks = parsed(".vscode/tasks.json")["tasks"]
     labels = [task["label"] for task in tasks]
     wanted = [name for task in tasks for name in [task.get("dependsOn", [])] if name]
-    asked = {name for names in wanted for name in ([names] if isinstance(names, str) else names)}
-    asked |= {launch.get("preLaunchTask", "test") for launch in parsed(".vscode/launch.json")["configurations"]}
+    expected = {name for names in wanted for name in ([names] if isinstance(names, str) else names)}
+    expected |= {launch.get("preLaunchTask", "test") for launch in parsed(".vscode/launch.json")["configurations"]}
     assert len(labels) == len(set(labels))
-    assert asked <= set(labels)
+    assert expected <= set(labels)
 
 
 def test_a_task_in_the_background_says_when_it_is_ready() -> None:
@@ -134,7 +136,7 @@ def test_a_task_in_the_background_says_when_it_is_ready() -> None:
         assert matcher == "$func-python-watch" or re.search(matcher["background"]["endsPattern"], "Ready on http://x")
 
 
-def test_the_debugger_is_told_modules_that_exist() -> None:
+def test_the_debugger_starts_modules_that_exist() -> None:
     launches = parsed(".vscode/launch.json")["configurations"]
     assert {launch["request"] for launch in launches} == {"launch", "attach"}
     for module in (launch["module"] for launch in launches if "module" in launch):
@@ -143,9 +145,9 @@ def test_the_debugger_is_told_modules_that_exist() -> None:
 
 @pytest.mark.parametrize("name", [".vscode/tasks.json", ".devcontainer/devcontainer.json", ".ci/e2e"])
 def test_every_make_target_exists(name: str) -> None:
-    asked = set(re.findall(r"\bmake ([a-z]+)(?![\w/])", (ROOT / name).read_text(encoding="utf-8")))
-    assert asked
-    assert asked <= TARGETS
+    expected = set(re.findall(r"\bmake ([a-z]+)(?![\w/])", (ROOT / name).read_text(encoding="utf-8")))
+    assert expected
+    assert expected <= TARGETS
 
 
 def test_the_dev_container_has_what_the_tests_look_for_and_offers_the_apps_port() -> None:

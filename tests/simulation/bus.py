@@ -17,8 +17,7 @@ from azure.servicebus import exceptions as sdk
 
 from lab.azure.service_bus.queue import Entry, Queue, Settlement
 from lab.azure.service_bus.queue_config import QueueConfig
-
-from .loop import SimLoop, World
+from tests.simulation.loop import SimLoop, World
 
 LOCK_S, RENEWED_S, DELIVERIES, WINDOW_S = 60.0, 300.0, 10, 600.0
 TICK_S = 5.0

@@ -11,18 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.redis_session import CallDeadline, MultiplexedRedis, NotSent, RedisService, RedisUnavailable
-
-from .instance import PASSWORD, Gone, Instance
-from .loop import SimLoop, World
-from .network import Network
-from .redis_model import RedisModel
+from tests.simulation.instance import PASSWORD, Gone, Instance
+from tests.simulation.loop import SimLoop, World
+from tests.simulation.network import Network
+from tests.simulation.redis_model import RedisModel
 
 SCRIPT = "redis.call('INCR', KEYS[1]) return redis.error_reply('BUSY slot taken')"
 BACKLOG = 20
 SLOW = ("inner_deadline", "blocking")  # may take longer than their deadline though nothing is wrong
 
 
-# -- what is called: each takes the client, four tokens, the session, and chance -------------------------------------
+# --- what is called: each takes the client, four tokens, the session, and chance --------------------------------------
 async def echo(redis: Any, tokens: list[str], _: RedisService, chance: random.Random) -> Any:
     payload = tokens[0].encode() + b" " + b"x" * chance.choice((0, 10, 10, 1000, 70_000, 300_000))
     return payload, await redis.echo(payload)

@@ -10,8 +10,8 @@ from typing import Any
 
 from redis.crc import key_slot
 
-from .loop import World
-from .redis_model import RedisModel, Refusal, _Client
+from tests.simulation.loop import World
+from tests.simulation.redis_model import RedisModel, Refusal, _Client
 
 PORTS = (6379, 6380, 6381)  # a node that takes over has a port of its own
 BLOCKS, SLOTS = 12, 16384  # slots move by the block

@@ -18,8 +18,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from . import mutants
-from .plan import plan_of
+from tests.simulation import mutants
+from tests.simulation.plan import plan_of
 
 CHUNK = 20  # seeds that one process takes at a time
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.mutants:
         return find_mutants(chosen)
     if chosen.fleet:
-        from . import fleet
+        from tests.simulation import fleet
 
         print(fleet.draw(chosen.report))
         return 0
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def show(seed: int, kept: str | None) -> int:
     """Print the plan, what happened, and what was broken."""
-    from .simulation import simulate
+    from tests.simulation.simulation import simulate
 
     keep, plan = {int(number) for number in kept.split(",")} if kept else None, plan_of(seed)
     print(f"seed {seed}: {', '.join(f'{name} {value}' for name, value in vars(plan).items() if name[0] != 's')}")
@@ -67,7 +67,7 @@ def show(seed: int, kept: str | None) -> int:
 
 def shorten(seed: int) -> list[int]:
     """The steps of a failing plan without which it no longer fails: halves, quarters, ... left out while it does."""
-    from .simulation import simulate
+    from tests.simulation.simulation import simulate
 
     kept = list(range(len(plan_of(seed).steps)))
     size = len(kept) // 2
@@ -83,10 +83,10 @@ def shorten(seed: int) -> list[int]:
     return kept
 
 
-# -- many seeds ------------------------------------------------------------------------------------------------------
+# --- many seeds -------------------------------------------------------------------------------------------------------
 def _chunk(seeds: range) -> dict[str, Any]:
     """What a chunk of seeds came to. Runs in a process of its own."""
-    from .simulation import simulate
+    from tests.simulation.simulation import simulate
 
     total, faults, broken = Counter[str](), Counter[str](), []
     for seed in seeds:

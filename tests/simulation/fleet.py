@@ -8,12 +8,11 @@ from collections import Counter
 from pathlib import Path
 
 from services.redis_session import RedisUnavailable
-
-from .bus import Bus
-from .instance import PASSWORD, Instance, settings_of
-from .loop import World
-from .network import Network
-from .redis_model import RedisModel
+from tests.simulation.bus import Bus
+from tests.simulation.instance import PASSWORD, Instance, settings_of
+from tests.simulation.loop import World
+from tests.simulation.network import Network
+from tests.simulation.redis_model import RedisModel
 
 INSTANCES, CALLS, PLACES = 200, 100, 256
 START_S, OUTAGE, END_S, PAUSE_S, SAMPLE_S = 4.0, (8.0, 11.0), 20.0, 2.0, 0.1
@@ -66,7 +65,7 @@ def fleet() -> tuple[list[tuple[float, int, int, int]], RedisModel]:
 def draw(folder: Path) -> str:
     """The curve as a picture in that folder; returns what it shows in words."""
     from lab.proof.report.palette import INK
-    from lab.proof.report.svg import as_svg, drawing, figure
+    from lab.proof.report.svg import as_svg, drawing, entitled, figure
 
     samples, redis = fleet()
     answers, failures = sum(row[2] for row in samples), sum(row[3] for row in samples)
@@ -76,10 +75,12 @@ def draw(folder: Path) -> str:
         f"answered, {failures:,} failed"
     )
     with drawing():
-        drawn = figure(240)
+        drawn = figure(270)
+        entitled(drawn, f"Clients of Redis: {INSTANCES} instances, {PLACES} places")
         axes = drawn.add_subplot(xlabel="virtual seconds", ylabel="clients", ylim=(0, PLACES * 1.1))
-        axes.axhline(PLACES, color=INK, linestyle="--", linewidth=1)
-        axes.axvspan(*OUTAGE, alpha=0.15, color=INK)
-        axes.step([row[0] for row in samples], [row[1] for row in samples], where="post")
+        axes.axhline(PLACES, color=INK, linestyle="--", linewidth=1, label="the limit")
+        axes.axvspan(*OUTAGE, alpha=0.15, color=INK, label="Redis is away")
+        axes.step([row[0] for row in samples], [row[1] for row in samples], where="post", label="clients")
+        drawn.legend(loc="outside lower left", ncols=3)
         (folder / "clients.svg").write_text(as_svg(drawn, "clients", alt=words) + "\n", encoding="utf-8")
     return words

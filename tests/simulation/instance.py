@@ -12,10 +12,9 @@ from services.app_services import AppServices, build
 from services.errors import UNAVAILABLE, Undecidable
 from services.settings import Settings, load_settings
 from services.tickets.models import OrderMessage
-
-from .bus import Bus, SimSender, Trigger
-from .loop import SimLoop, World
-from .network import Network
+from tests.simulation.bus import Bus, SimSender, Trigger
+from tests.simulation.loop import SimLoop, World
+from tests.simulation.network import Network
 
 LATE_S = 0.25  # how much later than its deadline a call may end on a machine that turns
 PASSWORD = "made-up"

@@ -99,7 +99,7 @@ class SimLoop(asyncio.BaseEventLoop):
     def __del__(self) -> None:
         """There is nothing to close."""
 
-    # -- what asyncio asks of a loop ---------------------------------------------------------------------------------
+    # --- what asyncio asks of a loop ----------------------------------------------------------------------------------
     def time(self) -> float:
         return self.world.now
 
@@ -153,7 +153,7 @@ class SimLoop(asyncio.BaseEventLoop):
     async def create_connection(self, factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:  # type: ignore[override] # as above
         return await self.connect(self, factory, port)
 
-    # -- what the world does with it ---------------------------------------------------------------------------------
+    # --- what the world does with it ----------------------------------------------------------------------------------
     def io_ready(self, callback: Callable[..., Any], *args: Any) -> None:
         """A socket has something: handled after what was ready before, as by a selector."""
         self._io.append(asyncio.Handle(callback, args, self))

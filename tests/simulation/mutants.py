@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-Edit = tuple[str, str, str]  # module, what stands there, what stands there instead
+Edit = tuple[str, str, str]  # module, the text, its replacement
 STORE, DESK, QUEUE = "services.tickets.store", "services.tickets.desk", "services.queue_session.queue_service"
 SERVICE, STREAM, DEADLINE, WIRE, POOL, REPLY, FAILURES = (
     f"services.redis_session.{name}"

@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from .loop import SimLoop, World
+from tests.simulation.loop import SimLoop, World
 
 HIGH, LOW = 65_536, 16_384  # asyncio's write buffer limits, in bytes
 
@@ -174,7 +174,7 @@ class SimTransport(asyncio.Transport):
         self._closing = self._paused = self._reading_off = self._reading_due = self._eof = False
         self.link = Link(network, self)
 
-    # -- asyncio's side, and that of the socket ----------------------------------------------------------------------
+    # --- asyncio's side, and that of the socket -----------------------------------------------------------------------
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return {"peername": ("10.0.0.1", 6379), "socket": self}.get(name, default)
 
@@ -230,7 +230,7 @@ class SimTransport(asyncio.Transport):
                 self.link.send(None)
             self.loop.call_soon(self.protocol.connection_lost, error)
 
-    # -- the network's side ------------------------------------------------------------------------------------------
+    # --- the network's side -------------------------------------------------------------------------------------------
     def taken(self, count: int) -> None:
         """The server has read so many bytes."""
         self._kernel -= count

@@ -9,7 +9,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from .cluster_model import BLOCKS
+from tests.simulation.cluster_model import BLOCKS
 
 CALLS = ("echo", "incr", "two", "script", "pipeline", "inner_deadline", "nested_run", "gather", "children")
 SIDE_CALLS = ("transaction", "blocking")

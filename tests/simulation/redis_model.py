@@ -13,9 +13,9 @@ from typing import Any
 
 from hiredis import Reader
 
-from .loop import World
-from .network import Link, Network
-from .redis_scripts import scripts
+from tests.simulation.loop import World
+from tests.simulation.network import Link, Network
+from tests.simulation.redis_scripts import scripts
 
 EPOCH_S = 1_900_000_000  # of the virtual clock's zero, on Redis's own
 KEPT_S = 3.0  # how far back writes can be lost
@@ -72,7 +72,7 @@ class RedisModel:
         self._numbers = 0
         self._commands = self._table()
 
-    # -- connections -------------------------------------------------------------------------------------------------
+    # --- connections --------------------------------------------------------------------------------------------------
     def connected(self, link: Link) -> None:
         if len(self.clients) >= self.max_clients:
             self.refused_clients += 1
@@ -161,7 +161,7 @@ class RedisModel:
             self.ran[words[1].partition(b" ")[0]] += 1
         return self._commands[name](client, words)
 
-    # -- what operators and the weather do ---------------------------------------------------------------------------
+    # --- what operators and the weather do ----------------------------------------------------------------------------
     def restart(self, down_s: float, loading_s: float, lost_s: float, everything: bool = False) -> None:
         """The process ends; after `down_s` another one loads what was saved up to `lost_s` before the end."""
         self.network.reset_all()
@@ -230,7 +230,7 @@ class RedisModel:
         """The names of everything there is."""
         return list(self._data)
 
-    # -- data --------------------------------------------------------------------------------------------------------
+    # --- data ---------------------------------------------------------------------------------------------------------
     def _set_field(self, key: bytes, field: bytes, value: bytes | None) -> bytes | None:
         fields = self._data.setdefault(key, {})
         old: bytes | None = fields.get(field)
@@ -247,7 +247,7 @@ class RedisModel:
         while self._undo[0][0] < now - KEPT_S:
             self._undo.popleft()
 
-    # -- commands ----------------------------------------------------------------------------------------------------
+    # --- commands -----------------------------------------------------------------------------------------------------
     def _table(self) -> dict[bytes, Callable[[_Client, list[bytes]], Any]]:
         data, put = self._data, self._set_field
         return {

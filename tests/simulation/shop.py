@@ -16,11 +16,10 @@ from services.app_services import AppServices
 from services.errors import UNAVAILABLE, Conflict, NotFound, Refused
 from services.queue_session import MessageNotSent
 from services.tickets.models import NewOrder, Order, OrderStatus, PlaceOrder, PutDrop
-
-from .bus import Bus
-from .instance import Gone, Instance
-from .loop import SimLoop, World
-from .redis_model import EPOCH_S, RedisModel
+from tests.simulation.bus import Bus
+from tests.simulation.instance import Gone, Instance
+from tests.simulation.loop import SimLoop, World
+from tests.simulation.redis_model import EPOCH_S, RedisModel
 
 HTTP_S = 3.0  # an answer within this (docs/)
 GIVES_UP_S = 8.0
@@ -44,7 +43,7 @@ class Shop:
         self._audited = -1  # how many commands had run by then
         redis.on_write = self._written
 
-    # -- one HTTP call -----------------------------------------------------------------------------------------------
+    # --- one HTTP call ------------------------------------------------------------------------------------------------
     async def ask(self, what: str, make: Any, patience_s: float = GIVES_UP_S) -> Any:
         """The answer of some instance to one call: a result, an error of the app's, or Gone."""
         answer: asyncio.Future[Any] = self.loop.create_future()
@@ -63,7 +62,7 @@ class Shop:
         await asyncio.wait([answer], timeout=patience_s)
         return answer.result() if answer.done() else Gone()
 
-    # -- customers ---------------------------------------------------------------------------------------------------
+    # --- customers ----------------------------------------------------------------------------------------------------
     async def order(self, drop_id: str, customer: str, quantity: int, key: str) -> Any:
         """Place one order."""
         return await self.repeat(NewOrder.of(drop_id, PlaceOrder(customer_id=customer, quantity=quantity), key))
@@ -141,7 +140,7 @@ class Shop:
         if not isinstance(refusal, Conflict):
             self.world.violate(f"{new} was refused: {refusal!r}")
 
-    # -- operators ---------------------------------------------------------------------------------------------------
+    # --- operators ----------------------------------------------------------------------------------------------------
     async def put(self, drop_id: str, stock: int, per_customer: int, closes_in_s: float | None = None) -> None:
         """Create, restock or close a drop; repeated until there is an answer."""
         closes_at = None
@@ -157,7 +156,7 @@ class Shop:
                 return
             await asyncio.sleep(self.random.uniform(0.5, 5))
 
-    # -- the books ---------------------------------------------------------------------------------------------------
+    # --- the books ----------------------------------------------------------------------------------------------------
     def _written(self, key: bytes, field: bytes, old: bytes | None, new: bytes | None) -> None:
         if old is not None and key.endswith(b":orders") and b'"queued"' not in old and old != new:
             self.world.violate(f"order {field.decode()} was decided and changes: {old!r} -> {new!r}")
@@ -197,7 +196,7 @@ class Shop:
         if any(bought.values()):
             self.world.violate(f"tickets without a customer: {dict(bought)}")
 
-    # -- the end -----------------------------------------------------------------------------------------------------
+    # --- the end ------------------------------------------------------------------------------------------------------
     def undecided(self) -> list[NewOrder]:
         """What was accepted and is neither decided nor on the queue."""
         on_queue = {entry.content.order_id for entry in self.bus.queue.peek(0, 1_000_000)}

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
 
-from .bus import Bus
-from .callers import Callers
-from .cluster_model import PORTS, ClusterModel
-from .instance import PASSWORD, Instance, settings_of
-from .loop import World
-from .network import Network
-from .plan import Plan, Step, plan_of
-from .redis_model import RedisModel
-from .shop import Shop
+from tests.simulation.bus import Bus
+from tests.simulation.callers import Callers
+from tests.simulation.cluster_model import PORTS, ClusterModel
+from tests.simulation.instance import PASSWORD, Instance, settings_of
+from tests.simulation.loop import World
+from tests.simulation.network import Network
+from tests.simulation.plan import Plan, Step, plan_of
+from tests.simulation.redis_model import RedisModel
+from tests.simulation.shop import Shop
 
 RECOVERY_S = 8.0  # connect_s + 2 s, and one more for the backoff: from then on nothing may fail
 REST_S = 1800.0  # a world that has not come to rest by then has lost something
@@ -96,7 +96,7 @@ class Simulation:
         self.shop.audit()
         self.world.later(AUDIT_S, self._audit)
 
-    # -- what people do ----------------------------------------------------------------------------------------------
+    # --- what people do -----------------------------------------------------------------------------------------------
     def _put(self, step: Step | None, **about: Any) -> None:
         self.people.append(self.shop.loop.create_task(self.shop.put(**about)))
 
@@ -109,7 +109,7 @@ class Simulation:
     def _bare(self, step: Step, **about: Any) -> None:
         self.callers.bare_client(**about)
 
-    # -- what goes wrong ---------------------------------------------------------------------------------------------
+    # --- what goes wrong ----------------------------------------------------------------------------------------------
     def _set(self, step: Step, part: str, cut: bool = False, **values: Any) -> None:
         for name, value in values.items():
             self._as_they_were.setdefault((part, name), getattr(getattr(self, part), name))
@@ -185,7 +185,7 @@ class Simulation:
         if self.instances[instance].loop.dead:
             self.instances[instance].start()
 
-    # -- the end -----------------------------------------------------------------------------------------------------
+    # --- the end ------------------------------------------------------------------------------------------------------
     def _finish(self) -> None:
         """Rest, explain what is left over, let the operator finish it, and close everything."""
         self._rest()

@@ -1,5 +1,7 @@
 """The simulated world: it replays, it can fail, and nothing that may never happen happens in some hundred seeds."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import os
@@ -12,11 +14,11 @@ from typing import Any
 import pytest
 import redis
 
-from . import mutants
-from .loop import SimLoop, World
-from .plan import plan_of
-from .redis_scripts import scripts
-from .simulation import simulate
+from tests.simulation import mutants
+from tests.simulation.loop import SimLoop, World
+from tests.simulation.plan import plan_of
+from tests.simulation.redis_scripts import scripts
+from tests.simulation.simulation import simulate
 
 SOME = 200  # 50,000 are in `make prove`
 
@@ -70,7 +72,7 @@ def test_a_plan_can_be_shortened_to_any_part_of_it() -> None:
         assert not simulate(7, kept).broken
 
 
-# -- the loop keeps asyncio's promises -------------------------------------------------------------------------------
+# --- the loop keeps asyncio's promises --------------------------------------------------------------------------------
 def loop_of(seed: str) -> tuple[World, SimLoop]:
     world = World(seed)
     return world, SimLoop(world, "process")
@@ -118,7 +120,7 @@ def test_a_frozen_process_does_nothing_and_finds_everything_piled_up_when_it_tha
     assert 10 <= ended[0] < 10.01
 
 
-# -- the model against the real server -------------------------------------------------------------------------------
+# --- the model against the real server --------------------------------------------------------------------------------
 def some_value(chance: random.Random, depth: int = 3) -> Any:
     """A JSON value as cjson can keep it: no empty array, numbers of 14 digits."""
     kind = chance.randrange(6 if depth else 4)

@@ -1,5 +1,7 @@
 """function_app.py is a module, which import-linter does not take: this holds what it may import."""
 
+from __future__ import annotations
+
 import ast
 
 from tests import ROOT

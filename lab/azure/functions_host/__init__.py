@@ -4,6 +4,8 @@ Only public `azure.functions` API. Follows the rules measured on the real host 4
 lighter than that worker, so its figures say nothing about the speed of Azure Functions itself.
 """
 
+from __future__ import annotations
+
 from lab.azure.functions_host.function_index import FunctionIndex, index_app, index_folder
 from lab.azure.functions_host.host import FunctionsHost
 from lab.azure.functions_host.host_json import HostConfig, ServiceBusOptions

@@ -25,7 +25,7 @@ class Cors:
         return cls(origins, credentials) if origins else None
 
     def headers(self, origin: str) -> Headers:
-        """What an answer to this origin says; nothing if it may not call."""
+        """The CORS headers for this origin; none if it may not call."""
         if "*" in self.origins and not self.credentials:
             return [(b"Access-Control-Allow-Origin", b"*")]
         if "*" not in self.origins and origin.lower() not in self.origins:
@@ -59,7 +59,7 @@ class CorsFrontend:
 
 
 async def preflight(send: Send, allowed: Headers, method: str, headers: str | None) -> None:
-    """204; the app is not asked."""
+    """Answer 204 without calling the app."""
     if allowed:
         allowed = [*allowed, (b"Access-Control-Allow-Methods", method.encode("latin-1"))]
         if headers:

@@ -1,6 +1,6 @@
 """The page /docs: Swagger UI over an app's OpenAPI document, without the network. The real host has no such page.
 
-Sends `/` there, where the real host has a page of its own.
+Redirects `/` to it; the real host shows a page of its own there.
 Must leave every other path to the app, and load nothing from anywhere else.
 """
 

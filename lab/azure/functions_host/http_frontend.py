@@ -64,12 +64,12 @@ class Keys:
 
 
 def same(key: str, given: str) -> bool:
-    """Compared in a time that tells nothing."""
+    """Compare in constant time."""
     return hmac.compare_digest(given.encode(), key.encode())
 
 
 class HttpFrontend:
-    """ASGI application. `settings`: the app's, of which two are the host's: BODY_LIMIT (bytes) and NO_HOMEPAGE."""
+    """ASGI application. `settings`: the app's; BODY_LIMIT (bytes) and NO_HOMEPAGE are read."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class HttpFrontend:
         if scope["type"] != "http":
             raise RuntimeError(f"the host does not speak {scope['type']}")
         try:
-            async with self._gate:
+            async with self._gate.turn():
                 await self._answer(scope, receive, with_headers(send, self._options.custom_headers))
         except TooManyRequests:
             await answer(send, 429, [SCALE_OUT])
@@ -158,13 +158,13 @@ def with_headers(send: Send, custom: Mapping[str, str]) -> Send:
 
 
 def given_key(headers: Mapping[str, str], query: Mapping[str, str]) -> str:
-    """The key of a request: the header before the query, whose name may be written in any case."""
+    """The key of a request. The header goes before the query parameter, whose name may have any case."""
     of_query = next((value for name, value in query.items() if name.lower() == "code"), "")
     return headers.get("x-functions-key", "") or of_query
 
 
 async def answer(send: Send, status: int, headers: Iterable[tuple[bytes, bytes]] = (), body: bytes = b"") -> None:
-    """Send a response: chunked as the real host's if it has a body, else with a length of 0."""
+    """Send a response: chunked if it has a body, as the real host does, else with Content-Length 0."""
     told = list(headers)
     if not body and status not in NO_LENGTH and not any(name.lower() == b"content-length" for name, _ in told):
         told.append((b"Content-Length", b"0"))

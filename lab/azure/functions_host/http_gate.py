@@ -1,8 +1,10 @@
-"""host.json's `maxConcurrentRequests` and `maxOutstandingRequests`: who waits for a turn, and who is turned away."""
+"""host.json's `maxConcurrentRequests` and `maxOutstandingRequests`: which requests wait, and which are refused."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 
 from lab.azure.functions_host.host_json import HttpOptions
 
@@ -12,25 +14,21 @@ class TooManyRequests(Exception):
 
 
 class Gate:
-    """An async context manager around each request."""
+    """Every request passes `turn`, which raises TooManyRequests."""
 
     def __init__(self, options: HttpOptions) -> None:
         self._most = options.max_outstanding
-        self._turns = asyncio.Semaphore(options.max_concurrent) if options.max_concurrent else None
+        self._turns = asyncio.Semaphore(options.max_concurrent) if options.max_concurrent else contextlib.nullcontext()
         self._outstanding = 0
 
-    async def __aenter__(self) -> None:
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """An async context manager around a request."""
         if self._most is not None and self._outstanding >= self._most:
             raise TooManyRequests
         self._outstanding += 1
         try:
-            if self._turns is not None:
-                await self._turns.acquire()
-        except BaseException:
+            async with self._turns:
+                yield
+        finally:
             self._outstanding -= 1
-            raise
-
-    async def __aexit__(self, *error: object) -> None:
-        self._outstanding -= 1
-        if self._turns is not None:
-            self._turns.release()

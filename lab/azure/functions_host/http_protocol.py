@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 with Kestrel's limits, and with its short answer to what is no valid request.
+"""uvicorn's HTTP/1.1 with Kestrel's limits and its short answers to invalid requests.
 
 Measured: a request line over 8 KB is 414, headers over 32 KB or more than 100 of them 431, all else wrong 400, each
 without a body and with the connection closed.
@@ -44,7 +44,7 @@ class HostConnection(h11.Connection):
             raise
 
     def send(self, event: Any) -> Any:
-        """An answer to HEAD tells no framing, as Kestrel's."""
+        """Answers to HEAD have no framing headers, as with Kestrel."""
         data = super().send(event)
         if isinstance(event, h11.Response) and self._asked_head and data:
             return FRAMING.sub(b"", data)
@@ -68,7 +68,7 @@ def size(request: h11.Request) -> int:
 
 
 def valid(request: h11.Request) -> bool:
-    """True if its target is one, its header values are UTF-8, and its Host and its length are such."""
+    """True if the target, the header values (UTF-8), Host and Content-Length are valid."""
     headers = dict(request.headers)
     host, length = headers.get(b"host", b""), headers.get(b"content-length", b"")
     try:
@@ -80,7 +80,7 @@ def valid(request: h11.Request) -> bool:
 
 
 def targets(request: h11.Request, host: bytes) -> bool:
-    """True for a target that is a path, or an address whose host is the header's."""
+    """True if the target is a path, or a URL with the same host as the Host header."""
     if request.target[:1] in (b"/", b"*") or request.method == b"CONNECT":
         return True
     absolute = ABSOLUTE.match(request.target)
@@ -95,7 +95,7 @@ class HostProtocol(H11Protocol):
         self.conn = HostConnection(h11.SERVER, self.config.h11_max_incomplete_event_size or 0)
 
     def data_received(self, data: bytes) -> None:
-        """Refuse what h11 would mend: a folded header, two lengths. Empty lines before a request are skipped."""
+        """Refuse folded headers and repeated lengths, which h11 would accept. Skip empty lines before a request."""
         if self.conn.their_state is h11.IDLE:
             data = data if self.conn.trailing_data[0] else data.lstrip(b"\r\n")
             head = data.partition(b"\r\n\r\n")[0]
@@ -108,11 +108,11 @@ class HostProtocol(H11Protocol):
         super().data_received(data)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer a request that is none, and close."""
+        """Answer an invalid request and close."""
         self.refuse(getattr(self.conn, "status", BAD))
 
     def refuse(self, status: int) -> None:
-        """This status, no body, the connection closed."""
+        """Send this status without a body and close the connection."""
         self.transport.write(
             f"HTTP/1.1 {status} {REASONS.get(status, '')}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
         )

@@ -1,4 +1,4 @@
-"""What of an HTTP request reaches the worker, by the rules measured on the real host."""
+"""The parts of an HTTP request that reach the worker, by the rules measured on the real host."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def request_datum(
 
 
 def texts(values: Mapping[str, str]) -> dict[str, Datum]:
-    """Every value as a text."""
+    """Every value as a string Datum."""
     return {name: Datum(value, "string") for name, value in values.items()}
 
 
@@ -69,7 +69,7 @@ def header_values(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
             value = value.lstrip("0") or "0"
         values[name] = f"{values[name]},{value}" if name in values else value
     if "transfer-encoding" in values and "content-length" in values:
-        values["x-content-length"] = values.pop("content-length")  # as Kestrel: chunks count
+        values["x-content-length"] = values.pop("content-length")  # Kestrel does this: chunks take precedence
     return values
 
 

@@ -27,7 +27,7 @@ class BadResponse(ValueError):
 
 
 class BadLength(BadResponse):
-    """It tells another length than its body has: the connection is closed too."""
+    """Content-Length and body differ: the connection is closed too."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class HttpResponse:
 
 
 def to_response(result: Datum | None) -> HttpResponse:
-    """What the worker told. Raises BadResponse."""
+    """The response for the worker's result. Raises BadResponse."""
     if result is None:
         return HttpResponse()
     if result.type != "http":
@@ -68,7 +68,7 @@ def checked(status: int, headers: Iterable[tuple[str, str]], body: bytes) -> Htt
 
 
 def single(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """One header per name, the last, whatever its case; an empty content type is none."""
+    """One header per name (without case): the last one. An empty Content-Type is dropped."""
     kept: dict[str, tuple[str, str]] = {}
     for name, value in headers:
         if name.lower() == "content-type":
@@ -79,12 +79,12 @@ def single(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def status_of(value: Any) -> int:
-    """A whole number, or 200 for what is none."""
+    """The value as a whole number; 200 if it is not one."""
     return int(value) if STATUS.fullmatch(str(value)) else OK
 
 
 def text_response(text: str) -> HttpResponse:
-    """A returned str: what parses as JSON is written again; an object with a `body` is a whole response."""
+    """A returned str. Valid JSON is parsed and written again; an object with a `body` becomes the response."""
     try:
         value = lenient_json.loads(text)
     except lenient_json.NotJson:
@@ -97,7 +97,7 @@ def text_response(text: str) -> HttpResponse:
 
 
 def told_headers(value: Any) -> list[tuple[str, str]]:
-    """The `headers` of an object: of one name the first counts, but the last content type. Raises BadResponse."""
+    """The `headers` of an object. Of repeated names the first counts, but the last Content-Type. Raises BadResponse."""
     headers = value if isinstance(value, dict) else {}
     if None in headers.values():
         raise BadResponse("a header of the returned object is null")
@@ -107,7 +107,7 @@ def told_headers(value: Any) -> list[tuple[str, str]]:
 
 
 def told_body(value: Any) -> bytes:
-    """The `body` of an object: an object becomes JSON in a line, an array the name of its .NET type."""
+    """The `body` of an object. An object becomes JSON in one line; an array becomes the name of its .NET type."""
     if isinstance(value, list):
         return LIST
     return (lenient_json.dumps(value, None) if isinstance(value, dict) else lenient_json.shown(value)).encode()
@@ -119,7 +119,7 @@ def plain(text: str) -> HttpResponse:
 
 
 def set_cookies(jar: SimpleCookie) -> list[tuple[str, str]]:
-    """The Set-Cookie headers for what Python's parser understood of one; what it did not is gone, as there."""
+    """The Set-Cookie headers for the cookies that Python's parser understood. As on the real host, the rest is lost."""
     return [("Set-Cookie", "; ".join(cookie_parts(name, morsel))) for name, morsel in jar.items()]
 
 

@@ -1,4 +1,4 @@
-"""Has a function called once by a worker, within functionTimeout, and logs both ends as the host does.
+"""Lets a worker call a function once, within functionTimeout, and logs start and end as the host does.
 
 Must never log an argument: a body, a key, a query or a header.
 """
@@ -41,7 +41,7 @@ class Invoker:
         trace: TraceContext,
         metadata: Mapping[str, Datum] | None = None,
     ) -> Datum | None:
-        """Call `function` with its trigger's `data` and return its result; both ends are logged.
+        """Call `function` with its trigger's `data` and return its result. Start and end are logged.
 
         Raises FunctionFailed, WorkerGone or FunctionTimeout, each already logged.
         """

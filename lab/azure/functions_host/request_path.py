@@ -23,12 +23,12 @@ def normalize(path: str) -> str:
 
 
 def unescape(text: str, keep: str = "") -> str:
-    """Percent escapes undone but for those of the characters to `keep`, and for what is not UTF-8."""
+    """Decode percent escapes, except for the characters in `keep` and for invalid UTF-8."""
     return ESCAPES.sub(lambda found: unescape_run(found[0], keep), text) if "%" in text else text
 
 
 def unescape_run(run: str, keep: str) -> str:
-    """The same, of escapes alone."""
+    """Decode a text that consists of escapes only."""
     text, index = "", 0
     while index < len(run):
         for size in (3, 6, 9, 12):
@@ -52,7 +52,7 @@ def decoded(escapes: str) -> str:
 
 
 def without_dots(path: str) -> str:
-    """RFC 3986, 5.2.4."""
+    """Remove `.` and `..` segments (RFC 3986, 5.2.4)."""
     kept: list[str] = []
     segments = path.split("/")[1:]
     for segment in segments:

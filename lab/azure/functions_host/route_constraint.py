@@ -51,7 +51,7 @@ def is_number(text: str) -> bool:
 
 
 def is_decimal(text: str) -> bool:
-    """A number without an exponent, of 96 bits."""
+    """A .NET decimal: no exponent, at most 96 bits."""
     digits = text.strip(" \t\r\n+-").replace(",", "").partition(".")[0]
     return DECIMAL.fullmatch(text) is not None and int(digits or 0) <= LARGEST_DECIMAL
 

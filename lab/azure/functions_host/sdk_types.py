@@ -48,7 +48,7 @@ def kept() -> bool:
 
 
 def is_binary(value: bytes) -> bool:
-    """True for what came as AMQP binary; if types are not kept, for what is no UTF-8."""
+    """True for AMQP binary. If types are not kept: True for invalid UTF-8."""
     if kept():
         return bool(value) and not isinstance(value, Text)
     try:

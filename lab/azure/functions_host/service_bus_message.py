@@ -1,6 +1,6 @@
-"""What of a Service Bus message reaches the worker: its body, and the binding data of the Service Bus extension.
+"""The parts of a Service Bus message that reach the worker: its body and the extension's binding data.
 
-As measured: the body is text whatever it was, the count of deliveries begins at 1, UTC times have no zone, fields that
+As measured: the body is always text, the delivery count begins at 1, UTC times have no zone, and fields that
 are null are absent.
 """
 
@@ -40,7 +40,7 @@ def to_function_message(message: ServiceBusReceivedMessage) -> func.ServiceBusMe
 
 
 def body_datum(message: ServiceBusReceivedMessage) -> Datum:
-    """The body as text; what is no UTF-8 arrives as U+FFFD. Raises BodyNotText."""
+    """The body as text; invalid UTF-8 becomes U+FFFD. Raises BodyNotText."""
     if message.body_type is AmqpMessageBodyType.DATA:
         body = b"".join(cast("Iterable[bytes]", message.body))
     else:

@@ -115,7 +115,7 @@ class ServiceBusTrigger:
                 await receiver.__aenter__()  # opened by a receive, it would have only that receive's short time
             yield receiver
         finally:
-            with contextlib.suppress(Exception):  # it may be broken, and then this was only good manners
+            with contextlib.suppress(Exception):  # closing a broken connection may fail, and need not succeed
                 async with asyncio.timeout(CLOSE_S):
                     await receiver.close()
                     await client.close()

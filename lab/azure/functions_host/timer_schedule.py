@@ -1,5 +1,6 @@
-"""When a timer fires: an NCRONTAB expression, read by croniter, in UTC as on Azure without WEBSITE_TIME_ZONE; or a
-time span, every so often."""
+"""When a timer fires: an NCRONTAB expression, read by croniter, or a fixed time span between calls.
+
+Times are UTC, as on Azure without WEBSITE_TIME_ZONE."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from lab.azure.functions_host.host_json import HostJsonError, timespan
 
 VALUE = r"(?:\d+|[a-z]{3,})"
 PART = rf"(?:\*|{VALUE}(?:-{VALUE})?)(?:/\d+)?"
-NCRONTAB = re.compile(rf"{PART}(?:,{PART})*(?: {PART}(?:,{PART})*)*", re.IGNORECASE)  # croniter reads more
+NCRONTAB = re.compile(rf"{PART}(?:,{PART})*(?: {PART}(?:,{PART})*)*", re.IGNORECASE)  # croniter accepts more
 SUNDAY_AS_7 = re.compile(r".* (?:.*,)?(?:\w+-)?7[^ /]*")
 LEAST_S = 0.001
 FIELDS = (5, 6)  # without and with seconds, "NCRONTAB expressions" of the timer trigger's reference
@@ -23,7 +24,7 @@ class ScheduleError(ValueError):
 
 @dataclass(frozen=True)
 class TimerSchedule:
-    """`expression`: second (if six fields), minute, hour, day, month, day of the week; or `every`, in place of it."""
+    """`expression`: second (if six fields), minute, hour, day, month, day of the week. `every`: set instead of it."""
 
     expression: str
     every: timedelta | None = None

@@ -1,4 +1,4 @@
-"""POST /admin/functions/NAME fires a timer now, as on the real host; of its admin API this host has only that."""
+"""POST /admin/functions/NAME fires a timer now. It is the only part of the real host's admin API that this host has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PREFIX = "/admin/functions/"
 
 
 class TimersByHand:
-    """ASGI application: the timers' addresses, and the app for all the rest. They want the master key, if any."""
+    """ASGI application: the timers' addresses, which want the master key if there is one; the app for the rest."""
 
     def __init__(self, app: HttpFrontend, timers: Mapping[str, TimerTrigger], keys: Keys) -> None:
         self._app = app

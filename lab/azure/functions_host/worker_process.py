@@ -27,7 +27,7 @@ from lab.azure.functions_host.worker.worker import Call, FunctionFailed, WorkerG
 log = logging.getLogger("host")
 
 ENDS, WITHIN_S = 3, 60.0  # measured: the third kill within a minute is the last
-LAST_S = 1.0  # meanwhile the triggers go on and every call fails: what is waiting burns its deliveries
+LAST_S = 1.0  # until then triggers go on and each call fails, so waiting messages use up deliveries
 MODULE = "lab.azure.functions_host.worker.process"
 
 
@@ -97,7 +97,7 @@ class WorkerProcess:
         self._kill()
 
     def _path(self) -> str:
-        """Where the child finds the lab, which it then hides."""
+        """The import path of the child, which finds the lab on it and then hides it."""
         return os.pathsep.join(part for part in (str(ROOT), self._environment.get("PYTHONPATH", "")) if part)
 
     def _kill(self) -> None:

@@ -8,6 +8,8 @@ folder's name runs it by itself. It is no more than queues: no topics and subscr
 no forwarding, no administration API. It must never be deployed: it keeps everything in memory and verifies no token.
 """
 
+from __future__ import annotations
+
 from .broker import LocalServiceBus
 from .queue_config import QueueConfig
 from .tokens import PutToken

@@ -85,7 +85,7 @@ class LocalServiceBus:
         self._thread: threading.Thread | None = None
         self._loop_thread = 0
 
-    # -- life ----------------------------------------------------------------------------------------------------
+    # --- life ---------------------------------------------------------------------------------------------------------
     async def __aenter__(self) -> LocalServiceBus:
         await self._open()
         return self
@@ -184,7 +184,7 @@ class LocalServiceBus:
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(WAIT_S)
 
-    # -- what it knows -------------------------------------------------------------------------------------------
+    # --- what it knows ------------------------------------------------------------------------------------------------
     @property
     def address(self) -> str:
         """`host:port`."""

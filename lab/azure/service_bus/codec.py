@@ -95,7 +95,7 @@ def encode(value: Any) -> bytes:
         raise CodecError(f"{type(value).__name__} out of its range: {bad}") from bad
 
 
-# -- reading -----------------------------------------------------------------------------------------------------------
+# --- reading ----------------------------------------------------------------------------------------------------------
 _UINT = struct.Struct(">I")
 # Bytes after the constructor by its upper half: a fixed size, or how wide the size field is (0xA_ and up).
 _WIDTHS: tuple[int | None, ...] = (None, None, None, None, 0, 1, 2, 4, 8, 16, 1, 4, 1, 4, 1, 4)
@@ -272,7 +272,7 @@ for _code, _reader in {
     _READERS[_code] = _reader
 
 
-# -- writing -----------------------------------------------------------------------------------------------------------
+# --- writing ----------------------------------------------------------------------------------------------------------
 def _packed(code: int, layout: str) -> Callable[[Any], bytes]:
     packed = struct.Struct(">B" + layout)
     return lambda value: packed.pack(code, value)

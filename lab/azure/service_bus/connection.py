@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
         self._pending_bytes = 0
         self._working = False  # in `_work`, which writes at its end
 
-    # -- asyncio.Protocol ----------------------------------------------------------------------------------------
+    # --- asyncio.Protocol ---------------------------------------------------------------------------------------------
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._loop = asyncio.get_running_loop()
         self._made_at = self._heard_at = self._spoke_at = self._loop.time()
@@ -81,7 +81,7 @@ class Connection(asyncio.Protocol):
         self._buffer += data
         self._work()
 
-    # -- life ----------------------------------------------------------------------------------------------------
+    # --- life ---------------------------------------------------------------------------------------------------------
     def beat(self) -> None:
         """Called every so often: keep the peer's clock quiet, and drop it if ours has run out."""
         now = self._loop.time()
@@ -100,7 +100,7 @@ class Connection(asyncio.Protocol):
         self._flush()
         self._transport.close()
 
-    # -- out -----------------------------------------------------------------------------------------------------
+    # --- out ----------------------------------------------------------------------------------------------------------
     def send(self, channel: int, body: bytes, kind: int = AMQP_FRAME) -> None:
         """Send a frame."""
         self._write((len(body) + 8).to_bytes(4, "big") + bytes((2, kind)) + channel.to_bytes(2, "big") + body)
@@ -124,7 +124,7 @@ class Connection(asyncio.Protocol):
         self._pending.clear()
         self._pending_bytes = 0
 
-    # -- in ------------------------------------------------------------------------------------------------------
+    # --- in -----------------------------------------------------------------------------------------------------------
     def _work(self) -> None:
         """Handle the frames that are there; a peer that does not read our answers has to wait with its questions."""
         at, self._working = 0, True

@@ -91,7 +91,7 @@ class Link:
     def can_send(self) -> bool:
         return self.credit > 0 and self.attached and self.session.can_send
 
-    # -- out -----------------------------------------------------------------------------------------------------
+    # --- out ----------------------------------------------------------------------------------------------------------
     def send(self, raw: bytes, tag: bytes, *, settled: bool) -> None:
         """Send a message; the caller has looked at `can_send`."""
         self.credit -= 1
@@ -106,7 +106,7 @@ class Link:
             self.count, self.credit = self.count + self.credit, 0
             self.session.send_flow(self, drain=True)
 
-    # -- in ------------------------------------------------------------------------------------------------------
+    # --- in -----------------------------------------------------------------------------------------------------------
     def assemble(self, transfer: Transfer, payload: bytes | memoryview) -> Delivery | None:
         """Add a frame to the message under way; returns it once it is whole."""
         if self.partial is None:

@@ -98,7 +98,7 @@ class Management:
         application = {names[0]: Int(status), names[1]: text, **extra}
         return section(PROPERTIES, properties) + section(APPLICATION, application) + section(VALUE, body or {})
 
-    # -- $cbs ----------------------------------------------------------------------------------------------------
+    # --- $cbs ---------------------------------------------------------------------------------------------------------
     def _put_token(self, link: Link, message: Message) -> None:
         given = message.application()
         if given.get("operation") != "put-token":
@@ -107,7 +107,7 @@ class Management:
         until = expires_at(given.get("expiration"), message.value())
         self._tokens.put(link.session.peer, PutToken(audience, kind, until))
 
-    # -- $management ---------------------------------------------------------------------------------------------
+    # --- $management --------------------------------------------------------------------------------------------------
     def _operate(self, queue: Queue[Message], message: Message) -> Body | None:
         name = _get(message.application(), "operation", str).removeprefix("com.microsoft:")
         operation = self._operations.get(name)

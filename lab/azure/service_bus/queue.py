@@ -111,7 +111,7 @@ class Queue(Generic[Content]):
         if self.dead is not None:
             yield self.dead
 
-    # -- sending -------------------------------------------------------------------------------------------------
+    # --- sending ------------------------------------------------------------------------------------------------------
     def send(
         self,
         content: Content,
@@ -156,7 +156,7 @@ class Queue(Generic[Content]):
         self._remove(entry)
         return True
 
-    # -- receiving -----------------------------------------------------------------------------------------------
+    # --- receiving ----------------------------------------------------------------------------------------------------
     def receive(self, *, delete: bool = False) -> Entry[Content] | None:
         """The next message, locked, or removed if `delete` (receive-and-delete); None if nothing is ready."""
         now = self.clock()
@@ -192,7 +192,7 @@ class Queue(Generic[Content]):
         found = (e for s, e in self._entries.items() if s >= from_sequence and e.expires_at > now)
         return itertools.islice(found, count)
 
-    # -- settling ------------------------------------------------------------------------------------------------
+    # --- settling -----------------------------------------------------------------------------------------------------
     def holds(self, token: uuid.UUID) -> bool:
         """Whether a lock is still in force."""
         entry = self._locked.get(token)
@@ -257,7 +257,7 @@ class Queue(Generic[Content]):
         if self.dead is not None:
             self.dead.tick()
 
-    # -- inspection and faults -----------------------------------------------------------------------------------
+    # --- inspection and faults ----------------------------------------------------------------------------------------
     def stats(self) -> dict[str, int]:
         """How many are active (locked ones included), locked, scheduled, deferred, dead, and were ever completed
         (or received and deleted) or dropped as duplicates."""
@@ -282,7 +282,7 @@ class Queue(Generic[Content]):
         self._ready = [(self._order(sequence), sequence) for _, sequence in sorted(self._ready, key=lambda i: i[1])]
         heapq.heapify(self._ready)
 
-    # -- inside --------------------------------------------------------------------------------------------------
+    # --- inside -------------------------------------------------------------------------------------------------------
     def _seen(self, message_id: str, now: float) -> bool:
         return self._history.get(message_id, -math.inf) > now
 

@@ -58,7 +58,7 @@ class Service:
         self._max_connections = max_connections
         self._management = Management(self.namespace, self.tokens)
 
-    # -- Node ----------------------------------------------------------------------------------------------------
+    # --- Node ---------------------------------------------------------------------------------------------------------
     def connected(self, peer: Peer) -> bool:
         if len(self.connections) >= self._max_connections:
             log.warning("connection refused: there are %d already", self._max_connections)
@@ -168,7 +168,7 @@ class Service:
             raise Refusal("amqp:decode-error", f"The message is not AMQP 1.0: {bad}") from bad
         self.namespace.enqueue(queue, messages, copies)
 
-    # -- time ----------------------------------------------------------------------------------------------------
+    # --- time ---------------------------------------------------------------------------------------------------------
     def tick(self) -> None:
         """Apply what time has done: to the queues, to the tokens."""
         self.namespace.tick()

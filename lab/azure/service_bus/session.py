@@ -63,7 +63,7 @@ class Session:
             case _:
                 raise CodecError(f"{type(frame).__name__.lower()} inside a session")
 
-    # -- out -----------------------------------------------------------------------------------------------------
+    # --- out ----------------------------------------------------------------------------------------------------------
     @property
     def can_send(self) -> bool:
         return not self._waiting and self._their_window > 0 and self.peer.writable
@@ -101,7 +101,7 @@ class Session:
             self._next_out = (self._next_out + 1) % 2**32
             self.peer.send(self.channel, self._waiting.popleft())
 
-    # -- in ------------------------------------------------------------------------------------------------------
+    # --- in -----------------------------------------------------------------------------------------------------------
     def _transfer(self, transfer: Transfer, payload: bytes | memoryview) -> None:
         self._next_in = (self._next_in + 1) % 2**32
         self._window -= 1

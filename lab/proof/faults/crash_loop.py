@@ -32,7 +32,7 @@ HELD_S = 0.5  # long enough for calls to be under way
 
 
 async def worker_crash_loop(scene: Scene) -> None:
-    """Who else decides is frozen, and Redis; this host's worker is killed three times; dead letters are sent back."""
+    """The other deciders and Redis are frozen; this host's worker is killed three times; dead letters are replayed."""
     deciders = scene.stage.fleet.of(Group.FULFILMENT)
     for instance in deciders:
         scene.stage.fleet.freeze(instance)

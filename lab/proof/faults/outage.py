@@ -1,4 +1,4 @@
-"""Redis is away for many minutes, with messages waiting: what the patience of fulfil_order and ten deliveries carry.
+"""Redis is away for many minutes, with messages waiting: what the patience of fulfil_order and ten deliveries survive.
 
 Patience, lock and outage are shortened by one factor. The deliveries are what counts: 10 of PATIENCE_S each.
 """

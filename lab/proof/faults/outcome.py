@@ -14,7 +14,8 @@ class Outcome:
 
     `dead_lettered`: messages there at the end. `leaked`: Redis clients after recovery beyond one per live instance.
     `client_errors`: answers that were not the expected ones, by status. `recovery_s`: how long after the fault's end
-    the last request was sent that got one. `given_up`: orders that their customer did not repeat, or too often.
+    the last request was sent that got one. `errors_per_s`: errors by whole second since the fault began, which
+    went on for `lasted_s`. `given_up`: orders that their customer did not repeat, or too often.
     `early_errors`: before the fault. `deliveries`: the fewest of any message during a long outage.
     `machine_late_s`: by how much the machine itself was late.
     """
@@ -34,6 +35,8 @@ class Outcome:
     given_up: int = 0
     longest_answer_s: float = 0.0
     recovery_s: float = 0.0
+    lasted_s: float = 0.0
+    errors_per_s: dict[int, int] = field(default_factory=dict)
     bound_s: float = 0.0
     deliveries: int = 0
     replayed: int = 0

@@ -108,7 +108,7 @@ async def pause(target: Target, seconds: float) -> None:
 
 
 async def black_hole(target: Target, seconds: float) -> None:
-    """Nothing passes and nobody is told; what was held back passes afterwards, as TCP's retransmissions do."""
+    """Nothing passes and neither side is notified; what was held back passes afterwards, as by TCP."""
     target.proxy.black_hole()
     await asyncio.sleep(seconds)
     target.proxy.heal()

@@ -63,6 +63,6 @@ class Scene:
 
     @property
     def target(self) -> Target:
-        """Redis, and what stands between it and the instances."""
+        """Redis, and what is between it and the instances."""
         assert self.stage.proxy is not None  # noqa: S101 - every trial's plan is `proxied`
         return Target(self.stage.redis, self.stage.proxy)

@@ -162,6 +162,8 @@ async def _through(scene: Scene, fault: Fault, outcome: Outcome) -> None:
     answers = [sale.load.answers for sale in sales]
     failures = [failure for one in answers for failure in one.failures]
     outcome.recovery_s = round(max(0.0, max((failure.sent_at - over for failure in failures), default=0.0)), 2)
+    outcome.lasted_s = round(over - began, 1)
+    outcome.errors_per_s = dict(sorted(Counter(math.floor(failure.ended_at - began) for failure in failures).items()))
     outcome.early_errors = sum(failure.ended_at < began for failure in failures)
     outcome.accepted, outcome.given_up = sum(len(one.accepted) for one in answers), sum(one.given_up for one in answers)
     outcome.client_errors = dict(sum((Counter(one.by_status) for one in answers), Counter()))

@@ -162,12 +162,12 @@ class Fleet:
     async def _serving(self, instance: Instance) -> None:
         try:
             async with asyncio.timeout(START_S):
-                said = await _received(instance.channel)
+                answer = await _received(instance.channel)
         except (TimeoutError, EOFError, OSError) as error:
-            said = f"it said nothing ({type(error).__name__}); see {self._task.log}"
-        if not isinstance(said, int):
-            raise FleetError(f"an instance of the group {instance.group} did not start: {said}")
-        instance.port = said
+            answer = f"it said nothing ({type(error).__name__}); see {self._task.log}"
+        if not isinstance(answer, int):
+            raise FleetError(f"an instance of the group {instance.group} did not start: {answer}")
+        instance.port = answer
         if instance.state is State.STARTING:
             instance.state = State.SERVING
 

@@ -3,6 +3,8 @@
 Never imports the app's module-scope instances (services/app_services.py, the blueprints): each instance makes its own.
 """
 
+from __future__ import annotations
+
 import gc
 import importlib
 import pkgutil

@@ -5,13 +5,14 @@ Imports matplotlib: import this only when a report is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from lab.proof.outcome import Outcome
-from lab.proof.report import comparison, over_time
+from lab.proof.report import comparison, over_faults, over_time
 from lab.proof.report.palette import labels
 from lab.proof.report.svg import as_svg, drawing
 
@@ -41,8 +42,7 @@ _PLANS = (
     _Plan(
         "strategies",
         "Strategies side by side",
-        "Green: accepted orders, vermilion: failed requests. The upright mark is Redis' client limit. On the right, "
-        "from half of the answers to 99 of 100, on a logarithmic scale: further left is faster.",
+        "On the right, from half of the answers to 99 of 100: further left is faster, and the scale is logarithmic.",
         comparison.strategies,
         lambda run: (
             f"{run.accepted:,} accepted, {run.failed:,} failed, {run.refused_connections:,} connections refused"
@@ -68,34 +68,29 @@ _PLANS = (
     _Plan(
         "latency",
         "How long it took",
-        "Read upwards from a percentile: at 99, 99 of 100 took at most that long. Each step up is ten times slower. "
-        "An answer's time counts from when the request was due, so a queue in front of the app counts too.",
+        "For experts. Read upwards from a percentile: at 99, 99 of 100 took at most that long. Each step up is ten "
+        "times slower. A time counts from when the request was due, so it includes a queue in front of the app.",
         comparison.latency,
         lambda run: f"half of the answers within {run.p50_ms:,.4g} ms, 99 of 100 within {run.p99_ms:,.4g} ms",
     ),
-    _Plan(
-        "decisions",
-        "Orders accepted and decided",
-        "The height of the shaded band is what was accepted and not decided yet. The two lines end together "
-        "when every accepted order was decided.",
-        over_time.decisions,
-        lambda run: f"{run.accepted:,} accepted, {run.undecided:,} of them undecided at the end",
-    ),
-    _Plan(
-        "instances",
-        "Instances of the app",
-        "How many processes could serve. A dip is an instance that was stopped or is not ready.",
-        over_time.instances,
-        lambda run: f"{run.instances:,} instances asked for",
-    ),
 )
-NAMES = tuple(plan.name for plan in _PLANS)
+FAULTS = "faults"
+NAMES = (*(plan.name for plan in _PLANS), FAULTS)
 
 
-def draw(runs: Sequence[Outcome]) -> list[Chart]:
-    """Every chart that these runs fill, in reading order; none without runs."""
+def draw(runs: Sequence[Outcome], faults: Sequence[Mapping[str, Any]] = ()) -> list[Chart]:
+    """Every chart that these runs or faults fill, in reading order; none without them."""
     with drawing():
-        return [_chart(plan, runs) for plan in _PLANS if runs and len(runs) >= plan.fewest_runs]
+        drawn = [_chart(plan, runs) for plan in _PLANS if runs and len(runs) >= plan.fewest_runs]
+        return drawn + ([_of_faults(faults)] if over_faults.with_errors(faults) else [])
+
+
+def _of_faults(faults: Sequence[Mapping[str, Any]]) -> Chart:
+    shown = over_faults.with_errors(faults)
+    words = "; ".join(f"{one['title']}: {sum(one['client_errors'].values()):,} errors" for one in shown)
+    read = "Errors are counted in the second in which customers got them. Under the other faults they saw none."
+    svg = as_svg(over_faults.errors(faults), FAULTS, alt=f"Errors that customers saw over time. {words}.")
+    return Chart(FAULTS, "Errors over time", read, words, svg)
 
 
 def _chart(plan: _Plan, runs: Sequence[Outcome]) -> Chart:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from lab.proof.outcome import Outcome
 from lab.proof.report.palette import GREEN, INK, QUIET, VERMILION, Look, looks
-from lab.proof.report.svg import figure
+from lab.proof.report.svg import entitled, figure
 
 LEAST_MS = 0.1  # a logarithmic scale has no zero
 PANEL = 200  # px
@@ -21,7 +23,8 @@ STRATEGY = 70
 
 def latency(runs: Sequence[Outcome]) -> Figure:
     """Percentiles of the answer and of the decision."""
-    drawn = figure(2 * PANEL + 40 + KEY * len(runs))
+    drawn = figure(2 * PANEL + 70 + KEY * len(runs))
+    entitled(drawn, "How long it took, on a logarithmic scale")
     answers, decided = drawn.subplots(2, 1, sharex=True, sharey=True)
     shares = sorted({share for run in runs for share, _ in (*run.latency_ms, *run.decision_ms)})
     for run, look in zip(runs, looks(runs), strict=True):
@@ -37,7 +40,7 @@ def latency(runs: Sequence[Outcome]) -> Figure:
             axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", va="center", color=QUIET)
     decided.set_xticks(range(len(shares)), [f"{share:g}" for share in shares])
     decided.set_xlabel("percentile")
-    drawn.legend(*answers.get_legend_handles_labels(), loc="outside upper left")
+    drawn.legend(*answers.get_legend_handles_labels(), loc="outside lower left")
     return drawn
 
 
@@ -56,7 +59,8 @@ def _percentiles(axes: Axes, points: Sequence[tuple[float, float]], shares: Sequ
 
 def strategies(runs: Sequence[Outcome]) -> Figure:
     """Answers, clients, refused connections and latency, a strategy per row."""
-    drawn = figure(STRATEGY * len(runs) + 40)
+    drawn = figure(STRATEGY * len(runs) + 100)
+    entitled(drawn, "Strategies side by side")
     answers, peaks, refused, times = drawn.subplots(1, 4, sharey=True)
     seen = looks(runs)
     _answers(answers, runs)
@@ -68,11 +72,14 @@ def strategies(runs: Sequence[Outcome]) -> Figure:
         colour = look.colour if look.ours else INK
         name = answers.text(0, place - 0.23, look.label, color=colour, fontweight=look.weight, va="bottom")
         name.set_in_layout(False)  # it runs on over the panels to its right
-    titles = ("orders", "peak clients", "refused connects", "p50 to p99")
+    titles = ("orders", "peak clients", "refused connects", "p50 to p99, log scale")
     for axes, title in zip((answers, peaks, refused, times), titles, strict=True):
         axes.set_title(title, color=QUIET, fontsize=11)
         axes.set_axis_off()
     answers.set_ylim(len(runs) - 0.4, -0.6)
+    limit = Line2D([], [], color=VERMILION, linestyle="none", marker="|", markersize=11, markeredgewidth=1.6)
+    marks = {"accepted (ok)": Patch(color=GREEN), "failed": Patch(color=VERMILION), "the limit of clients": limit}
+    drawn.legend(marks.values(), marks.keys(), loc="outside lower left", ncols=3)
     return drawn
 
 
@@ -92,7 +99,7 @@ def _answers(axes: Axes, runs: Sequence[Outcome]) -> None:
     axes.barh(places, accepted, BAR, color=GREEN)
     axes.barh(places, [run.failed for run in runs], BAR, left=accepted, color=VERMILION)
     axes.set_xlim(0, max(1, *(run.accepted + run.failed for run in runs)) * 1.15)
-    _notes(axes, [f"{run.accepted:,} / {run.failed:,} failed" for run in runs])
+    _notes(axes, [f"{run.accepted:,} ok, {run.failed:,} failed" for run in runs])
 
 
 def _peaks(axes: Axes, runs: Sequence[Outcome], seen: Sequence[Look]) -> None:

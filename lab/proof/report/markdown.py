@@ -22,6 +22,11 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*<>|\[\]_$&])", r"\\\1", line)
 
 
+def unbroken(text: str) -> str:
+    """Plain text that is never wrapped: the name of a column."""
+    return plain(text).replace(" ", "\N{NO-BREAK SPACE}").replace("-", "\N{NON-BREAKING HYPHEN}")
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table whose first column names the rows; numbers are aligned to the right."""
     lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]

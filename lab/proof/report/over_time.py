@@ -13,18 +13,19 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from lab.proof.outcome import Moment, Outcome
 from lab.proof.report.palette import GREEN, INK, QUIET, VERMILION, Look, looks
 from lab.proof.report.series import clients, edges, rates, thinned
-from lab.proof.report.svg import figure
+from lab.proof.report.svg import entitled, figure
 
 Panels: TypeAlias = Any  # a numpy array of Axes, and numpy cannot say so
 ROW = 124  # px
 LEGEND = 34
 RATES = 80  # per line: a rate over a shorter time is mostly noise
 FOOT = 44
+TITLE = 30
 
 
 def connected_clients(runs: Sequence[Outcome]) -> Figure:
     """Redis' clients against its limit."""
-    drawn, rows = _rows(runs, row=ROW + 14)
+    drawn, rows = _rows(runs, "Clients connected to Redis", row=ROW + 14)
     for run, look, axes in zip(runs, looks(runs), rows[:, 0], strict=True):
         moments = thinned(run.timeline)
         _line(axes, moments, clients(moments), look)
@@ -46,7 +47,7 @@ def connected_clients(runs: Sequence[Outcome]) -> Figure:
 
 def requests(runs: Sequence[Outcome]) -> Figure:
     """Scheduled, accepted and failed per second; on the right the queue."""
-    drawn, rows = _rows(runs, columns=2, legend=True)
+    drawn, rows = _rows(runs, "Requests per second, and messages on the queue", columns=2, legend=True)
     fastest, longest = 1.0, 1
     for run, (left, right) in zip(runs, rows, strict=True):
         moments = thinned(run.timeline, most=RATES)
@@ -56,31 +57,6 @@ def requests(runs: Sequence[Outcome]) -> Figure:
     _legend(drawn, rows)
     rows[0, 1].set_title("on the queue", color=QUIET)
     return _finished(drawn, rows, runs, (fastest * 1.08, longest * 1.08))
-
-
-def decisions(runs: Sequence[Outcome]) -> Figure:
-    """Accepted and decided orders since the start; what lies between them waits on the queue."""
-    drawn, rows = _rows(runs, legend=True)
-    most = 1
-    for run, axes in zip(runs, rows[:, 0], strict=True):
-        moments = thinned(run.timeline)
-        times, accepted, decided = ([getattr(m, name) for m in moments] for name in ("t", "accepted", "decided"))
-        axes.fill_between(times, decided, accepted, color=GREEN, alpha=0.2, linewidth=0)
-        axes.plot(times, accepted, color=GREEN, linewidth=2, label="accepted")
-        axes.plot(times, decided, color=INK, linewidth=1.5, linestyle=(0, (4, 2)), label="decided")
-        most = max([most, *accepted, *decided])
-    _legend(drawn, rows)
-    return _finished(drawn, rows, runs, (most * 1.08,))
-
-
-def instances(runs: Sequence[Outcome]) -> Figure:
-    """Instances that can serve."""
-    drawn, rows = _rows(runs, row=ROW - 24)
-    for run, look, axes in zip(runs, looks(runs), rows[:, 0], strict=True):
-        moments = thinned(run.timeline)
-        _line(axes, moments, [float(moment.instances) for moment in moments], look)
-    most = max([1, *(moment.instances for run in runs for moment in run.timeline)])
-    return _finished(drawn, rows, runs, (most * 1.12,))
 
 
 _REQUESTS = (
@@ -105,9 +81,12 @@ def _line(axes: Axes, moments: Sequence[Moment], values: Sequence[float], look: 
         axes.stairs(values, edges(moments), baseline=None, color=look.colour, linewidth=look.width)
 
 
-def _rows(runs: Sequence[Outcome], row: int = ROW, columns: int = 1, legend: bool = False) -> tuple[Figure, Panels]:
+def _rows(
+    runs: Sequence[Outcome], title: str, row: int = ROW, columns: int = 1, legend: bool = False
+) -> tuple[Figure, Panels]:
     """A figure with a row of panels per run, named after it."""
-    drawn = figure(row * len(runs) + FOOT + LEGEND * legend)
+    drawn = figure(row * len(runs) + FOOT + TITLE + LEGEND * legend)
+    entitled(drawn, title)
     ratios = [2.2, 1][:columns]
     rows = drawn.subplots(len(runs), columns, sharex=True, sharey="col", squeeze=False, width_ratios=ratios)
     for run, look, axes in zip(runs, looks(runs), rows[:, 0], strict=True):
@@ -120,7 +99,7 @@ def _rows(runs: Sequence[Outcome], row: int = ROW, columns: int = 1, legend: boo
 def _legend(drawn: Figure, rows: Panels) -> None:
     """Of every row, since a run without samples has drawn nothing."""
     marks = {label: mark for axes in rows[:, 0] for mark, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    drawn.legend(marks.values(), marks.keys(), loc="outside upper left", ncols=max(1, len(marks)))
+    drawn.legend(marks.values(), marks.keys(), loc="outside lower left", ncols=max(1, len(marks)))
 
 
 def _finished(drawn: Figure, rows: Panels, runs: Sequence[Outcome], tops: Sequence[float]) -> Figure:

@@ -40,7 +40,7 @@ def write_report(
         raise ValueError("a report needs at least one run or one fault")
     from lab.proof.report import charts  # matplotlib takes a second to import, and most commands draw nothing
 
-    drawn = charts.draw(runs)
+    drawn = charts.draw(runs, found)
     folder.mkdir(parents=True, exist_ok=True)
     for name in charts.NAMES:
         (folder / f"{name}.svg").unlink(missing_ok=True)
@@ -74,15 +74,14 @@ def as_json(value: Any, indent: str = "") -> str:
 
 
 def _sections(runs: Sequence[Outcome], faults: Sequence[Mapping[str, Any]], drawn: Sequence[Chart]) -> list[str]:
-    parts = [section("Faults", tables.faults(faults))] if faults else []
-    if runs:
-        parts = [
-            section("What happened", *map(_chart, drawn)),
-            section("Numbers", tables.numbers(runs), tables.failures(runs), tables.cpu(runs)),
-            *parts,
-            section("How it was run", tables.parameters(runs), tables.machines(runs)),
-        ]
-    return parts
+    if not runs:
+        return [section("Faults", *map(_chart, drawn), tables.faults(faults))]
+    return [
+        section("What happened", *map(_chart, drawn)),
+        section("Numbers", tables.numbers(runs), tables.more_confirmed(runs), tables.failures(runs), tables.cpu(runs)),
+        section("Faults", tables.faults(faults)) if faults else "",
+        section("How it was run", tables.parameters(runs), tables.machines(runs)),
+    ]
 
 
 def _chart(chart: Chart) -> str:

@@ -20,12 +20,13 @@ _BROKEN_BOOKS = (
 
 
 def summary(runs: Sequence[Outcome], faults: Sequence[Mapping[str, Any]]) -> str:
-    """One paragraph: the scene, then our run (or the first one), then the others, then the faults."""
+    """A list: the scene, then our run (or the first one), then the others, then the faults."""
     named = sorted(zip(labels(runs), runs, strict=True), key=lambda pair: pair[1].strategy != OURS)
     sentences = [_scene(named[0][1])] if named else []
     sentences += [_at_length(name, run) for name, run in named[:1]]
     sentences += [_in_short(name, run) for name, run in named[1:]]
-    return " ".join(sentences + ([_faults(faults)] if faults else []))
+    sentences += [_faults(faults)] if faults else []
+    return "\n".join(f"- {sentence}" for sentence in sentences) if len(sentences) > 1 else "".join(sentences)
 
 
 def _scene(run: Outcome) -> str:

@@ -71,6 +71,11 @@ def figure(height: float) -> Figure:
     )
 
 
+def entitled(drawn: Figure, title: str) -> None:
+    """Name the whole picture, which may be shown without its page."""
+    drawn.suptitle(title, x=0.01, ha="left", color=INK, fontsize=13)
+
+
 def as_svg(drawn: Figure, name: str, alt: str) -> str:
     """The figure as one <svg> element. `name` begins its ids: a page can hold several. `alt`: it in words."""
     buffer = StringIO()

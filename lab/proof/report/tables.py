@@ -7,10 +7,14 @@ from dataclasses import asdict
 from typing import Any
 
 from lab.proof.outcome import Outcome
-from lab.proof.report.markdown import count, fault, plain, table
+from lab.proof.report.markdown import count, fault, plain, table, unbroken
 from lab.proof.report.palette import labels
 from lab.proof.strategies import OURS
 
+MORE_CONFIRMED = (
+    "More orders may be confirmed than accepted: an order whose answer was 503, or was lost, may have been recorded "
+    "and queued, and is then decided like the others."
+)
 NOTHING = "\N{EN DASH}"
 _NUMBERS: tuple[tuple[str, Callable[[Outcome], str]], ...] = (
     ("orders", lambda run: count(run.orders)),
@@ -41,6 +45,11 @@ def milliseconds(ms: float) -> str:
 def numbers(runs: Sequence[Outcome]) -> str:
     """All numbers, a column per run."""
     return table(_head("", runs), [[name, *map(cell, runs)] for name, cell in _NUMBERS])
+
+
+def more_confirmed(runs: Sequence[Outcome]) -> str:
+    """Why some runs confirmed more orders than they accepted; empty if none did."""
+    return MORE_CONFIRMED if any(run.confirmed > run.accepted for run in runs) else ""
 
 
 def failures(runs: Sequence[Outcome]) -> str:
@@ -75,7 +84,7 @@ def faults(found: Sequence[Mapping[str, Any]]) -> str:
     """A row per fault: the verdict, then what was counted."""
     counted = [name.replace("_", " ") for name in _FAULT_NUMBERS]
     return table(
-        ["fault", "verdict", *counted, "client errors", "longest answer", "recovery (bound)"],
+        ["fault", "verdict", *counted, "replayed", "client errors", "longest answer", "recovery (bound)"],
         list(map(_fault_row, found)),
     )
 
@@ -89,6 +98,7 @@ def _fault_row(one: Mapping[str, Any]) -> list[str]:
         f"**{broken}**" if broken else "ok",
         count(accepted),
         *map(fault, others),
+        count(one.get("replayed", 0)),
         ", ".join(f"{number:,} x {plain(kind)}" for kind, number in errors.items()) or "none",
         _seconds(one.get("longest_answer_s")),
         f"{_seconds(one.get('recovery_s'))} ({_seconds(one.get('bound_s'))})",
@@ -124,5 +134,5 @@ def _plain(value: object) -> str:
 
 
 def _head(corner: str, runs: Sequence[Outcome]) -> list[str]:
-    names = zip(labels(runs), runs, strict=True)
-    return [corner, *(f"**{plain(name)}**" if run.strategy == OURS else plain(name) for name, run in names)]
+    names = [unbroken(name) for name in labels(runs)]
+    return [corner, *(f"**{name}**" if run.strategy == OURS else name for name, run in zip(names, runs, strict=True))]

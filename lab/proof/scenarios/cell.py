@@ -27,7 +27,7 @@ from lab.proof.tasks import background
 SAMPLE_S = 0.02
 LEAD_S = 0.05
 START_S = 30.0
-LAB_CLIENTS = 1  # the sampler's
+SAMPLER_CLIENTS = 1  # the sampler's
 PATIENCE_S = 15.0
 
 
@@ -66,7 +66,7 @@ class Cell:
 
 @dataclass
 class Clients:
-    """What Redis says of its clients, sampled: its own counters start anew when it is killed."""
+    """What Redis says of its clients, sampled: its own counters start again when it is killed."""
 
     server: RedisServer
     peak: int = 0
@@ -98,7 +98,7 @@ class Clients:
 
 async def measure(scenario: Scenario, side: str) -> Cell:
     """Run it once. Raises RedisServerError, InstanceError."""
-    limit = None if scenario.places is None else scenario.places + LAB_CLIENTS
+    limit = None if scenario.places is None else scenario.places + SAMPLER_CLIENTS
     with RedisServer(maxclients=limit, appendonly=scenario.inflict is not None) as server:
         async with _way_to(server, scenario) as (port, proxy):
             target = Target(server, proxy)
@@ -123,7 +123,7 @@ async def measure(scenario: Scenario, side: str) -> Cell:
 
 @asynccontextmanager
 async def _way_to(server: RedisServer, scenario: Scenario) -> AsyncIterator[tuple[int, TcpProxy]]:
-    """The port that the sessions connect to, and the proxy that may stand there."""
+    """The port that the sessions connect to, and the proxy that may be in between."""
     async with AsyncExitStack() as stack:
         proxy = await stack.enter_async_context(TcpProxy(server.port))
         away = stack.enter_context(delay_proxy(server.port, scenario.away_ms))

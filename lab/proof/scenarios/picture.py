@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from lab.proof.report.palette import INK, QUIET, side_looks
-from lab.proof.report.svg import as_svg, drawing, figure
+from lab.proof.report.svg import as_svg, drawing, entitled, figure
 from lab.proof.scenarios.result import Result
 from lab.proof.scenarios.scenario import SCENARIOS
 from lab.proof.strategies import OURS, SIDES
@@ -30,7 +30,8 @@ def draw(found: Sequence[Result]) -> str:
     names = [name for name in SCENARIOS if any(one.scenario == name for one in found)]
     sides = [side for side in SIDES if any(one.side == side for one in found)]
     with drawing():
-        drawn = figure(ROW * len(names) + KEY + 20)
+        drawn = figure(ROW * len(names) + KEY + 50)
+        entitled(drawn, "Each side in each scenario, on logarithmic scales")
         panels = drawn.subplots(1, len(PANELS), sharey=True, squeeze=False)[0]
         for axes, (title, ticks, value) in zip(panels, PANELS, strict=True):
             _panel(axes, found, names, sides, value)

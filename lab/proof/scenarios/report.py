@@ -40,8 +40,8 @@ def _row(found: Sequence[Result], name: str) -> list[str]:
     ours = next((one for one in found if (one.scenario, one.side) == (name, OURS)), None)
     rival = best_rival(found, name)
     better = better_rivals(found, name) if ours else {}
-    told = ", ".join(f"{side} ({' and '.join(won)})" for side, won in better.items()) or "none"
-    return [SCENARIOS[name].title, *_told(ours), rival.side if rival else "-", *_told(rival), told if ours else "-"]
+    shown = ", ".join(f"{side} ({' and '.join(won)})" for side, won in better.items()) or "none"
+    return [SCENARIOS[name].title, *_told(ours), rival.side if rival else "-", *_told(rival), shown if ours else "-"]
 
 
 def _told(one: Result | None) -> tuple[str, str, str]:

@@ -1,4 +1,4 @@
-"""Runs a spike's coroutine from a command: a signal ends it in order, and what went wrong is said in a line."""
+"""Runs a spike's coroutine from a command: a signal ends it in order, and errors are reported in one line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OPEN_FILES = 20_000  # a connection per waiting order, twice: customers and fron
 
 
 def plan_of(parameters: Parameters, fulfilment: int | None = None) -> Plan:
-    """The stage for a spike: half of the instances take messages, unless told otherwise."""
+    """The stage for a spike: half of the instances take messages by default."""
     second = parameters.instances // 2 if fulfilment is None else min(fulfilment, parameters.instances - 1)
     return Plan(
         http=max(1, parameters.instances - second),

@@ -72,7 +72,7 @@ class Sale:
         return self.again.pop() if self.again else None
 
     def seen(self, order_id: str, status: str | None) -> None:
-        """What an order was answered to be; None: there was no answer."""
+        """The status that an answer gave an order; None without an answer."""
         if status is None or (status == "queued" and order_id not in self.decided):
             self.to_ask.append((time.monotonic() + PAUSE_S, order_id))
         elif order_id not in self.decided:
@@ -184,7 +184,7 @@ class Customer(FastHttpUser):
         )
 
     def count(self, kind: str, name: str, ms: float, exception: Exception | None = None) -> None:
-        """An entry of the statistics that is no request."""
+        """An entry of the statistics that is not a request."""
         self.environment.events.request.fire(
             request_type=kind, name=name, response_time=ms, response_length=0, exception=exception, context={}
         )

@@ -91,8 +91,8 @@ async def open_sale(load: Load, stock: int) -> None:
     """Put the drop on sale, over HTTP. Raises SpikeError."""
     status, body, _ = await load.ask(load.shop.put(stock))
     if status not in (200, 201):
-        said = body.decode(errors="replace")[:200]
-        raise SpikeError(f"PUT of the drop was answered {status or 'not at all'}: {said}")
+        output = body.decode(errors="replace")[:200]
+        raise SpikeError(f"PUT of the drop was answered {status or 'not at all'}: {output}")
 
 
 async def hiccup(stage: Stage, after_s: float, pause_s: float) -> None:
@@ -128,7 +128,7 @@ async def settled(books: Books, within_s: float) -> bool:
 
 
 async def closed(stage: Stage, books: Books, stock: int, completed: frozenset[str] = frozenset()) -> Audit:
-    """The audit, with what lies on the queue and among the dead letters."""
+    """The audit, with what is on the queue and among the dead letters."""
     connection = stage.bus.connection_string
     queued = await waiting_orders(connection, DEFAULT_QUEUE) if books.undecided else []
     dead = await waiting_orders(connection, DEFAULT_QUEUE, dead=True)
@@ -166,7 +166,7 @@ def outcome_of(
 
 
 def answered(parameters: Parameters, stock: int, answers: Answers, took_s: float) -> Outcome:
-    """What the answers alone tell, of a fleet here or an app elsewhere."""
+    """What the answers alone show, of a fleet here or an app elsewhere."""
     ranks = dict(percentiles(answers.latency_ms))
     return Outcome(
         strategy=parameters.strategy,

@@ -43,7 +43,7 @@ class Plan:
     """What to put up. `http` and `fulfilment`: instances of each scale group at full scale-out.
 
     `settings`: further app settings. `lock_s` and `max_delivery_count`: of the queue. `proxied`: a TCP proxy that can
-    fail stands between the instances and Redis. `prepare`: called in each instance in the place of the strategy.
+    fail is between the instances and Redis. `prepare`: called in each instance in place of the strategy.
     `primaries`: of a Redis Cluster, 1 for a single server; with `replicas` behind each, which take over after
     `node_timeout_ms`. `client_limit` is that of each.
     """

@@ -4,6 +4,8 @@ Every side has the same deadline per operation and repeats what its own document
 fail in the wild: nothing here is improved beyond what people write.
 """
 
+from __future__ import annotations
+
 import importlib
 from collections.abc import Callable
 

@@ -29,7 +29,7 @@ class GlideClient:
     async def run(
         self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float, patient: bool = False
     ) -> T:
-        """On the shared client, as far as its API is redis-py's: `get` and `register_script`."""
+        """On the shared client, as far as its API is redis-py's: `get`, `set` and `register_script`."""
         import glide
 
         try:
@@ -76,6 +76,9 @@ class _Commands:
 
     async def get(self, key: str) -> Any:
         return await self._client.get(key)
+
+    async def set(self, key: str, value: bytes) -> Any:
+        return await self._client.set(key, value)
 
     def register_script(self, code: str) -> Callable[..., Awaitable[Any]]:
         import glide

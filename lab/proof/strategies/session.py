@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Session(Protocol):
-    """As in services/redis_session/redis_service.py, where the contract stands; all keep the deadline, only
+    """As in services/redis_session/redis_service.py, where the contract is; all keep the deadline, only
     RedisService the rest."""
 
     async def run(

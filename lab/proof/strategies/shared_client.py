@@ -1,4 +1,4 @@
-"""One shared redis-py client at module scope: as it comes, or with a blocking pool of few connections.
+"""One shared redis-py client at module scope: with its defaults, or with a blocking pool of few connections.
 
 `idempotent` means nothing to it: it repeats what redis-py repeats.
 """

@@ -3,6 +3,8 @@
 It is loaded beside a package of redis-py that is also named `tests`, so it stands outside of ours.
 """
 
+from __future__ import annotations
+
 import asyncio
 import json
 import os
@@ -33,7 +35,7 @@ class MultiplexedClient(MultiplexedRedis):
         super().__init__(**{"side_connections": SIDE_CONNECTIONS, **options})
         self._first_use = asyncio.Lock()
 
-    async def initialize(self) -> "MultiplexedClient":
+    async def initialize(self) -> MultiplexedClient:
         async with self._first_use:
             await super().initialize()
         return self

@@ -1,5 +1,7 @@
 """The app's functions on the shared Valkey and a local Service Bus."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -7,8 +9,7 @@ from redis.asyncio import Redis
 
 from lab.azure.service_bus import Broker
 from services.redis_session.redis_service import RedisService
-
-from .worker import Worker, install, queue_on
+from tests.integration.blueprints.worker import Worker, install, queue_on
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """fulfil_order itself: what it decides, what it raises for good, and how long it waits for Redis."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import logging
@@ -25,9 +27,8 @@ from services.redis_session import MultiplexedRedis, RedisNotConfigured, RedisUn
 from services.redis_session.redis_service import RedisService
 from services.telemetry.otel_spans import OtelSpans
 from tests import ROOT
+from tests.integration.blueprints.worker import Worker, fulfil, install, queue_on
 from tests.integration.services.tickets.shop import DROP, snapshot
-
-from .worker import Worker, fulfil, install, queue_on
 
 MESSAGE = {"order_id": "o", "drop_id": DROP, "customer_id": "ann", "quantity": 2}
 SECRET = "hunter2"
@@ -140,7 +141,7 @@ async def test_the_lines_of_an_invocation_carry_its_id_and_those_of_the_order(
 
 
 @pytest.mark.parametrize("value", [1, b"x", None, ["00"], {"a": 1}, f"00-{SECRET}"], ids=repr)
-async def test_whatever_stands_in_a_message_s_trace_properties_it_is_decided(
+async def test_whatever_a_message_s_trace_properties_hold_it_is_decided(
     worker: Worker, monkeypatch: pytest.MonkeyPatch, value: Any
 ) -> None:
     monkeypatch.setattr(telemetry, "spans", OtelSpans())
@@ -157,7 +158,7 @@ async def test_what_can_never_succeed_does_not_wait_for_redis(monkeypatch: pytes
         await Worker.fulfil(b"not json")
 
 
-# -- Redis away ------------------------------------------------------------------------------------------------------
+# --- Redis away -------------------------------------------------------------------------------------------------------
 async def test_without_redis_a_message_raises_after_the_patience_so_that_it_is_delivered_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,5 +1,7 @@
 """Health, readiness and openapi.json: what they do, what they cost, and that they say no more than they must."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
@@ -14,8 +16,7 @@ from services.queue_session.connection import ServiceBusConnection
 from services.queue_session.queue_service import QueueService
 from services.redis_session.redis_service import RedisService
 from services.settings import load_settings
-
-from .worker import Worker, install
+from tests.integration.blueprints.worker import Worker, install
 
 SECRET = "hunter2"
 NO_QUEUE = QueueService(ServiceBusConnection(), None)
@@ -92,7 +93,7 @@ async def test_ready_is_503_while_service_bus_takes_nothing_and_200_once_it_does
     await services.redis_service.aclose()
 
 
-async def test_many_who_ask_ready_at_once_share_one_ping(
+async def test_many_readiness_checks_at_once_share_one_ping(
     monkeypatch: pytest.MonkeyPatch, worker: Worker, redis_url: str
 ) -> None:
     session = RedisService(redis_url)

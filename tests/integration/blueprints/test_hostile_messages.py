@@ -1,5 +1,7 @@
 """Hostile messages on the queue: each is decided, or Undecidable and nothing is written; nothing else comes of it."""
 
+from __future__ import annotations
+
 import os
 
 import pytest
@@ -8,8 +10,7 @@ from hypothesis import strategies as st
 
 from services.errors import Undecidable
 from tests.fuzz.hostile import CLOSED, EMPTY, OPEN, as_json, encoded, messages
-
-from .worker import Worker
+from tests.integration.blueprints.worker import Worker
 
 MESSAGES = int(os.environ.get("FUZZ_REQUESTS", "1500")) // 5
 met: set[str] = set()

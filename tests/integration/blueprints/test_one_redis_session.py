@@ -1,5 +1,7 @@
 """The three blueprints share one Redis session, held at module scope, which reconnects when a ping fails."""
 
+from __future__ import annotations
+
 import asyncio
 from dataclasses import replace
 from types import ModuleType
@@ -11,9 +13,8 @@ from lab.azure.redis_server import RedisServer
 from services import app_services
 from services.redis_session import Clocks, RedisService, RedisUnavailable
 from services.settings import load_settings
+from tests.integration.blueprints.worker import Worker
 from tests.integration.services.tickets.shop import DROP
-
-from .worker import Worker
 
 
 @pytest.mark.parametrize("blueprint", [drops, orders, fulfilment], ids=lambda module: module.__name__)

@@ -16,11 +16,10 @@ from lab.azure.service_bus import Broker
 from services.errors import Undecidable
 from services.redis_session import RedisService
 from services.redis_session.redis_service import Clocks
+from tests.integration.blueprints.worker import Worker, install, queue_on
 from tests.integration.services.tickets.shop import DROP
 from tests.pages import blocks, page
 from tests.waiting import until
-
-from .worker import Worker, install, queue_on
 
 ORDER_OF_THE_PAGE = "3ebd13ef-d6dd-54f3-a2e0-2c3e3f434380"
 QUERIES = [query for query in blocks(page("operations.md"), "kusto") if re.search(r"^ *traces$", query, re.MULTILINE)]

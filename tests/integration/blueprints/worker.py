@@ -1,5 +1,7 @@
 """The app's registered functions called as the worker calls them, on sessions to a test's own servers."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 from collections.abc import Mapping
@@ -51,13 +53,13 @@ class Answer:
     document: Any
 
     @classmethod
-    def of(cls, function: str, response: func.HttpResponse) -> "Answer":
+    def of(cls, function: str, response: func.HttpResponse) -> Answer:
         """Fails one that is not as the OpenAPI document says."""
         answer = cls(response.status_code, response.headers, response.mimetype, json.loads(response.get_body()))
-        told = RESPONSES[function][str(answer.status)]
-        headers, sent = told.get("headers", {}), dict(answer.headers)
+        shown = RESPONSES[function][str(answer.status)]
+        headers, sent = shown.get("headers", {}), dict(answer.headers)
         assert {name for name, header in headers.items() if header.get("required")} <= set(sent) <= set(headers)
-        schema = told["content"][answer.media_type]["schema"] | {"components": DESCRIBED["components"]}
+        schema = shown["content"][answer.media_type]["schema"] | {"components": DESCRIBED["components"]}
         if not missing(["openapi_schema_validator"]):
             from openapi_schema_validator import OAS31Validator
 

@@ -15,8 +15,7 @@ from redis.asyncio import Redis
 from lab.azure.redis_server import RedisServer
 from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session.redis_service import Clocks, RedisService
-
-from .queue_session.bus import broker, connection, open_queue
+from tests.integration.services.queue_session.bus import broker, connection, open_queue
 
 __all__ = ["broker", "connection", "open_queue"]  # fixtures
 

@@ -1,5 +1,7 @@
 """What the host will find: every function, route, method, auth level and binding, exactly as they are listed here."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 from typing import Any

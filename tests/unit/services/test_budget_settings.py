@@ -1,5 +1,7 @@
 """A deployed app that is over its connection budget says so, with the numbers, and keeps serving."""
 
+from __future__ import annotations
+
 import pytest
 
 from services.connection_budget import ConnectionBudget

@@ -1,5 +1,7 @@
 """The arithmetic of the connection budget, and the table it reads."""
 
+from __future__ import annotations
+
 import json
 import re
 from dataclasses import replace

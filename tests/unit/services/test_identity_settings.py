@@ -44,7 +44,7 @@ def test_a_password_or_a_plain_connection_next_to_a_client_id_is_named_and_left_
 
 
 @pytest.mark.parametrize("client_id", ["app", CLIENT_ID + "0", "{" + CLIENT_ID + "}", CLIENT_ID.replace("-", "")])
-def test_what_is_no_client_id_is_named_and_left_out(client_id: str) -> None:
+def test_an_invalid_client_id_is_named_and_left_out(client_id: str) -> None:
     settings = load_settings({**GOOD, "REDIS_ENTRA_CLIENT_ID": client_id})
     assert [problem.split(":")[0] for problem in settings.problems] == ["REDIS_ENTRA_CLIENT_ID"]
     assert settings.redis_entra_client_id is None

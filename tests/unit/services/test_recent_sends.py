@@ -1,5 +1,7 @@
 """When readiness says that Service Bus takes nothing: every send of 30 s failed, and the last not a minute ago."""
 
+from __future__ import annotations
+
 import pytest
 
 from services.readiness import RecentSends

@@ -1,5 +1,7 @@
 """The settings: what is taken, what each bad one is told, and that no value of a bad or secret one ever shows."""
 
+from __future__ import annotations
+
 import urllib.parse
 
 import pytest
@@ -130,7 +132,7 @@ def test_a_bad_setting_is_one_problem_with_name_and_reason_and_without_the_value
 
 
 @pytest.mark.parametrize("key", ["a/b", "a#b", "a?b", "a[b", "a%b", "a%zz", "a@b", "ab/cd+ef="])
-def test_a_redis_key_that_is_not_percent_encoded_is_told_so_with_the_form(key: str) -> None:
+def test_a_redis_key_that_is_not_percent_encoded_is_reported_with_the_right_form(key: str) -> None:
     (problem,) = problems_with(REDIS_URL=f"rediss://:{SECRET}{key}@cache.example:6380/0")
     assert problem.startswith("REDIS_URL: percent-encode the password: rediss://:PASSWORD@host:port/0")
     assert SECRET not in problem
@@ -155,7 +157,7 @@ def test_a_key_with_a_plus_or_well_encoded_reaches_redis_as_it_is(key: str) -> N
         (",password=SECRET,ssl=False", "redis://:PASSWORD@cache.example:6379/0"),
     ],
 )
-def test_the_portals_redis_connection_string_is_told_what_to_write_instead(
+def test_the_portals_redis_connection_string_is_answered_with_what_to_write_instead(
     scheme: str, rest: str, instead: str
 ) -> None:
     (problem,) = problems_with(REDIS_URL=f"{scheme}cache.example{rest.replace('SECRET', SECRET)}")
@@ -164,7 +166,7 @@ def test_the_portals_redis_connection_string_is_told_what_to_write_instead(
 
 
 @pytest.mark.parametrize("name", [*SETTING_NAMES, "PARTNER_KEY"])
-def test_a_key_vault_reference_that_is_not_resolved_is_told_so_in_any_setting(name: str) -> None:
+def test_an_unresolved_key_vault_reference_is_reported_in_any_setting(name: str) -> None:
     problems = problems_with(**{name: f"@Microsoft.KeyVault(SecretUri=https://{SECRET}.vault.azure.net/secrets/x)"})
     assert any(one.startswith(f"{name}: is a Key Vault reference that is not resolved") for one in problems)
     assert SECRET not in str(problems)
@@ -207,7 +209,7 @@ def test_a_connection_string_that_the_sdk_takes_is_taken(text: str) -> None:
         (f"Endpoint=sb://bus.example/;{BUS_KEY};rubbish", "must be a Service Bus connection string"),
     ],
 )
-def test_a_connection_string_that_would_fail_at_each_send_is_told_why(text: str, reason: str) -> None:
+def test_a_connection_string_that_would_fail_at_each_send_is_refused_with_the_reason(text: str, reason: str) -> None:
     (problem,) = problems_with(ServiceBusConnection=text)
     assert (problem.startswith("ServiceBusConnection: "), reason in problem, SECRET in problem) == (True, True, False)
 
@@ -231,7 +233,7 @@ def test_without_any_setting_each_needed_one_is_named() -> None:
     assert named == set(GOOD)
 
 
-def test_a_namespace_stands_in_for_the_connection_string() -> None:
+def test_a_namespace_replaces_the_connection_string() -> None:
     environment = {**GOOD, IDENTITY: "example.servicebus.windows.net"}
     del environment["ServiceBusConnection"]
     assert load_settings(environment).problems == ()

@@ -31,7 +31,7 @@ class Gated:
         return AccessToken(f"token-{self.calls}", self.expires_on)
 
 
-async def test_everybody_who_waits_shares_one_fetch_off_the_event_loop() -> None:
+async def test_all_who_wait_share_one_fetch_off_the_event_loop() -> None:
     gated = Gated()
     credential = SharedCredential(gated)
     waiting = [asyncio.create_task(credential.get_token(SCOPE)) for _ in range(20)]
@@ -74,7 +74,7 @@ async def test_a_token_handed_over_is_not_given_again_so_that_a_renewal_gets_a_f
     assert [(await credential.get_token(SCOPE)).token for _ in range(2)] == ["token-1", "token-2"]
 
 
-async def test_a_failure_reaches_who_waits_and_is_not_kept() -> None:
+async def test_a_failure_reaches_those_who_wait_and_is_not_kept() -> None:
     gated = Gated(failures=1)
     gated.gate.set()
     credential = SharedCredential(gated)

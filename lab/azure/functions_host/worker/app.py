@@ -59,7 +59,7 @@ class LoadedApp:
 
 def load_folder(folder: Path) -> LoadedApp:
     """Import `folder`/function_app.py and load its app. The folder goes first on the import path and stays there."""
-    if not (folder / f"{MODULE}.py").is_file():  # else one from elsewhere on the path would be taken for it
+    if not (folder / f"{MODULE}.py").is_file():  # another one on the import path would be used instead
         return LoadedApp(error=f"there is no {MODULE}.py in {folder}")
     sys.path.insert(0, str(folder))
     try:
@@ -92,7 +92,7 @@ def load_app(app: func.FunctionRegister) -> LoadedApp:
         name, call = declared.get_function_name(), declared.get_user_function()
         if not isinstance(name, str):
             raise TypeError(f"the function name {name!r} is no text")
-        inspect.getfile(call)  # the worker looks for its folder; a function of C has none, and raises
+        inspect.getfile(call)  # as the worker does; raises for functions written in C
         bindings = tuple(json.loads(binding) for binding in declared.get_raw_bindings())
         check_retry(declared.get_settings_dict("retry_policy"))
         functions[name] = Loaded(name, bindings, call, read_signature(name, call, bindings))

@@ -26,7 +26,7 @@ def pack(message: tuple[Any, ...]) -> bytes:
 
 
 def unpack(content: bytes) -> tuple[Any, ...]:
-    """A frame's content, from our own other half."""
+    """A frame's content. The peer is our own process."""
     message: tuple[Any, ...] = pickle.loads(content)  # noqa: S301 - the peer is our own child or parent
     return message
 
@@ -44,7 +44,7 @@ def receive(peer: socket.socket) -> tuple[Any, ...] | None:
 
 
 def exactly(peer: socket.socket, size: int) -> bytes:
-    """So many bytes, none if the peer has gone."""
+    """Exactly `size` bytes; none if the peer has gone."""
     parts = bytearray()
     while len(parts) < size:
         part = peer.recv(min(size - len(parts), 2**20))

@@ -28,7 +28,7 @@ class TraceContext:
 
 @dataclass(frozen=True)
 class RpcException:
-    """Why the invocation before failed; empty, for this host has no retry policies."""
+    """Why the previous attempt failed. Always empty: this host has no retry policies."""
 
     source: str = ""
     stack_trace: str = ""

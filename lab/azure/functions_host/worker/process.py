@@ -28,7 +28,7 @@ def hide_lab(folder: Path) -> None:
         del sys.modules[name]
     main_module = sys.modules["__main__"]
     main_module.__spec__ = None
-    main_module.__file__ = None  # a process that multiprocessing spawns would import it
+    main_module.__file__ = None  # otherwise processes spawned by multiprocessing would import this module
     sys.path[:] = [entry for entry in sys.path if entry and Path(entry).resolve() != ROOT]
     theirs = [entry for entry in os.environ.pop("PYTHONPATH", "").split(os.pathsep) if entry not in ("", str(ROOT))]
     if theirs:
@@ -83,7 +83,7 @@ async def serve(folder: Path, peer: socket.socket) -> None:
 def main() -> None:
     """Ends at once with the code of a SystemExit, whoever raised it: running threads are not waited for."""
     peer, folder = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])
-    for stream in (sys.stdout, sys.stderr):  # whole lines, at once: the host writes to the same place
+    for stream in (sys.stdout, sys.stderr):  # whole lines at once, as the host writes to the same stream
         stream.reconfigure(line_buffering=True, write_through=False)  # type: ignore[union-attr]
     os.chdir(folder)  # so that an app's relative paths work
     hide_lab(folder)

@@ -1,6 +1,6 @@
 """What the Python worker demands of a function's parameters and annotations.
 
-What it refuses of one function loses the whole app. Source: the worker's `functions.py`, and `azure-functions-runtime`.
+One refused function loses the whole app. Source: the worker's `functions.py`, and `azure-functions-runtime`.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ active: set[str] = set()  # ids of the invocations that run in this process
 
 
 class FunctionFailed(Exception):
-    """The function raised, or what it returned is no answer. The text is its traceback."""
+    """The function raised, or its result has the wrong type. The text is the traceback."""
 
 
 class Host(Protocol):

@@ -52,9 +52,9 @@ def write_report(folder: Path, document: Mapping[str, Any], command: str) -> Pat
             {name: one[name] for name in ("fault", "side", *_NUMBERS, "wrong")} for one in document["outcomes"]
         ],
     }
-    said = "\n".join(["Our session broke promises:", *broken]) if broken else "Our session kept every promise."
+    verdict = "\n".join(["Our session broke promises:", *broken]) if broken else "Our session kept every promise."
     head = ["fault", "side", *(name.removesuffix("_s").replace("_", " ") for name in _NUMBERS)]
-    return write_page(folder, "The Redis session under faults", [said, table(head, rows)], numbers, command)
+    return write_page(folder, "The Redis session under faults", [verdict, table(head, rows)], numbers, command)
 
 
 def _row(outcome: Mapping[str, Any]) -> list[str]:

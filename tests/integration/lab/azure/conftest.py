@@ -11,9 +11,8 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
 from lab.azure.service_bus import Broker, QueueConfig
+from tests.integration.lab.azure.service_bus.conftest import hurried_sdk
 from tests.waiting import until
-
-from .service_bus.conftest import hurried_sdk
 
 __all__ = ["hurried_sdk"]
 

@@ -1,5 +1,7 @@
 """A light host on a real socket, in the test's own loop."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator

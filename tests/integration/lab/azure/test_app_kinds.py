@@ -1,5 +1,7 @@
 """Apps of other kinds than ours: ASGI, WSGI, and a timer."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -10,8 +12,7 @@ import pytest
 from lab.azure.functions_host import HostConfig
 from lab.azure.functions_host.function_index import HostStartError
 from lab.azure.functions_host.host_json import HttpOptions
-
-from .hosting import serving
+from tests.integration.lab.azure.hosting import serving
 
 BARE = HostConfig(http=HttpOptions(route_prefix=""))
 

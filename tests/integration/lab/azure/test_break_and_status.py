@@ -1,5 +1,7 @@
 """`python -m lab break` and `status`, against a lab of their own: what is broken is given back, however it ends."""
 
+from __future__ import annotations
+
 import os
 import signal
 import subprocess
@@ -120,7 +122,7 @@ def test_it_ends_by_itself_after_the_time_given(state_file: Path, capsys: pytest
         (("bus", "--full"), "the Service Bus can only be frozen"),
     ],
 )
-def test_what_cannot_be_broken_is_said(
+def test_what_cannot_be_broken_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], reason: str
 ) -> None:
     state = LabState(os.getpid(), "", "orders", "redis://127.0.0.1:1/0", "")
@@ -145,7 +147,7 @@ def test_without_a_lab_both_say_how_to_start_one(
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "601", "soon", "nan"])
-def test_a_time_that_is_none_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_time_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["break", "redis", "--for", text])
     assert "not a number of seconds" in capsys.readouterr().err

@@ -22,9 +22,8 @@ from lab.azure.service_bus import Broker
 from lab.azure.service_bus import message as wire
 from lab.azure.service_bus.amqp_types import Char, Float32, Int, Symbol, Timestamp, UByte, UInt, ULong
 from lab.azure.service_bus.codec import CodecError
-
-from .conftest import QUEUES, Bus
-from .service_bus.clock import Clock
+from tests.integration.lab.azure.conftest import QUEUES, Bus
+from tests.integration.lab.azure.service_bus.clock import Clock
 
 BODIES = {
     "data": wire.section(wire.DATA, b"\x00\xff"),

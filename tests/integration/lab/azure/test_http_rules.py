@@ -1,5 +1,7 @@
 """HTTP over a real socket: what the recorded requests in `real_host` do not show."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import logging
@@ -10,8 +12,7 @@ import pytest
 
 from lab.azure.functions_host import HostConfig
 from lab.azure.functions_host.host_json import HttpOptions
-
-from .hosting import MASTER, Served, serving
+from tests.integration.lab.azure.hosting import MASTER, Served, serving
 
 KEY = "s3cret-key"
 LIMIT = 1000
@@ -69,7 +70,7 @@ async def test_without_a_key_given_to_the_host_no_key_is_asked_for(unlocked: Ser
     assert (await unlocked.http.get(path)).text == "inside"
 
 
-async def test_the_context_carries_the_callers_trace_or_none(unlocked: Served) -> None:
+async def test_the_context_carries_the_callers_trace_if_there_is_one(unlocked: Served) -> None:
     parent = f"00-{'a' * 32}-{'b' * 16}-01"
     seen = (await unlocked.http.get("/api/echo", headers={"traceparent": parent})).json()
     assert (seen["trace_parent"], seen["function"], seen["retries"]) == (parent, "echo", 0)

@@ -1,5 +1,7 @@
 """Children of the lab: their log, their end, and that they never outlive their parent."""
 
+from __future__ import annotations
+
 import os
 import signal
 import subprocess
@@ -64,13 +66,13 @@ def test_stop_ends_a_paused_one(sleeper: Child) -> None:
     assert sleeper.stop() == -signal.SIGTERM
 
 
-def test_a_signal_to_an_ended_one_does_nothing(sleeper: Child) -> None:
+def test_a_signal_to_an_ended_process_does_nothing(sleeper: Child) -> None:
     sleeper.kill()
     sleeper.signal(signal.SIGTERM)
     assert sleeper.stop() == -signal.SIGKILL
 
 
-def test_a_command_that_does_not_exist_says_so() -> None:
+def test_a_command_that_does_not_exist_is_reported() -> None:
     with Child("test", ["/nowhere/server"]) as child:
         assert child.wait(20) == 1
     assert child.tail() == ["leash: cannot start /nowhere/server: No such file or directory"]

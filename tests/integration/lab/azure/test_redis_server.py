@@ -1,5 +1,7 @@
 """A real server as a child process, and what the lab does to it."""
 
+from __future__ import annotations
+
 import socket
 import stat
 import threading
@@ -83,7 +85,7 @@ def test_paused_it_takes_connections_and_says_nothing_until_resumed(server: Redi
     assert answers_ping(server.port, timeout_s=10)
 
 
-def test_a_paused_one_can_be_stopped(server: RedisServer) -> None:
+def test_a_paused_process_can_be_stopped(server: RedisServer) -> None:
     server.pause()
     server.stop()
     assert not server.alive
@@ -108,13 +110,13 @@ def test_a_password_among_its_options_does_not_keep_it_from_starting() -> None:
         assert answers_ping(server.port)
 
 
-def test_a_port_that_is_taken_is_said(server: RedisServer) -> None:
+def test_a_port_that_is_taken_is_reported(server: RedisServer) -> None:
     with pytest.raises(RedisServerError, match=f"Port {server.port} cannot be used"):
         RedisServer(port=server.port).start()
     assert server.alive
 
 
-def test_a_wrong_option_is_said_in_the_servers_own_words() -> None:
+def test_a_wrong_option_is_reported_in_the_servers_own_words() -> None:
     with pytest.raises(RedisServerError, match="appendfsync"):
         RedisServer(appendfsync="sometimes").start()
 
@@ -141,5 +143,5 @@ def test_started_in_a_thread_it_outlives_the_thread() -> None:
     server.stop()
 
 
-def test_a_server_is_found_without_being_told() -> None:
+def test_a_server_is_found_without_a_setting() -> None:
     assert find_binary().is_file()

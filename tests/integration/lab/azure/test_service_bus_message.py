@@ -15,8 +15,7 @@ from lab.azure.functions_host.service_bus_message import (
     to_function_message,
     trigger_metadata,
 )
-
-from .conftest import Bus
+from tests.integration.lab.azure.conftest import Bus
 
 
 async def receive(bus: Bus, message: ServiceBusMessage) -> ServiceBusReceivedMessage:

@@ -16,9 +16,8 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
 from lab.azure.functions_host import FunctionsHost, HostConfig, ServiceBusOptions, index_app
+from tests.integration.lab.azure.conftest import Bus
 from tests.waiting import until
-
-from .conftest import Bus
 
 # The SDK (7.15) drops the sockets of broken connections unclosed, and Python says so wherever it collects them.
 breaks_connections = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -1,5 +1,7 @@
 """A black hole of the proxy is one for connects too, and when it ends, what came first passes first."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -251,7 +251,7 @@ def test_another_app_gets_its_own_queues_connections_and_packages(start: Start, 
     assert up.end() == 0
 
 
-def test_an_app_that_keeps_the_host_from_starting_is_told_why(start: Start, tmp_path: Path) -> None:
+def test_an_app_that_keeps_the_host_from_starting_is_reported_with_the_reason(start: Start, tmp_path: Path) -> None:
     bad = APP.replace('route="seen"', 'route="/seen"')
     (tmp_path / "function_app.py").write_text(bad)
     up = start("--app", str(tmp_path))
@@ -340,7 +340,7 @@ def test_with_a_key_functions_want_it_and_it_is_never_shown(start: Start) -> Non
     assert "at most 20 clients" in up.log.read_text()
 
 
-def test_what_dies_later_is_said_loudly_and_the_app_goes_on(start: Start) -> None:
+def test_what_dies_later_is_reported_loudly_and_the_app_goes_on(start: Start) -> None:
     up = start()
     up.wait_ready()
     os.kill(up.state["pids"]["redis"], signal.SIGKILL)
@@ -349,7 +349,7 @@ def test_what_dies_later_is_said_loudly_and_the_app_goes_on(start: Start) -> Non
     assert up.end() == 0
 
 
-def test_a_port_that_is_taken_is_said_with_what_to_do(start: Start) -> None:
+def test_a_port_that_is_taken_is_reported_with_what_to_do(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         up = start("--port", str(taken.getsockname()[1]))
         assert up.process.wait(30) == 1

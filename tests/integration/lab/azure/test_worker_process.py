@@ -1,5 +1,7 @@
 """The host and its worker as two processes: what a worker's end, a time-out and a log line do to the rest."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 import signal
@@ -10,10 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.integration.lab.azure.conftest import Bus
 from tests.integration.lab.azure.real_host.hosts import RunningHost, host
 from tests.waiting import gone, until, wait_until
-
-from .conftest import Bus
 
 APP = """
 import asyncio, logging, multiprocessing, os, sys, threading, time

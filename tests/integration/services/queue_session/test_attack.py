@@ -16,9 +16,8 @@ import pytest
 
 from lab.azure.service_bus import Broker
 from services.queue_session import MessageNotSent, MessageOutcomeUnknown, QueueService
+from tests.integration.services.queue_session.bus import OpenQueue, by_string
 from tests.waiting import until
-
-from .bus import OpenQueue, by_string
 
 SENDS = int(os.environ.get("QUEUE_ATTACK_SENDS", "600"))
 AT_ONCE = 60
@@ -88,7 +87,7 @@ async def attack(broker: Broker, callers: Callers, chance: random.Random) -> Non
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # of the SDK, where its own call was cancelled
-async def test_nothing_told_sent_is_missing_and_nothing_told_not_sent_is_there(
+async def test_nothing_reported_sent_is_missing_and_nothing_reported_not_sent_is_there(
     broker: Broker, open_queue: OpenQueue, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)  # all that the SDK says would take the memory
@@ -103,11 +102,11 @@ async def test_nothing_told_sent_is_missing_and_nothing_told_not_sent_is_there(
     await until(lambda: broker.connections == 0)
     kept = broker._service.queues["orders"]
     stored = [entry.content.message_id for entry in kept.peek(0, kept.config.max_messages)]
-    told: dict[str, set[str]] = defaultdict(set)
+    shown: dict[str, set[str]] = defaultdict(set)
     for name, what in callers.told.items():
-        told[what].add(name)
-    print({what: len(names) for what, names in told.items()}, "stored:", len(stored))  # noqa: T201  # -s shows it
+        shown[what].add(name)
+    print({what: len(names) for what, names in shown.items()}, "stored:", len(stored))  # noqa: T201  # -s shows it
     assert len(callers.told) == SENDS
     assert max(Counter(stored).values()) == 1
-    assert told["sent"] - set(stored) == set()
-    assert told["not sent"] & set(stored) == set()
+    assert shown["sent"] - set(stored) == set()
+    assert shown["not sent"] & set(stored) == set()

@@ -11,16 +11,8 @@ from lab.azure.service_bus import Broker
 from services.queue_session import MessageNotSent, MessageOutcomeUnknown
 from services.queue_session.connection import ServiceBusConnection
 from services.queue_session.queue_service import MAX_WAITING
+from tests.integration.services.queue_session.bus import QUEUES, OpenQueue, by_string, count, receive, stored
 from tests.waiting import until
-
-from .bus import (
-    QUEUES,
-    OpenQueue,
-    by_string,
-    count,
-    receive,
-    stored,
-)
 
 
 async def test_two_hundred_sends_at_once_are_all_stored_once_and_in_order_in_a_few_batches(

@@ -19,9 +19,7 @@ from services.queue_session import queue_service as order_queue
 from services.queue_session.connection import ServiceBusConnection
 from services.queue_session.queue_service import QueueService
 from tests import ROOT
-from tests.waiting import until
-
-from .bus import (
+from tests.integration.services.queue_session.bus import (
     HTTP_S,
     QUEUES,
     Clock,
@@ -32,6 +30,7 @@ from .bus import (
     count,
     open_sockets,
 )
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -148,7 +147,7 @@ async def test_opens_that_a_mute_broker_never_answers_leave_no_socket_behind_wit
         gc.enable()
 
 
-async def test_closing_fails_who_waits_and_a_later_send_opens_again(broker: Broker, open_queue: OpenQueue) -> None:
+async def test_closing_fails_those_who_wait_and_a_later_send_opens_again(broker: Broker, open_queue: OpenQueue) -> None:
     queue = open_queue(by_string(broker))
     await queue.send("first", b"{}", within_s=5)
     broker.faults.delay_confirmations(0.3)

@@ -11,16 +11,8 @@ from azure.servicebus.aio import ServiceBusSender
 from lab.azure.service_bus import Broker
 from services.queue_session import MessageNotSent, MessageOutcomeUnknown, QueueUnavailable
 from services.queue_session.connection import ServiceBusConnection
+from tests.integration.services.queue_session.bus import HTTP_S, QUEUES, OpenQueue, by_string, count, stored
 from tests.waiting import until
-
-from .bus import (
-    HTTP_S,
-    QUEUES,
-    OpenQueue,
-    by_string,
-    count,
-    stored,
-)
 
 
 async def test_a_broker_that_is_killed_and_comes_back_is_used_again(open_queue: OpenQueue) -> None:
@@ -107,7 +99,7 @@ async def test_a_busy_broker_is_asked_again_on_the_same_link_in_order(broker: Br
     assert queue.counters.opened == 1
 
 
-async def test_a_broker_that_stays_busy_is_asked_three_times_and_then_said_not_to_have_it(
+async def test_a_broker_that_stays_busy_is_asked_three_times_and_then_reported_not_to_have_it(
     broker: Broker, open_queue: OpenQueue
 ) -> None:
     queue = open_queue(by_string(broker))
@@ -118,7 +110,7 @@ async def test_a_broker_that_stays_busy_is_asked_three_times_and_then_said_not_t
     assert stored(broker) == ["next"]
 
 
-async def test_a_full_queue_is_said_to_have_refused_the_message(broker: Broker, open_queue: OpenQueue) -> None:
+async def test_a_full_queue_is_reported_to_have_refused_the_message(broker: Broker, open_queue: OpenQueue) -> None:
     queue = open_queue(by_string(broker), "small")
     await queue.send("first", b"{}", within_s=5)
     with pytest.raises(MessageNotSent, match="Quota"):
@@ -159,7 +151,7 @@ async def test_a_refusal_after_an_attempt_that_may_have_been_stored_does_not_hid
         await sending
 
 
-async def test_an_unknown_queue_is_said_long_before_the_deadline(broker: Broker, open_queue: OpenQueue) -> None:
+async def test_an_unknown_queue_is_reported_long_before_the_deadline(broker: Broker, open_queue: OpenQueue) -> None:
     queue = open_queue(by_string(broker), "nowhere")
     async with asyncio.timeout(10):
         with pytest.raises(MessageNotSent, match="EntityNotFound"):

@@ -1,5 +1,7 @@
 """Servers and clients of these tests: the Valkey of the lab and, where it is installed, Debian's Redis."""
 
+from __future__ import annotations
+
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

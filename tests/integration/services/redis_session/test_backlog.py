@@ -1,5 +1,7 @@
 """What waits is bounded, in calls and in bytes, abandoned calls included."""
 
+from __future__ import annotations
+
 import asyncio
 
 import pytest

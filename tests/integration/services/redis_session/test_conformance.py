@@ -3,6 +3,8 @@
 Each case is an async function that returns what a user would see, errors included.
 """
 
+from __future__ import annotations
+
 import enum
 from collections.abc import Awaitable, Callable
 from typing import Any

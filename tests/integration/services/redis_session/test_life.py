@@ -1,5 +1,7 @@
 """Connect, close, lose, another event loop: nothing is left behind, and every error is true."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import gc

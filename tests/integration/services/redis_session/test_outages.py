@@ -16,10 +16,9 @@ from lab.azure.redis_server import RedisServer
 from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import NotSent, OutcomeUnknown, RedisNotConfigured, RedisUnavailable
 from services.redis_session.redis_service import Clocks
+from tests.integration.services.conftest import Open, bump
+from tests.integration.services.redis_session.conftest import peer
 from tests.waiting import until
-
-from ..conftest import Open, bump
-from .conftest import peer
 
 SOON = Clocks(ping_s=0.3, connect_s=1.0, stall_s=1.0, outage_s=0.1)
 
@@ -38,7 +37,7 @@ def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [line for line in said(caplog, logging.WARNING) if line.startswith("Redis cannot be used")]
 
 
-async def test_why_redis_cannot_be_used_is_said_once_and_its_end_once(
+async def test_why_redis_cannot_be_used_is_logged_once_and_its_end_once(
     own_redis: RedisServer, open_session: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
     session = open_session(own_redis.url, clocks=SOON)
@@ -99,22 +98,22 @@ async def test_the_reason_of_a_failed_connect_names_its_kind_in_plain_words(
         for name, value in settings.items():
             admin.config_set(name, value)
         session = open_session(address.format(port=own_redis.port))
-        with pytest.raises(RedisUnavailable) as told:
+        with pytest.raises(RedisUnavailable) as shown:
             await session.run(bump, idempotent=True, within_s=2)
-    assert told.value.reason == reason
+    assert shown.value.reason == reason
     assert any(reason in line for line in warned(caplog))
     assert "wrong-secret" not in caplog.text
 
 
-async def test_a_call_without_rights_is_unavailable_said_and_remembered_until_one_succeeds(
+async def test_a_call_without_rights_is_unavailable_reported_and_remembered_until_one_succeeds(
     own_redis: RedisServer, open_session: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
     with redis.Redis.from_url(own_redis.url) as admin:
         admin.execute_command("ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all", "-incrby")
         session = open_session(f"redis://app:secret@127.0.0.1:{own_redis.port}/0")
-        with pytest.raises(RedisUnavailable) as told:
+        with pytest.raises(RedisUnavailable) as shown:
             await session.run(bump, idempotent=True, within_s=1)
-        assert told.value.reason == "Redis does not permit a command"
+        assert shown.value.reason == "Redis does not permit a command"
         with pytest.raises(RedisUnavailable, match="does not permit"):
             await session.ping(1)
         admin.execute_command("ACL", "SETUSER", "app", "+incrby")
@@ -124,7 +123,7 @@ async def test_a_call_without_rights_is_unavailable_said_and_remembered_until_on
     assert len(warned(caplog)) == 1
 
 
-async def test_a_session_whose_ping_alone_is_forbidden_is_good(own_redis: RedisServer, open_session: Open) -> None:
+async def test_a_session_whose_ping_alone_is_forbidden_is_usable(own_redis: RedisServer, open_session: Open) -> None:
     with redis.Redis.from_url(own_redis.url) as admin:
         admin.execute_command("ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all", "-ping")
     session = open_session(f"redis://app:secret@127.0.0.1:{own_redis.port}/0", clocks=Clocks(idle_check_s=0))
@@ -143,12 +142,12 @@ async def test_a_reply_about_the_place_is_no_error_of_the_operation_but_said_and
 
     async with peer(serve) as url:
         session = open_session(url)
-        with pytest.raises(RedisUnavailable) as told:
+        with pytest.raises(RedisUnavailable) as shown:
             await session.run(bump, idempotent=True, within_s=1)
-        assert told.value.reason is not None
-        with pytest.raises(RedisUnavailable, match=told.value.reason):
+        assert shown.value.reason is not None
+        with pytest.raises(RedisUnavailable, match=shown.value.reason):
             await session.ping(1)
-        assert warned(caplog) == [f"Redis cannot be used: {told.value.reason} ({line.split()[0]})"]
+        assert warned(caplog) == [f"Redis cannot be used: {shown.value.reason} ({line.split()[0]})"]
         await session.aclose()
 
 
@@ -159,9 +158,9 @@ async def test_a_server_without_hello_is_too_old(open_session: Open) -> None:
 
     async with peer(serve) as url:
         session = open_session(url)
-        with pytest.raises(RedisUnavailable) as told:
+        with pytest.raises(RedisUnavailable) as shown:
             await session.ping(0.5)
-        assert told.value.reason == "the Redis is too old"
+        assert shown.value.reason == "the Redis is too old"
         await session.aclose()
 
 
@@ -211,7 +210,7 @@ async def test_attempts_go_on_without_a_caller_until_nobody_has_called_for_a_min
     await until(lambda: not session._tasks)
 
 
-async def test_a_known_outage_is_answered_at_once_by_one_attempt_for_all(proxy: TcpProxy, open_session: Open) -> None:
+async def test_a_known_outage_is_answered_at_once_with_one_attempt_for_all(proxy: TcpProxy, open_session: Open) -> None:
     session = open_session(proxy.url, clocks=SOON)
     await session.ping(2)
     proxy.refuse()
@@ -221,8 +220,8 @@ async def test_a_known_outage_is_answered_at_once_by_one_attempt_for_all(proxy: 
         await session.ping(2)
     await until(session._outage_known)
     failed = session.counters.connects_failed
-    told = await asyncio.gather(*(session.ping(60) for _ in range(1000)), return_exceptions=True)
-    assert all(isinstance(error, NotSent) for error in told)
+    shown = await asyncio.gather(*(session.ping(60) for _ in range(1000)), return_exceptions=True)
+    assert all(isinstance(error, NotSent) for error in shown)
     assert session.counters.connects_failed - failed <= 1
 
 
@@ -267,9 +266,9 @@ async def test_an_unknown_error_reply_is_passed_on_as_what_it_is(redis_url: str,
 async def test_an_address_that_cannot_be_read_shows_nothing_of_itself(
     open_session: Open, caplog: pytest.LogCaptureFixture, address: str
 ) -> None:
-    with pytest.raises(RedisNotConfigured) as told:
+    with pytest.raises(RedisNotConfigured) as shown:
         await open_session(address).ping(1)
-    assert "SECRET-KEY" not in f"{told.value!r}{told.value.__cause__!r}{told.value.__context__!r}{caplog.text}"
+    assert "SECRET-KEY" not in f"{shown.value!r}{shown.value.__cause__!r}{shown.value.__context__!r}{caplog.text}"
 
 
 async def test_client_list_shows_who_we_are(redis_url: str, open_session: Open) -> None:

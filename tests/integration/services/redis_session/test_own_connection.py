@@ -1,5 +1,7 @@
 """What needs a connection of its own is refused at once, or runs on one of a bounded few."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable
 from typing import Any

@@ -15,10 +15,9 @@ from lab.azure.redis_server import RedisServer
 from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import CallDeadline, MultiplexedRedis, NotSent, OutcomeUnknown, RedisService
 from services.redis_session.redis_service import Clocks
+from tests.integration.services.conftest import Open, bump
+from tests.integration.services.redis_session.conftest import Connect, peer
 from tests.waiting import until
-
-from ..conftest import Open, bump
-from .conftest import Connect, peer
 
 NOREPLICAS = "NOREPLICAS Not enough good replicas to write."
 
@@ -167,7 +166,7 @@ async def test_a_pipeline_that_the_server_refuses_for_a_moment_is_repeated(
     assert outcome == [1]
 
 
-async def test_a_push_that_is_no_utf_8_takes_nobodys_slot(connect: Connect) -> None:
+async def test_a_push_that_is_not_utf_8_takes_no_callers_slot(connect: Connect) -> None:
     client, other = await connect(decode_responses=True, protocol=3), await connect()
     plain = Redis.from_url(f"redis://{client.wire.place}/0")
     tracker: Any = plain.client()
@@ -184,7 +183,7 @@ async def test_a_push_that_is_no_utf_8_takes_nobodys_slot(connect: Connect) -> N
         await plain.aclose()
 
 
-async def test_a_reply_that_is_no_utf_8_fails_its_own_call_only(connect: Connect) -> None:
+async def test_a_reply_that_is_not_utf_8_fails_its_own_call_only(connect: Connect) -> None:
     client, raw = await connect(decode_responses=True), await connect()
     await raw.set("bad", b"\xff")
     answers: Any = await asyncio.gather(client.get("bad"), client.ping(), return_exceptions=True)
@@ -197,7 +196,7 @@ PUSH = b">2\r\n+invalidate\r\n*1\r\n+k\r\n"
 
 
 @pytest.mark.parametrize("cut", [False, True], ids=["at once", "byte by byte"])
-async def test_attributes_before_and_inside_replies_and_pushes_take_nobodys_slot(cut: bool) -> None:
+async def test_attributes_before_and_inside_replies_and_pushes_take_no_callers_slot(cut: bool) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await reader.read(1000)
@@ -221,7 +220,7 @@ async def test_attributes_before_and_inside_replies_and_pushes_take_nobodys_slot
             await client.aclose()
 
 
-async def test_an_attribute_of_a_real_server_takes_nobodys_slot() -> None:
+async def test_an_attribute_of_a_real_server_takes_no_callers_slot() -> None:
     with RedisServer(appendonly=False, options={"enable-debug-command": "yes"}) as server:
         client: Any = MultiplexedRedis.from_url(server.url, protocol=3)
         await client.connect()

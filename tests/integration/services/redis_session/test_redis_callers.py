@@ -13,12 +13,11 @@ from lab.azure.redis_server import RedisServer
 from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import NotSent, RedisNotConfigured, RedisUnavailable
 from services.redis_session.redis_service import Clocks, Hooks
+from tests.integration.services.conftest import Open, slow
 from tests.waiting import until
 
-from ..conftest import Open, slow
 
-
-async def test_a_time_out_of_the_operations_own_is_not_taken_for_the_deadline(
+async def test_a_timeout_of_the_operation_itself_is_not_mistaken_for_the_deadline(
     redis_url: str, open_session: Open
 ) -> None:
     async def impatient(client: Redis) -> None:
@@ -105,8 +104,8 @@ async def test_no_password_in_a_text_a_log_or_a_repr_even_if_an_old_server_quote
 ) -> None:
     async def old_server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1000)
-        said = b"-ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `default`, `tops3cret`, \r\n"
-        writer.write(said)
+        reply = b"-ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `default`, `tops3cret`, \r\n"
+        writer.write(reply)
         await writer.drain()
         writer.close()
 

@@ -13,9 +13,8 @@ from lab.azure.redis_server import RedisServer
 from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import NotSent
 from services.redis_session.redis_service import Clocks
+from tests.integration.services.conftest import Open, a_minute_passes, bump, slow
 from tests.waiting import until
-
-from ..conftest import Open, a_minute_passes, bump, slow
 
 
 async def test_building_the_session_connects_nothing_and_the_first_use_connects_once(

@@ -16,9 +16,8 @@ from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import NotSent, OutcomeUnknown, Overloaded, RedisUnavailable
 from services.redis_session.redis_service import RedisService
 from tests import ROOT
+from tests.integration.services.conftest import Open, bump, clients, slow, value
 from tests.waiting import until
-
-from ..conftest import Open, bump, clients, slow, value
 
 
 async def test_after_a_kill_and_restart_calls_work_again_and_no_connection_is_left_over(
@@ -218,7 +217,7 @@ asyncio.run(main())
 """
 
 
-async def test_a_forked_child_connects_anew_and_leaves_its_parents_connection_alone(redis_url: str) -> None:
+async def test_a_forked_child_reconnects_and_leaves_its_parents_connection_alone(redis_url: str) -> None:
     done = await asyncio.to_thread(
         subprocess.run, [sys.executable, "-c", FORK, redis_url], cwd=ROOT, capture_output=True, text=True, timeout=20
     )

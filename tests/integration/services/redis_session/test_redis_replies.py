@@ -12,9 +12,8 @@ from redis.exceptions import ResponseError
 from lab.azure.redis_server import RedisServer
 from services.redis_session import NotSent, RedisUnavailable
 from services.redis_session.redis_service import Clocks
+from tests.integration.services.conftest import Open, bump
 from tests.waiting import until
-
-from ..conftest import Open, bump
 
 
 async def test_a_server_that_became_a_replica_is_left_and_used_again_once_it_is_promoted(
@@ -107,7 +106,7 @@ def _is_busy(client: redis.Redis) -> bool:
     return False
 
 
-async def test_a_full_memory_is_said_at_once_and_the_write_is_not_repeated(
+async def test_a_full_memory_is_reported_at_once_and_the_write_is_not_repeated(
     own_redis: RedisServer, open_session: Open
 ) -> None:
     session = open_session(own_redis.url)
@@ -127,7 +126,7 @@ async def test_a_full_memory_is_said_at_once_and_the_write_is_not_repeated(
         assert (tries, session.counters.recreates) == (1, 0)
 
 
-async def test_wrong_credentials_are_tried_once_more_and_then_said_well_before_the_deadline(
+async def test_wrong_credentials_are_tried_once_more_and_then_reported_well_before_the_deadline(
     own_redis: RedisServer, open_session: Open
 ) -> None:
     with redis.Redis.from_url(own_redis.url) as admin:

@@ -13,10 +13,9 @@ import redis
 
 from lab.azure.redis_server import RedisServer
 from services.redis_session import MultiplexedRedis, NeedsOwnConnection, NotSent, RedisService
+from tests.integration.services.conftest import Open, clients
+from tests.integration.services.redis_session.conftest import Connect
 from tests.waiting import until
-
-from ..conftest import Open, clients
-from .conftest import Connect
 
 
 async def test_one_side_connection_serves_its_borrowers_in_turn(connect: Connect) -> None:
@@ -34,7 +33,7 @@ async def test_one_side_connection_serves_its_borrowers_in_turn(connect: Connect
 
 
 @pytest.mark.parametrize("where", ["pipeline", "client", "immediate"])
-async def test_select_is_refused_wherever_it_is_said(connect: Connect, where: str) -> None:
+async def test_select_is_refused_wherever_it_is_sent(connect: Connect, where: str) -> None:
     client = await connect(side_connections=1)
     pipeline, single = client.pipeline(), client.client()
 
@@ -65,7 +64,7 @@ async def test_a_refused_execute_leaves_an_empty_pipeline(connect: Connect) -> N
     assert len(pipeline) == 0
 
 
-async def test_a_closed_client_opens_no_side_connection_even_for_who_holds_one(own_redis: RedisServer) -> None:
+async def test_a_closed_client_opens_no_side_connection_even_for_a_holder_of_one(own_redis: RedisServer) -> None:
     client = MultiplexedRedis.from_url(own_redis.url, side_connections=1)
     await client.connect()
     listening = client.pubsub()

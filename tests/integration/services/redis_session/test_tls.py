@@ -1,5 +1,7 @@
 """The same over TLS, which redis-py negotiates: the taken-over transport is another one there."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -52,14 +54,14 @@ async def test_a_certificate_that_is_not_trusted_and_tls_that_is_not_spoken_are_
     tls_port: int, open_session: Open, caplog: pytest.LogCaptureFixture, scheme: str, reason: str
 ) -> None:
     session = open_session(f"{scheme}://127.0.0.1:{tls_port}/0")
-    with pytest.raises(RedisUnavailable) as told:
+    with pytest.raises(RedisUnavailable) as shown:
         await session.ping(2)
-    assert told.value.reason == reason
+    assert shown.value.reason == reason
     assert reason in caplog.text
     await session.aclose()
 
 
-async def test_a_black_hole_is_noticed_and_a_slow_link_is_not_taken_for_one(
+async def test_a_black_hole_is_noticed_and_a_slow_link_is_not_mistaken_for_one(
     connect: Connect, tls_port: int, certificate: Path
 ) -> None:
     async with TcpProxy(tls_port) as proxy:

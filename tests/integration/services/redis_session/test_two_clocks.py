@@ -1,5 +1,7 @@
 """A caller's patience touches nobody else; only the connection's own clocks close it. Times are scaled down."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 
@@ -64,7 +66,7 @@ async def test_an_idle_connection_does_not_stall(connect: Connect) -> None:
 
 
 async def test_traffic_into_a_black_hole_does_not_hold_the_stall_clock(connect: Connect, proxy: TcpProxy) -> None:
-    """Writes that vanish into the kernel's buffers are no sign of life."""
+    """Writes that vanish into the kernel's buffers are not a sign of life."""
     client = await connect(proxy.url, stall_s=0.3)
     proxy.black_hole()
     callers: set[asyncio.Task[object]] = set()

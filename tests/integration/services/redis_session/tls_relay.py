@@ -1,5 +1,7 @@
 """TLS in front of a server that has none, and the certificate for it."""
 
+from __future__ import annotations
+
 import asyncio
 import datetime
 import ipaddress

@@ -5,6 +5,8 @@ decided, and prints what was exported. `sdk_tracing`: with the Service Bus SDK's
 azure-monitor-opentelemetry turns on. `settings`: the app's.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import json

@@ -1,5 +1,7 @@
 """Each metric has the value that known operations on a real server make it have."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field

@@ -1,5 +1,7 @@
 """One trace from the request through the message to the decision, on the lab's host, Service Bus and Valkey."""
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys
@@ -29,8 +31,8 @@ def exported(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
             "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY": "true",
             "AzureFunctionsJobHost__telemetryMode": "OpenTelemetry",
         }
-        asked = {"settings": settings, "sdk_tracing": request.param, "traces": TRACES, "key": KEY}
-        command = [sys.executable, "-m", "tests.integration.services.telemetry.observed_app", json.dumps(asked)]
+        wanted = {"settings": settings, "sdk_tracing": request.param, "traces": TRACES, "key": KEY}
+        command = [sys.executable, "-m", "tests.integration.services.telemetry.observed_app", json.dumps(wanted)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=55, check=False)
         assert done.returncode == 0, done.stderr
         yield json.loads(done.stdout)
@@ -108,8 +110,8 @@ def test_a_line_and_the_span_that_it_was_written_in_name_the_same_invocation(exp
 
 
 def test_no_key_shows_in_a_span_a_metric_or_a_line(exported: dict[str, Any]) -> None:
-    told = json.dumps({part: exported[part] for part in ("spans", "metrics", "logs")})
-    assert [secret for secret in (KEY, BUS_KEY, "idempotency-key", "SharedAccessKey") if secret in told] == []
+    shown = json.dumps({part: exported[part] for part in ("spans", "metrics", "logs")})
+    assert [secret for secret in (KEY, BUS_KEY, "idempotency-key", "SharedAccessKey") if secret in shown] == []
 
 
 def test_no_customer_shows_in_a_span_a_metric_or_a_line(exported: dict[str, Any]) -> None:

@@ -1,5 +1,7 @@
 """The shop on each server found: the bundled Valkey always, Debian's redis-server where it is installed."""
 
+from __future__ import annotations
+
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,8 +12,7 @@ from redis.asyncio import Redis
 
 from lab.azure.redis_server import RedisServer
 from services.redis_session.redis_service import RedisService
-
-from .shop import Shop
+from tests.integration.services.tickets.shop import Shop
 
 REDIS_SERVER = shutil.which("redis-server")
 

@@ -3,6 +3,8 @@
 Every answer is compared with `drop_model.py`, and after every step the server's own records with the invariants.
 """
 
+from __future__ import annotations
+
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,9 +21,8 @@ from services.redis_session.redis_service import RedisService
 from services.tickets.errors import BelowConfirmed
 from services.tickets.models import Drop, NewOrder, Order, OrderMessage, PlaceOrder, PutDrop
 from services.tickets.store import OrderStore
-
-from .drop_model import Decide, DropModel, Place, Put, Step
-from .shop import WITHIN_S, milliseconds
+from tests.integration.services.tickets.drop_model import Decide, DropModel, Place, Put, Step
+from tests.integration.services.tickets.shop import WITHIN_S, milliseconds
 
 T = TypeVar("T")
 KEPT_MS = 7 * 24 * 60 * 60 * 1000
@@ -70,7 +71,7 @@ class DropMachine(RuleBasedStateMachine):
     def one_drop_is_on_sale(self, stock: int, limit: int) -> None:
         self.take(Put("a", stock, limit, "ahead"))
 
-    # -- what may happen ---------------------------------------------------------------------------------------------
+    # --- what may happen ----------------------------------------------------------------------------------------------
     @rule(
         drop=drops, stock=st.integers(0, 12), limit=st.integers(1, 6), closes=st.sampled_from([None, "ahead", "past"])
     )
@@ -157,7 +158,7 @@ class DropMachine(RuleBasedStateMachine):
         while (now := await self.redis.time()) and now[0] - start[0] + (now[1] - start[1]) / 1e6 < seconds + 0.001:
             pass
 
-    # -- how it is taken ---------------------------------------------------------------------------------------------
+    # --- how it is taken ----------------------------------------------------------------------------------------------
     def request(self, step: Place, sent: bool) -> None:
         (answer,) = self.take(step)
         if answer == "queued":
@@ -202,7 +203,7 @@ class DropMachine(RuleBasedStateMachine):
         _, created = await self.stores["sure"].put_drop(step.drop, command, WITHIN_S)
         return "created" if created else "restocked"
 
-    # -- what must hold after every step -----------------------------------------------------------------------------
+    # --- what must hold after every step ------------------------------------------------------------------------------
     @invariant()
     def everything_adds_up(self) -> None:
         for (name, expected), (found, drop) in zip(self.model.drops.items(), self.wait_for(self._read()), strict=True):
@@ -213,20 +214,20 @@ class DropMachine(RuleBasedStateMachine):
             assert found.expiries == {milliseconds(drop.closes_at) + KEPT_MS}
             self._check_final(name, found)
 
-    async def _read(self) -> "list[tuple[Recorded, Drop]]":
+    async def _read(self) -> list[tuple[Recorded, Drop]]:
         """Every drop of the model, as the server holds it and as a client reads it."""
         reads = (self._recorded(name) for name in self.model.drops)
         records = await asyncio.gather(*reads)
         drops = await asyncio.gather(*(self.stores["sure"].read_drop(name, WITHIN_S) for name in self.model.drops))
         return list(zip(records, drops, strict=True))
 
-    def _check_final(self, drop: str, found: "Recorded") -> None:
+    def _check_final(self, drop: str, found: Recorded) -> None:
         """A decided order never changes."""
         for order, status in found.statuses().items():
             if status != "queued":
                 assert self.final.setdefault((drop, order), status) == status
 
-    async def _recorded(self, drop: str) -> "Recorded":
+    async def _recorded(self, drop: str) -> Recorded:
         batch = self.redis.pipeline(transaction=False)
         batch.hgetall(f"{{drop:{drop}}}:orders")
         for name in ("meta", "orders", "customers"):

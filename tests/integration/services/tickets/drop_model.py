@@ -4,6 +4,8 @@ A hold is sure, or brief: a brief one may have run out at any moment, so some an
 allowed. Never imports the code under test.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field

@@ -1,5 +1,7 @@
 """The order store on a real server, with a second client that looks at what it left there. Adds no behaviour."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -30,7 +32,7 @@ class Shop:
     def store(self) -> OrderStore:
         return OrderStore(self.session, self.hold_s)
 
-    def with_hold(self, hold_s: float) -> "Shop":
+    def with_hold(self, hold_s: float) -> Shop:
         return Shop(self.session, self.redis, hold_s)
 
     async def put(

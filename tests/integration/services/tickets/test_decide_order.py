@@ -1,5 +1,7 @@
 """Deciding an order, by the real script on a real server: once, by the record, against limit and then stock."""
 
+from __future__ import annotations
+
 import asyncio
 from typing import Any
 
@@ -7,8 +9,7 @@ import pytest
 
 from services.errors import Undecidable
 from services.tickets.models import Order, OrderStatus, RefusalReason
-
-from .shop import DROP, Shop, milliseconds
+from tests.integration.services.tickets.shop import DROP, Shop, milliseconds
 
 KEYS = {"meta", "orders", "customers"}
 KEPT_MS = 7 * 24 * 60 * 60 * 1000
@@ -50,14 +51,6 @@ async def test_a_decided_order_decided_again_changes_nothing(shop: Shop) -> None
     before = await shop.snapshot()
     assert await shop.decide("o", quantity=4) == first
     assert await shop.snapshot() == before
-
-
-async def test_a_refused_order_stays_refused_after_a_restock(shop: Shop) -> None:
-    await shop.put(stock=1)
-    refused = await shop.decide("o", quantity=4)
-    await shop.put(stock=100)
-    assert await shop.decide("o", quantity=4) == refused
-    assert (await shop.drop()).refused == 4
 
 
 async def test_many_at_once_and_repeated_are_each_decided_once(shop: Shop) -> None:
@@ -108,14 +101,6 @@ async def test_an_order_by_hand_that_is_refused_is_recorded_too(shop: Shop) -> N
     assert (await shop.drop()).refused == 3
 
 
-async def test_closing_a_drop_does_not_stop_its_orders_from_being_decided(shop: Shop) -> None:
-    await shop.put()
-    await shop.place("o")
-    await shop.close(stock=10, per_customer=5)
-    assert (await shop.decide("o")).status is OrderStatus.CONFIRMED
-    assert (await shop.decide("by-hand")).status is OrderStatus.CONFIRMED
-
-
 async def test_the_limit_is_checked_before_the_stock(shop: Shop) -> None:
     await shop.put(stock=1, per_customer=2)
     assert outcome(await shop.decide("o", quantity=3)) == (OrderStatus.REFUSED, RefusalReason.CUSTOMER_LIMIT)
@@ -128,13 +113,6 @@ async def test_the_limit_counts_confirmed_tickets_not_holds(shop: Shop) -> None:
     assert outcome(await shop.decide("o", quantity=2)) == (OrderStatus.REFUSED, RefusalReason.CUSTOMER_LIMIT)
 
 
-async def test_the_limit_of_the_moment_counts_not_that_of_placing(shop: Shop) -> None:
-    await shop.put(per_customer=5)
-    await shop.place("o", quantity=4)
-    await shop.put(per_customer=3)
-    assert (await shop.decide("o", quantity=4)).reason is RefusalReason.CUSTOMER_LIMIT
-
-
 async def test_an_order_above_what_remains_is_refused_as_a_whole(shop: Shop) -> None:
     await shop.put(stock=3)
     await shop.decide("o", quantity=2)
@@ -142,17 +120,7 @@ async def test_an_order_above_what_remains_is_refused_as_a_whole(shop: Shop) -> 
     assert outcome(await shop.decide("q", quantity=1)) == (OrderStatus.CONFIRMED, None)
 
 
-async def test_the_stock_never_goes_below_0_after_restocking_down(shop: Shop) -> None:
-    await shop.put(stock=10)
-    await shop.place("o", quantity=5)
-    await shop.place("p", quantity=5, customer="bob")
-    await shop.decide("o", quantity=5)
-    await shop.put(stock=5)
-    assert (await shop.decide("p", quantity=5, customer="bob")).reason is RefusalReason.SOLD_OUT
-    assert (await shop.drop()).remaining == 0
-
-
-# -- one expiry ------------------------------------------------------------------------------------------------------
+# --- one expiry -------------------------------------------------------------------------------------------------------
 async def expected_expiry(shop: Shop) -> int:
     return milliseconds((await shop.drop()).closes_at) + KEPT_MS
 
@@ -160,18 +128,6 @@ async def expected_expiry(shop: Shop) -> int:
 async def test_a_drop_expires_7_days_after_it_closes(shop: Shop) -> None:
     await shop.put()
     assert await shop.expiries() == {"meta": await expected_expiry(shop)}
-
-
-async def test_placing_sets_the_expiry_of_all_three_keys(shop: Shop) -> None:
-    await shop.put()
-    await shop.place("o")
-    assert await shop.expiries() == dict.fromkeys(KEYS, await expected_expiry(shop))
-
-
-async def test_deciding_sets_the_expiry_of_all_three_keys(shop: Shop) -> None:
-    await shop.put()
-    await shop.decide("by-hand")
-    assert await shop.expiries() == dict.fromkeys(KEYS, await expected_expiry(shop))
 
 
 async def test_restocking_moves_the_expiry_of_all_three_keys(shop: Shop) -> None:
@@ -185,7 +141,7 @@ async def test_restocking_moves_the_expiry_of_all_three_keys(shop: Shop) -> None
 
 
 @pytest.mark.parametrize("change", ["place", "decide"])
-async def test_every_writing_script_mends_a_key_that_lost_its_expiry(shop: Shop, change: str) -> None:
+async def test_every_writing_script_restores_a_lost_expiry(shop: Shop, change: str) -> None:
     await shop.put()
     await shop.place("o")
     for name in KEYS:
@@ -209,7 +165,7 @@ async def test_no_key_lies_outside_the_drops_hash_tag(shop: Shop) -> None:
     assert set(await shop.redis.keys("*")) == {f"{{drop:{DROP}}}:{name}".encode() for name in KEYS}
 
 
-async def test_each_script_runs_again_after_the_server_forgot_it(shop: Shop) -> None:
+async def test_each_script_runs_again_after_a_script_flush(shop: Shop) -> None:
     await shop.put()
     for number in range(2):
         await shop.redis.script_flush()

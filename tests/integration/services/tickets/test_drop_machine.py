@@ -1,5 +1,7 @@
 """The invariants of a drop under any interleaving; and that the machine which checks them can fail."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable
 from typing import Any, cast
@@ -14,8 +16,7 @@ from services.redis_session.redis_service import RedisService
 from services.tickets import store as order_store
 from services.tickets.models import Order, OrderMessage
 from services.tickets.store import OrderStore, Script
-
-from .drop_machine import DropMachine
+from tests.integration.services.tickets.drop_machine import DropMachine
 
 # Enough to find each bug below, and no time spent on shrinking what was put there on purpose.
 CONTROL = settings(

@@ -1,8 +1,9 @@
 """A drop's orders in pages, on each server."""
 
-from services.tickets.models import ListOrders, OrderStatus
+from __future__ import annotations
 
-from .shop import DROP, WITHIN_S, Shop
+from services.tickets.models import ListOrders, OrderStatus
+from tests.integration.services.tickets.shop import DROP, WITHIN_S, Shop
 
 
 async def listed(shop: Shop, **query: object) -> tuple[list[str], int]:

@@ -1,5 +1,7 @@
 """The order store's scripts on a cluster: a drop's keys lie on one shard, and drops on every one."""
 
+from __future__ import annotations
+
 import asyncio
 
 from lab.azure.redis_cluster import RedisCluster

@@ -1,37 +1,20 @@
 """Putting a drop on sale and restocking it, by the real script on a real server."""
 
+from __future__ import annotations
+
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from services.errors import InvalidInput, NotFound
 from services.tickets.errors import BelowConfirmed, DropClosed
-
-from .shop import Shop, milliseconds
+from tests.integration.services.tickets.shop import Shop, milliseconds
 
 DAY_MS = 24 * 60 * 60 * 1000
 
 
 def at(time_ms: int) -> datetime:
     return datetime.fromtimestamp(time_ms / 1000, UTC)
-
-
-async def test_a_new_drop_is_created_with_its_whole_stock_remaining(shop: Shop) -> None:
-    drop, created = await shop.put(stock=10, per_customer=3)
-    assert created
-    assert (drop.stock, drop.per_customer, drop.remaining, drop.confirmed, drop.refused) == (10, 3, 10, 0, 0)
-
-
-async def test_a_drop_put_again_is_restocked_not_created(shop: Shop) -> None:
-    await shop.put(stock=10, per_customer=3)
-    drop, created = await shop.put(stock=20, per_customer=4)
-    assert not created
-    assert (drop.stock, drop.per_customer, drop.remaining) == (20, 4, 20)
-
-
-async def test_reading_gives_what_putting_gave(shop: Shop) -> None:
-    drop, _ = await shop.put()
-    assert await shop.drop() == drop
 
 
 async def test_left_out_closes_at_is_7_days_ahead_on_create_by_the_servers_clock(shop: Shop) -> None:
@@ -117,29 +100,11 @@ async def test_a_stock_of_exactly_the_confirmed_tickets_leaves_none_remaining(sh
     assert (drop.stock, drop.confirmed, drop.remaining) == (4, 4, 0)
 
 
-async def test_restocking_keeps_what_was_confirmed_and_refused(shop: Shop) -> None:
-    await shop.put(stock=3)
-    await shop.decide("o", quantity=3)
-    await shop.decide("p", quantity=2, customer="bob")
-    drop, _ = await shop.put(stock=1_000_000)
-    assert (drop.confirmed, drop.refused, drop.remaining) == (3, 2, 999_997)
-
-
-async def test_a_stock_of_0_is_a_drop_with_nothing_remaining(shop: Shop) -> None:
-    drop, created = await shop.put(stock=0)
-    assert (created, drop.remaining) == (True, 0)
-
-
-async def test_drops_know_nothing_of_each_other(shop: Shop) -> None:
+async def test_drops_are_independent(shop: Shop) -> None:
     await shop.put(stock=5, drop="a")
     await shop.put(stock=7, drop="a.")
     await shop.decide("o", quantity=5, drop="a")
     assert (await shop.drop("a.")).remaining == 7
-
-
-async def test_an_unknown_drop_is_not_found(shop: Shop) -> None:
-    with pytest.raises(NotFound):
-        await shop.drop("nowhere")
 
 
 @pytest.mark.parametrize("drop", ["nowhere", "drop-1"])

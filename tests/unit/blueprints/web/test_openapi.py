@@ -1,5 +1,7 @@
 """The OpenAPI document against what it describes: the functions, the kinds of problems, the models, the handlers."""
 
+from __future__ import annotations
+
 import ast
 import json
 from collections.abc import Iterator
@@ -40,7 +42,7 @@ SCHEMAS = DOCUMENT["components"]["schemas"]
 BY_NAME: dict[str, dict[str, Any]] = {
     operation["operationId"]: operation for path in DOCUMENT["paths"].values() for operation in path.values()
 }
-RESPONSES = {(name, status): told for name, one in BY_NAME.items() for status, told in one["responses"].items()}
+RESPONSES = {(name, status): shown for name, one in BY_NAME.items() for status, shown in one["responses"].items()}
 KEYED = sorted(name for name, trigger in HTTP.items() if trigger["authLevel"] == "FUNCTION")
 
 
@@ -82,13 +84,13 @@ def test_the_document_is_valid_openapi_3_1() -> None:
 
 
 def test_it_describes_every_http_function_by_route_and_method_and_no_other() -> None:
-    told = {
+    shown = {
         (f"/{trigger['route']}", method.lower(), name)
         for name, trigger in HTTP.items()
         for method in trigger["methods"]
         if method != "HEAD"  # answers like GET, without the body
     }
-    assert told == {
+    assert shown == {
         (path, method, one["operationId"]) for path, item in DOCUMENT["paths"].items() for method, one in item.items()
     }
 
@@ -105,8 +107,8 @@ def test_the_location_of_an_order_is_the_path_that_reads_it() -> None:
 
 @pytest.mark.parametrize("name", HTTP)
 def test_the_parameters_of_a_path_are_those_of_its_route(name: str) -> None:
-    told = {one["name"] for one in BY_NAME[name].get("parameters", []) if one["in"] == "path"}
-    assert told == {part[1:-1] for part in HTTP[name]["route"].split("/") if part.startswith("{")}
+    shown = {one["name"] for one in BY_NAME[name].get("parameters", []) if one["in"] == "path"}
+    assert shown == {part[1:-1] for part in HTTP[name]["route"].split("/") if part.startswith("{")}
 
 
 @pytest.mark.parametrize("name", HTTP)
@@ -122,13 +124,13 @@ def test_every_function_but_health_ready_and_the_document_asks_for_a_key() -> No
 @pytest.mark.parametrize("kind", ALL_KINDS, ids=lambda kind: kind.title)
 def test_every_kind_of_problem_is_an_answer_of_some_function(kind: Any) -> None:
     assert any(
-        status == str(kind.status) and kind.type in problem_types(told) for (_, status), told in RESPONSES.items()
+        status == str(kind.status) and kind.type in problem_types(shown) for (_, status), shown in RESPONSES.items()
     )
 
 
 def test_no_answer_has_a_problem_that_the_app_does_not_know() -> None:
     known = {(str(kind.status), kind.type) for kind in ALL_KINDS}
-    assert {(status, type_) for (_, status), told in RESPONSES.items() for type_ in problem_types(told)} <= known
+    assert {(status, type_) for (_, status), shown in RESPONSES.items() for type_ in problem_types(shown)} <= known
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -176,17 +178,17 @@ def test_a_schema_of_an_enumeration_has_its_values(enum: Any) -> None:
 
 
 def test_the_headers_and_ids_are_those_of_the_models() -> None:
-    told = {one["name"]: one for name in ("place_order", "get_order") for one in BY_NAME[name]["parameters"]}
+    shown = {one["name"]: one for name in ("place_order", "get_order") for one in BY_NAME[name]["parameters"]}
     wanted = {field.alias or name for model in (OrderHeaders, OrderPath) for name, field in model.model_fields.items()}
-    assert set(told) == wanted
-    assert all(one["required"] for one in told.values())
+    assert set(shown) == wanted
+    assert all(one["required"] for one in shown.values())
 
 
 def test_the_parameters_of_a_list_are_those_of_its_model_and_none_is_required() -> None:
-    told = [one for one in BY_NAME["list_orders"]["parameters"] if one["in"] == "query"]
-    assert [one["name"] for one in told] == list(ListOrders.model_fields)
-    assert not any(one["required"] for one in told)
-    assert told[0]["schema"]["enum"] == [str(status) for status in OrderStatus]
+    shown = [one for one in BY_NAME["list_orders"]["parameters"] if one["in"] == "query"]
+    assert [one["name"] for one in shown] == list(ListOrders.model_fields)
+    assert not any(one["required"] for one in shown)
+    assert shown[0]["schema"]["enum"] == [str(status) for status in OrderStatus]
 
 
 def test_a_202_has_location_and_retry_after_and_every_503_of_a_problem_says_when_to_come_back() -> None:
@@ -196,8 +198,8 @@ def test_a_202_has_location_and_retry_after_and_every_503_of_a_problem_says_when
         "Retry-After",
         "Cache-Control",
     }
-    unavailable = [told for (_, status), told in RESPONSES.items() if status == "503" and problem_types(told)]
-    assert all(told["headers"]["Retry-After"]["required"] for told in unavailable)
+    unavailable = [shown for (_, status), shown in RESPONSES.items() if status == "503" and problem_types(shown)]
+    assert all(shown["headers"]["Retry-After"]["required"] for shown in unavailable)
     assert len(unavailable) == len(KEYED)
 
 
@@ -220,8 +222,8 @@ def test_the_document_is_made_once() -> None:
 
 def test_a_function_that_is_anonymous_and_takes_nothing_refuses_nothing() -> None:
     open_to_all = openapi.Operation("f", "GET", "f", "", (openapi.Answer(200, "Yes."),), anonymous=True)
-    told = openapi.document("", "", [open_to_all], 1, "")
-    assert set(told["paths"]["/f"]["get"]["responses"]) == {"200"}
+    shown = openapi.document("", "", [open_to_all], 1, "")
+    assert set(shown["paths"]["/f"]["get"]["responses"]) == {"200"}
 
 
 class Optional(BaseModel):
@@ -232,5 +234,5 @@ class Optional(BaseModel):
 
 def test_a_header_may_be_optional_and_without_an_example() -> None:
     operation = openapi.Operation("f", "GET", "f", "", (openapi.Answer(200, "Yes."),), headers=Optional)
-    (told,) = openapi.document("", "", [operation], 1, "")["paths"]["/f"]["get"]["parameters"]
-    assert (told["name"], told["in"], told["required"]) == ("Accept-Language", "header", False)
+    (shown,) = openapi.document("", "", [operation], 1, "")["paths"]["/f"]["get"]["parameters"]
+    assert (shown["name"], shown["in"], shown["required"]) == ("Accept-Language", "header", False)

@@ -1,5 +1,7 @@
 """Which answer each error gets: the whole table, and nothing secret in any of it."""
 
+from __future__ import annotations
+
 import json
 import sys
 

@@ -1,5 +1,7 @@
 """Answers of 503 are logged, but not without limit."""
 
+from __future__ import annotations
+
 import pytest
 
 from blueprints.web.responses import Warnings

@@ -1,5 +1,7 @@
 """What an app's triggers want of a Service Bus."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ def test_the_config_has_the_shipped_queues_and_those_that_are_missing(tmp_path: 
     assert queues["tasks"].max_delivery_count == 10
 
 
-def test_a_config_of_ones_own_stands_in_for_the_shipped_one(tmp_path: Path) -> None:
+def test_a_custom_config_replaces_the_shipped_one(tmp_path: Path) -> None:
     own = {"UserConfig": {"Namespaces": [{"Name": "n", "Queues": [{"Name": "Mine", "Properties": {}}], "Topics": []}]}}
     (tmp_path / "own.json").write_text(json.dumps(own))
     write_config(["mine", "tasks"], tmp_path / "own.json", tmp_path / "Config.json")

@@ -1,5 +1,7 @@
 """What `enqueue` accepts before it sends anything."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest

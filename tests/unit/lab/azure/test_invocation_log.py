@@ -1,5 +1,7 @@
 """What a person sees of the lab's processes."""
 
+from __future__ import annotations
+
 import io
 
 import pytest

@@ -1,5 +1,7 @@
 """Where the settings of a local run come from, and how the other commands find the running lab."""
 
+from __future__ import annotations
+
 import json
 import os
 import stat

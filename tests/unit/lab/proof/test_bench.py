@@ -1,5 +1,7 @@
 """What the benchmark makes of its rounds."""
 
+from __future__ import annotations
+
 from lab.proof.bench import CONCURRENCY, LINKS, Cell, medians, ratio
 
 

@@ -1,5 +1,7 @@
 """The bounds of the wait between attempts, for any random number."""
 
+from __future__ import annotations
+
 import random
 
 import pytest

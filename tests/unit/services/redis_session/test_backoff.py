@@ -1,5 +1,7 @@
 """The waits between attempts."""
 
+from __future__ import annotations
+
 import random
 
 from services.redis_session.backoff import Backoff

@@ -1,5 +1,7 @@
 """What a command's name decides."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest

@@ -1,5 +1,7 @@
 """Where a command's keys stand is what a server says of it."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest
@@ -42,8 +44,8 @@ COMMANDS = [
 def test_the_keys_found_are_those_that_the_server_finds(redis_url: str, command: str) -> None:
     words = command.split()
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        told: Any = client.execute_command("COMMAND GETKEYS", *words)
-    assert list(key_finder(words[0])(words)) == told
+        keys: Any = client.execute_command("COMMAND GETKEYS", *words)
+    assert list(key_finder(words[0])(words)) == keys
 
 
 @pytest.mark.parametrize("command", ["PING", "SCRIPT LOAD x", "DBSIZE", "PUBLISH c m", "INFO", "KEYS *"])

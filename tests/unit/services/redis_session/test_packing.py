@@ -1,5 +1,7 @@
 """What a command looks like on the wire, compared with redis-py's own packer."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest
@@ -32,6 +34,6 @@ def test_a_command_is_packed_as_redis_py_packs_it(words: tuple[Any, ...], encodi
 
 
 @pytest.mark.parametrize("value", [None, True, object()])
-def test_what_is_no_value_is_refused(value: Any) -> None:
+def test_an_invalid_value_is_refused(value: Any) -> None:
     with pytest.raises(DataError):
         Packer(Connection().encoder).pack(("SET", "k", value))

@@ -1,5 +1,7 @@
 """What the session takes from redis-py and hiredis: no private name, and the shape of each public one it relies on."""
 
+from __future__ import annotations
+
 import ast
 import importlib.metadata
 import inspect

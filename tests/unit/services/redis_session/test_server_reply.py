@@ -1,5 +1,7 @@
 """Which error replies speak of the server, and what they ask for."""
 
+from __future__ import annotations
+
 import pytest
 from redis.asyncio.connection import DefaultParser
 from redis.exceptions import RedisError, ResponseError
@@ -59,7 +61,7 @@ def test_a_reply_about_the_server_is_known_by_its_code_even_inside_a_script_erro
         "ERR unknown command 'READONLYISH'",
     ],
 )
-def test_a_reply_about_the_command_is_not_taken_for_one_about_the_server(line: str) -> None:
+def test_a_reply_about_the_command_is_not_mistaken_for_one_about_the_server(line: str) -> None:
     assert server_state(parsed(line)) is None
 
 

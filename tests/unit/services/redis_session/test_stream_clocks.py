@@ -1,5 +1,7 @@
 """The connection's two clocks, at made-up times."""
 
+from __future__ import annotations
+
 from services.redis_session.stream_clocks import StreamClocks
 
 
@@ -47,7 +49,7 @@ def test_a_large_command_being_taken_counts_as_arrival() -> None:
     assert bulk.progress_at == 4
 
 
-def test_once_the_oldest_large_command_is_there_what_follows_it_is_no_arrival() -> None:
+def test_once_the_oldest_large_command_has_arrived_what_follows_it_does_not_count_as_arrival() -> None:
     bulk = clocks()
     bulk.bulk_begun(written=1, end=1000)
     bulk.bulk_begun(written=2, end=9000)

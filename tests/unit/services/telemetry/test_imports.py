@@ -1,5 +1,7 @@
 """Off, telemetry imports nothing; on, the API and nothing else of OpenTelemetry, and that only when it is there."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
 

@@ -1,5 +1,7 @@
 """docs/operations.md lists exactly the metrics that are registered."""
 
+from __future__ import annotations
+
 import re
 from typing import Any
 

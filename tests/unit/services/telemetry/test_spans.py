@@ -1,5 +1,7 @@
 """The spans: whose children they are, what they are called, and what they say of a failure."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -67,7 +69,7 @@ def test_a_function_hangs_from_the_host_s_span(recorded: Recorded) -> None:
     assert (span.name, dict(span.attributes or {})) == ("place_order", IDS)
 
 
-def test_a_function_is_no_second_request_to_azure_monitor(recorded: Recorded) -> None:
+def test_a_function_is_not_a_second_request_to_azure_monitor(recorded: Recorded) -> None:
     with recorded.spans.function("fulfil_order", HOST, message(), ids=IDS):
         pass
     assert recorded.only().kind is SpanKind.INTERNAL
@@ -94,7 +96,7 @@ def test_a_message_s_trace_is_continued_where_the_host_has_none(recorded: Record
 
 
 @pytest.mark.parametrize("text", ["", "x", "00-0-0-01", f"00-{'0' * 32}-{'0' * 16}-01", SECRET])
-def test_a_trace_context_that_is_none_begins_a_trace(recorded: Recorded, text: str) -> None:
+def test_an_invalid_trace_context_begins_a_trace(recorded: Recorded, text: str) -> None:
     with recorded.spans.function("fulfil_order", {"traceparent": text}, {"traceparent": text}, ids={}):
         pass
     assert recorded.only().parent is None
@@ -135,7 +137,7 @@ def test_a_script_is_a_call_of_redis_by_its_name(recorded: Recorded) -> None:
         pytest.param(KeyboardInterrupt(SECRET), StatusCode.ERROR, None, id="not even an Exception"),
     ],
 )
-def test_a_failure_is_named_and_only_our_own_texts_are_told(
+def test_a_failure_is_named_and_only_our_own_texts_are_shown(
     recorded: Recorded, error: BaseException, status: StatusCode, text: str | None
 ) -> None:
     with suppress(type(error)), recorded.spans.script("place_order"):

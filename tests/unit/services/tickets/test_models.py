@@ -1,5 +1,7 @@
 """What commands and messages take and refuse: types, ranges, ids and times, without any I/O."""
 
+from __future__ import annotations
+
 import json
 import uuid
 from datetime import UTC, datetime

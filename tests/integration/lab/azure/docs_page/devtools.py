@@ -32,21 +32,21 @@ class Tab:
         self._sent += 1
         await self.socket.send_json({"id": self._sent, "method": method, "params": parameters})
         while True:
-            told = await self.socket.receive_json()
-            if told.get("id") == self._sent:
+            shown = await self.socket.receive_json()
+            if shown.get("id") == self._sent:
                 break
-            self._note(told)
-        if "error" in told:
-            raise RuntimeError(f"{method}: {told['error']}")
-        result: dict[str, Any] = told["result"]
+            self._note(shown)
+        if "error" in shown:
+            raise RuntimeError(f"{method}: {shown['error']}")
+        result: dict[str, Any] = shown["result"]
         return result
 
     async def evaluate(self, script: str) -> Any:
         """The value of an expression. Raises RuntimeError for one that throws."""
-        told = await self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
-        if "exceptionDetails" in told:
-            raise RuntimeError(f"{script}: {told['exceptionDetails']}")
-        return told["result"].get("value")
+        shown = await self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in shown:
+            raise RuntimeError(f"{script}: {shown['exceptionDetails']}")
+        return shown["result"].get("value")
 
     async def until(self, script: str) -> Any:
         """The first true value of an expression. Raises TimeoutError."""
@@ -56,13 +56,13 @@ class Tab:
         return value
 
     def _note(self, event: dict[str, Any]) -> None:
-        method, told = event.get("method"), event.get("params", {})
+        method, shown = event.get("method"), event.get("params", {})
         if method == "Network.requestWillBeSent":
-            self.requested.append(told["request"]["url"])
+            self.requested.append(shown["request"]["url"])
         elif method == "Runtime.exceptionThrown":
-            self.errors.append(str(told["exceptionDetails"]))
-        elif method == "Log.entryAdded" and told["entry"]["level"] == "error":
-            self.errors.append(f"{told['entry']['text']} {told['entry'].get('url', '')}")
+            self.errors.append(str(shown["exceptionDetails"]))
+        elif method == "Log.entryAdded" and shown["entry"]["level"] == "error":
+            self.errors.append(f"{shown['entry']['text']} {shown['entry'].get('url', '')}")
 
 
 @contextlib.asynccontextmanager
@@ -88,8 +88,8 @@ async def open_tab(browser: Browser) -> AsyncIterator[Tab]:
 
 
 async def _port(profile: Path) -> int:
-    told = profile / "DevToolsActivePort"
+    shown = profile / "DevToolsActivePort"
     async with asyncio.timeout(PATIENCE_S):
-        while not (told.exists() and told.read_text().strip()):  # noqa: ASYNC110 - Chromium says it in a file alone
+        while not (shown.exists() and shown.read_text().strip()):  # noqa: ASYNC110 - Chromium says it in a file alone
             await asyncio.sleep(0.05)
-    return int(told.read_text().split()[0])
+    return int(shown.read_text().split()[0])

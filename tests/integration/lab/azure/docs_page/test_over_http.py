@@ -1,5 +1,7 @@
 """The page /docs over HTTP: what it serves, that it needs no network, and that every other path stays the app's."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import AsyncIterator
 

@@ -1,5 +1,7 @@
 """The lab's Functions host as a process of its own, serving an app of the recorded ones."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
@@ -27,7 +29,7 @@ class RunningHost:
 
     @property
     def names(self) -> dict[str, str]:
-        """What stands in the recorded cases for what differs from run to run."""
+        """What the recorded cases have in place of what differs from run to run."""
         return {"{HOST}": f"127.0.0.1:{self.port}", "{KEY}": KEY, "{MASTER}": MASTER}
 
 

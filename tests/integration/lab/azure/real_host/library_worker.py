@@ -3,6 +3,8 @@
 `library_worker.py FOLDER...` prints a JSON object, folder -> "OK n" or "FAIL reason". It needs nothing of this project.
 """
 
+from __future__ import annotations
+
 import json
 import sys
 from types import SimpleNamespace

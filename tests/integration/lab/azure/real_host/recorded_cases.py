@@ -3,6 +3,8 @@
 Recorded on 26 November 2026: host 4.1037, Python worker 4.34 on CPython 3.11.7, azure-functions 1.26.
 """
 
+from __future__ import annotations
+
 import gzip
 import json
 from collections.abc import Mapping

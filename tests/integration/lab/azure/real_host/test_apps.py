@@ -1,5 +1,7 @@
 """Half of the small apps given to the real worker's indexer, and to the whole real host, given to the lab's."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import os
@@ -8,7 +10,6 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +40,7 @@ def write(case: dict[str, Any], folder: Path) -> None:
     (folder / "host.json").write_bytes(own.encode() if own else (RECORDED / "host.json").read_bytes())
 
 
-@pytest.fixture
-def own_modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every app is imported anew, and none is left behind."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    before = sys.modules.pop("function_app", None)
-    yield
-    sys.modules.pop("function_app", None)
-    if before is not None:
-        sys.modules["function_app"] = before
-
-
-@pytest.mark.usefixtures("own_modules")
+@pytest.mark.usefixtures("own_function_app")
 def test_an_app_is_indexed_as_the_real_worker_does(tmp_path: Path) -> None:
     differences = {}
     for case in INDEXED:
@@ -61,7 +50,7 @@ def test_an_app_is_indexed_as_the_real_worker_does(tmp_path: Path) -> None:
     judge("indexed", differences, {case["name"] for case in INDEXED})
 
 
-@pytest.mark.usefixtures("own_modules")
+@pytest.mark.usefixtures("own_function_app")
 def test_an_app_is_indexed_as_the_published_library_worker_does(tmp_path: Path) -> None:
     python = library_worker()
     if python is None:

@@ -1,5 +1,7 @@
 """Half of the raw requests sent to the real host, sent to the lab's: the same answers, but for a list with reasons."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import itertools
@@ -72,16 +74,16 @@ def difference(case: dict[str, Any], answers: list[dict[str, Any]], names: dict[
             recorded.pop("body_sha256")
         for key, value in recorded.items():
             if given.get(key) != value and not (key == "json" and not json_difference(value, given.get(key))):
-                told = json_difference(value, given.get(key)) if key == "json" else (value, given.get(key))
-                return f"{key}: {told}"
+                shown = json_difference(value, given.get(key)) if key == "json" else (value, given.get(key))
+                return f"{key}: {shown}"
     return ""
 
 
 def json_difference(recorded: dict[str, Any], given: Any) -> dict[str, Any]:
     if not isinstance(given, dict):
         return {"json": given}
-    told: dict[str, Any] = given
-    return {key: (value, told.get(key)) for key, value in recorded.items() if told.get(key) != value}
+    shown: dict[str, Any] = given
+    return {key: (value, shown.get(key)) for key, value in recorded.items() if shown.get(key) != value}
 
 
 def comparable(answer: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
@@ -91,6 +93,6 @@ def comparable(answer: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
         key: answer[key] for key in ("framing", "body", "body_len", "body_sha256", "json") if key in answer
     }
     status = answer["status"].split(" ")[1] if " " in answer["status"] else ""
-    told: dict[str, Any] = {"status": status, **kept, "headers": sorted(headers, key=str)}
-    replaced: dict[str, Any] = json.loads(replace(json.dumps(told), names))
+    shown: dict[str, Any] = {"status": status, **kept, "headers": sorted(headers, key=str)}
+    replaced: dict[str, Any] = json.loads(replace(json.dumps(shown), names))
     return replaced

@@ -1,5 +1,7 @@
 """Half of the messages sent to the real host's queues, sent to the lab's: the functions get the same."""
 
+from __future__ import annotations
+
 import ast
 import contextlib
 import json
@@ -64,10 +66,10 @@ async def send(broker: Broker) -> None:
 
 def name(line: dict[str, Any]) -> str:
     """A case's name: the message id that the function saw, or what the typed parameter held."""
-    told: str = line["got"] if "got" in line else line["message_id"]
+    shown: str = line["got"] if "got" in line else line["message_id"]
     if line.get("get_body") == NO_ID:  # it was given a random one
-        told = "no id"
-    return f"{line.get('function', line.get('fn'))} {told}"
+        shown = "no id"
+    return f"{line.get('function', line.get('fn'))} {shown}"
 
 
 def compare(recorded: list[dict[str, Any]], given: list[dict[str, Any]]) -> dict[str, str]:
@@ -79,10 +81,10 @@ def compare(recorded: list[dict[str, Any]], given: list[dict[str, Any]]) -> dict
         if case not in seen:
             differences[case] = "it never reached its function"
             continue
-        told = {key: (line[key], seen[case].get(key)) for key in FIELDS if line.get(key) != seen[case].get(key)}
+        shown = {key: (line[key], seen[case].get(key)) for key in FIELDS if line.get(key) != seen[case].get(key)}
         metadata = [stable(each.get("metadata")) for each in (line, seen[case])]
-        if told or metadata[0] != metadata[1]:
-            differences[case] = f"{told} {metadata if metadata[0] != metadata[1] else ''}"
+        if shown or metadata[0] != metadata[1]:
+            differences[case] = f"{shown} {metadata if metadata[0] != metadata[1] else ''}"
     known = {name(line) for line in recorded}
     unknown = [case for case in seen if case.startswith("sb1 str:'v_") and case not in known]
     return differences | dict.fromkeys(unknown, "a body that never reached a function there")
@@ -90,6 +92,6 @@ def compare(recorded: list[dict[str, Any]], given: list[dict[str, Any]]) -> dict
 
 def stable(metadata: str | None) -> dict[str, Any]:
     """A message's metadata without what changes from run to run."""
-    told = ast.literal_eval(metadata.removeprefix("dict:")) if metadata else {}
-    told.pop("MessageId", None)  # it stands in the case's name
-    return {key: value for key, value in told.items() if key not in CHANGING}
+    shown = ast.literal_eval(metadata.removeprefix("dict:")) if metadata else {}
+    shown.pop("MessageId", None)  # it is in the case's name
+    return {key: value for key, value in shown.items() if key not in CHANGING}

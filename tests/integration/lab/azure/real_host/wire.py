@@ -1,5 +1,7 @@
 """Raw HTTP/1.1: sends a recorded request byte for byte and reads the answers as they were recorded."""
 
+from __future__ import annotations
+
 import asyncio
 import hashlib
 import json

@@ -13,9 +13,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from lab.azure.service_bus import Broker, QueueConfig
-
-from .clients import KINDS, Client, connect
-from .clock import Clock
+from tests.integration.lab.azure.service_bus.clients import KINDS, Client, connect
+from tests.integration.lab.azure.service_bus.clock import Clock
 
 QUEUES = {
     "orders": QueueConfig(lock_duration_s=30, max_delivery_count=3),

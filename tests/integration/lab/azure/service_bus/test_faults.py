@@ -9,11 +9,10 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.exceptions import OperationTimeoutError, ServiceBusError, ServiceBusServerBusyError
 
 from lab.azure.service_bus import Broker, QueueConfig
+from tests.integration.lab.azure.service_bus.clients import Client, connect, leaks, take
+from tests.integration.lab.azure.service_bus.clock import Clock
+from tests.integration.lab.azure.service_bus.conftest import QUEUES
 from tests.waiting import until
-
-from .clients import Client, connect, leaks, take
-from .clock import Clock
-from .conftest import QUEUES
 
 
 @leaks

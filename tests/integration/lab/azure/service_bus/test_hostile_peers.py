@@ -17,9 +17,18 @@ from lab.azure.service_bus.amqp_types import Described, Symbol, Timestamp, UInt,
 from lab.azure.service_bus.connection import AMQP_HEADER, SASL_HEADER
 from lab.azure.service_bus.limits import LINK_CREDIT, MAX_LINKS, MAX_PARTIALS, MAX_SESSIONS, MAX_WAITING, WRITE_BUFFER
 from lab.azure.service_bus.message import APPLICATION, PROPERTIES, VALUE, section
+from tests.integration.lab.azure.service_bus.peer import (
+    Peer,
+    attaching,
+    beginning,
+    flowing,
+    frame,
+    message,
+    opening,
+    request,
+    sending,
+)
 from tests.waiting import until
-
-from .peer import Peer, attaching, beginning, flowing, frame, message, opening, request, sending
 
 CONVERSATION = b"".join(
     (
@@ -238,7 +247,7 @@ async def test_an_endless_message_is_refused_without_being_kept(bus: Broker) -> 
 
 
 @pytest.mark.parametrize("raw", [b"junk", b"\x00" * 1000, section(VALUE, None) + b"\x40"])
-async def test_a_message_that_is_none_is_rejected_and_the_link_goes_on(bus: Broker, raw: bytes) -> None:
+async def test_an_invalid_message_is_rejected_and_the_link_stays_usable(bus: Broker, raw: bytes) -> None:
     peer = await Peer.begin(bus, attaching("orders"), sending(raw), sending(message(), 1))
     refused, taken = await peer.hear(amqp.DISPOSITION), await peer.hear(amqp.DISPOSITION)
     assert refused[4].value[0].value[0] == "amqp:decode-error"
@@ -299,7 +308,7 @@ async def test_a_peek_answers_with_no_more_than_a_message_may_have(bus: Broker) 
     await peer.close()
 
 
-async def test_who_spoke_to_a_mute_broker_is_cut_when_it_speaks_again(bus: Broker) -> None:
+async def test_a_peer_that_spoke_to_a_mute_broker_is_cut_when_the_broker_speaks_again(bus: Broker) -> None:
     spoke, quiet = await Peer.begin(bus), await Peer.begin(bus)
     for peer in (spoke, quiet):
         await peer.hear(amqp.BEGIN)
@@ -348,7 +357,7 @@ async def test_a_receiver_without_window_gets_nothing_until_it_opens_it(bus: Bro
     await peer.close()
 
 
-async def test_a_small_frame_size_is_kept_to(bus: Broker) -> None:
+async def test_a_small_frame_size_is_respected(bus: Broker) -> None:
     await fill(bus, 1, 2000)
     peer = await Peer.connect(
         bus, AMQP_HEADER, opening(max_frame=1), beginning(), attaching("orders", receiver=True), flowing(0, 1)

@@ -7,11 +7,10 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.exceptions import MessageLockLostError
 
 from lab.azure.service_bus import Broker
+from tests.integration.lab.azure.service_bus.clients import Client, leaks, take
+from tests.integration.lab.azure.service_bus.clock import Clock
+from tests.integration.lab.azure.service_bus.conftest import QUEUES
 from tests.waiting import until
-
-from .clients import Client, leaks, take
-from .clock import Clock
-from .conftest import QUEUES
 
 LOCK_S = QUEUES["orders"].lock_duration_s
 

@@ -15,10 +15,9 @@ from azure.servicebus.exceptions import (
 )
 
 from lab.azure.service_bus import Broker
+from tests.integration.lab.azure.service_bus.clients import Client, connect, leaks, take
+from tests.integration.lab.azure.service_bus.clock import Clock
 from tests.waiting import until
-
-from .clients import Client, connect, leaks, take
-from .clock import Clock
 
 UTC = dt.UTC
 
@@ -48,7 +47,7 @@ async def test_cancelling_what_is_not_scheduled_is_an_error(client: Client) -> N
             await sender.cancel_scheduled_messages([4711])
 
 
-async def test_an_expired_message_is_dead_lettered_where_the_queue_says_so(client: Client, broker: Broker) -> None:
+async def test_an_expired_message_is_dead_lettered_if_the_queue_is_set_so(client: Client, broker: Broker) -> None:
     await client.send("perishable", ServiceBusMessage("x", time_to_live=dt.timedelta(seconds=0.2)))
     await until(lambda: broker.stats("perishable")["dead"] == 1)
     async with client.receiver("perishable", sub_queue="deadletter") as receiver:

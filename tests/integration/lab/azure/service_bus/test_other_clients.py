@@ -12,8 +12,17 @@ from lab.azure.service_bus import performatives as amqp
 from lab.azure.service_bus.amqp_types import Described, Symbol, UInt, ULong
 from lab.azure.service_bus.connection import AMQP_HEADER, SASL_HEADER
 from lab.azure.service_bus.message import APPLICATION, Message, sections
-
-from .peer import Peer, attaching, beginning, flowing, frame, message, opening, request, sending
+from tests.integration.lab.azure.service_bus.peer import (
+    Peer,
+    attaching,
+    beginning,
+    flowing,
+    frame,
+    message,
+    opening,
+    request,
+    sending,
+)
 
 CHANGES = {Symbol("why"): "busy"}
 REASONS = {Symbol("DeadLetterReason"): "Bad", Symbol("why"): "busy"}
@@ -69,9 +78,9 @@ async def test_properties_to_modify_of_a_request_are_merged_unless_they_are_too_
     entry = bus._service.queues["orders"].receive()
     assert entry is not None
     body = {"disposition-status": "abandoned", "lock-tokens": [entry.lock_token]}
-    asked = request("com.microsoft:update-disposition", body | {"properties-to-modify": {"why": "x" * size}})
+    wanted = request("com.microsoft:update-disposition", body | {"properties-to-modify": {"why": "x" * size}})
     peer = await Peer.begin(bus, attaching("orders/$management", 1, receiver=True), flowing(1, 5))
-    await peer.say(attaching("orders/$management"), sending(asked))
+    await peer.say(attaching("orders/$management"), sending(wanted))
     _, payload = await peer.hear_with_payload(amqp.TRANSFER)
     assert Message(payload).application()["statusCode"] == status
     assert stored(bus) == ({"why": "x" * size} if status == 200 else {})

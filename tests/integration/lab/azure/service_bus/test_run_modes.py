@@ -18,10 +18,9 @@ from azure.servicebus import ServiceBusMessage
 from lab.azure.service_bus import Broker, LocalServiceBus, QueueConfig
 from lab.azure.service_bus.__main__ import serve
 from tests import ROOT
+from tests.integration.lab.azure.service_bus.certificate import make_certificate
+from tests.integration.lab.azure.service_bus.clients import connect
 from tests.waiting import until
-
-from .certificate import make_certificate
-from .clients import connect
 
 MODULE = [sys.executable, "-m", "lab.azure.service_bus"]
 
@@ -107,11 +106,11 @@ async def test_as_a_process_it_speaks_tls_and_answers_health(tmp_path: Path, unu
 
 
 def get(port: int, path: str) -> tuple[int, bytes]:
-    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    asked.request("GET", path)
-    answer = asked.getresponse()
+    wanted = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    wanted.request("GET", path)
+    answer = wanted.getresponse()
     found = answer.status, answer.read()
-    asked.close()
+    wanted.close()
     return found
 
 
@@ -130,7 +129,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*MODULE, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
 
 
-def test_a_taken_port_is_said_in_one_line() -> None:
+def test_a_taken_port_is_reported_in_one_line() -> None:
     with Broker() as broker:
         done = run("--port", str(broker.port))
     assert done.returncode == 2
@@ -138,7 +137,7 @@ def test_a_taken_port_is_said_in_one_line() -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_a_wrong_config_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_wrong_config_is_reported_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "Config.json"
     file.write_text("{}")
     done = run("--port", "0", "--config", str(file))
@@ -146,7 +145,7 @@ def test_a_wrong_config_is_said_in_one_line(tmp_path: Path) -> None:
     assert done.stderr == "error: the file needs 'UserConfig' as an object.\n"
 
 
-def test_files_for_tls_that_are_none_are_said_in_one_line(tmp_path: Path) -> None:
+def test_invalid_files_for_tls_are_reported_in_one_line(tmp_path: Path) -> None:
     done = run("--port", "0", "--tls", str(tmp_path / "cert.pem"), "key.pem")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "Give a PEM certificate and its key." in done.stderr

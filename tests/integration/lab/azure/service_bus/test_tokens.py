@@ -14,11 +14,10 @@ from azure.servicebus import ServiceBusMessage, TransportType
 from azure.servicebus.exceptions import ServiceBusError
 
 from lab.azure.service_bus import Broker, QueueConfig
+from tests.integration.lab.azure.service_bus.certificate import make_certificate
+from tests.integration.lab.azure.service_bus.clients import connect, credential, leaks, sign_in, take
+from tests.integration.lab.azure.service_bus.clock import Clock
 from tests.waiting import until
-
-from .certificate import make_certificate
-from .clients import connect, credential, leaks, sign_in, take
-from .clock import Clock
 
 QUEUES = {"orders": QueueConfig(), "other": QueueConfig()}
 SCOPE = "https://servicebus.azure.net//.default"

@@ -1,5 +1,7 @@
 """One fault at quick pace, and what the app promises under it."""
 
+from __future__ import annotations
+
 from lab.proof.faults import cluster, outage, trial
 from lab.proof.faults.faults import FAULTS
 from lab.proof.faults.outcome import Outcome

@@ -1,5 +1,7 @@
 """Service Bus misbehaves: nothing accepted is lost, nothing decided twice, only 503s are seen."""
 
+from __future__ import annotations
+
 import pytest
 
 from tests.integration.lab.proof.faults.enduring import outcome_of

@@ -1,5 +1,7 @@
 """A Redis Cluster loses, moves and gains nodes under the app: nothing is lost or decided twice, only 503s are seen."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import pytest

@@ -3,6 +3,8 @@
 The three mostly wait, so they wait together.
 """
 
+from __future__ import annotations
+
 import pytest
 
 from lab.proof.faults.command import endure_all

@@ -1,5 +1,7 @@
 """Redis is there and of no use: nothing accepted is lost, nothing decided twice, only 503s are seen."""
 
+from __future__ import annotations
+
 import pytest
 
 from tests.integration.lab.proof.faults.enduring import outcome_of

@@ -3,6 +3,8 @@
 `held` is released by RPUSH to `release`; before that it says its process id by RPUSH to `begun`.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 
 SOURCE = """

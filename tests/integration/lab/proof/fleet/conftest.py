@@ -18,9 +18,8 @@ from lab.proof.fleet.fleet import Fleet
 from lab.proof.fleet.front import Front
 from lab.proof.fleet.instance import Task
 from tests.integration.lab.azure.service_bus.conftest import hurried_sdk
+from tests.integration.lab.proof.fleet.app import write_app
 from tests.waiting import gone, until
-
-from .app import write_app
 
 __all__ = ["hurried_sdk"]
 

@@ -1,5 +1,7 @@
 """What keeps an instance from starting, as `Task.prepare`: called in the instance, so it must be found by its name."""
 
+from __future__ import annotations
+
 import os
 import signal
 

@@ -1,5 +1,7 @@
 """Puts messages on the queue of a Service Bus with the real SDK, and takes them off."""
 
+from __future__ import annotations
+
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 

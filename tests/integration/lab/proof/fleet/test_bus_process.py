@@ -10,9 +10,8 @@ import pytest
 
 from lab.azure.service_bus.queue_config import QueueConfig
 from lab.proof.fleet.bus_process import BusError, BusProcess
-
-from .conftest import all_gone
-from .sending import complete_one, send
+from tests.integration.lab.proof.fleet.conftest import all_gone
+from tests.integration.lab.proof.fleet.sending import complete_one, send
 
 
 async def test_it_is_a_process_of_its_own(bus: BusProcess) -> None:
@@ -28,7 +27,7 @@ async def test_an_attribute_is_answered_with_its_value(bus: BusProcess) -> None:
     assert await bus.ask("queues") == ["orders"]
 
 
-async def test_it_fails_on_purpose_when_told_to(bus: BusProcess) -> None:
+async def test_it_fails_on_purpose_when_asked_to(bus: BusProcess) -> None:
     await bus.ask("faults.store_twice", 1)
     await send(bus, "a")
     assert (await bus.ask("stats", "orders"))["active"] == 2
@@ -41,7 +40,7 @@ async def test_once_asked_to_it_remembers_which_messages_were_completed(bus: Bus
     assert await bus.ask("completed") == {completed} < set(sent)
 
 
-async def test_unasked_it_remembers_none(bus: BusProcess) -> None:
+async def test_by_default_it_remembers_none(bus: BusProcess) -> None:
     await send(bus, "a")
     await complete_one(bus)
     assert await bus.ask("completed") == set()
@@ -68,13 +67,13 @@ async def test_questions_at_the_same_time_get_their_own_answers(bus: BusProcess)
     assert answers == [["orders"], 0] * 10
 
 
-async def test_when_it_is_gone_that_is_said(bus: BusProcess) -> None:
+async def test_its_end_is_reported(bus: BusProcess) -> None:
     os.kill(bus.pid, signal.SIGKILL)
     with pytest.raises(BusError, match="the Service Bus is gone"):
         await bus.ask("queues")
 
 
-async def test_when_it_does_not_answer_that_is_said(bus: BusProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_answer_is_reported(bus: BusProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.proof.fleet.bus_process.ANSWER_S", 0.2)
     os.kill(bus.pid, signal.SIGSTOP)
     try:

@@ -13,8 +13,7 @@ import pytest
 from lab.proof.fleet.fleet import Fleet, Instance
 from lab.proof.fleet.front import Front
 from lab.proof.fleet.instance import Group
-
-from .conftest import WAIT_S, begun, finished
+from tests.integration.lab.proof.fleet.conftest import WAIT_S, begun, finished
 
 Http = httpx.AsyncClient
 

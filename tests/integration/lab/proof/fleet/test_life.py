@@ -16,11 +16,10 @@ from lab.proof.fleet.bus_process import BusProcess
 from lab.proof.fleet.fleet import Fleet, FleetError, State
 from lab.proof.fleet.instance import Group, Task
 from lab.proof.fleet.scaling import adjust
+from tests.integration.lab.proof.fleet.conftest import WAIT_S, all_gone, begun, finished
+from tests.integration.lab.proof.fleet.preparations import refuse, vanish
+from tests.integration.lab.proof.fleet.sending import send
 from tests.waiting import until
-
-from .conftest import WAIT_S, all_gone, begun, finished
-from .preparations import refuse, vanish
-from .sending import send
 
 Make = Callable[..., Task]
 
@@ -98,7 +97,7 @@ async def test_a_fleet_grows_and_shrinks_by_a_step_at_a_time(fleet: Fleet) -> No
     assert sizes == [2, 3, 1, 0]
 
 
-async def test_what_was_killed_is_started_anew(fleet: Fleet) -> None:
+async def test_killed_instances_are_started_again(fleet: Fleet) -> None:
     first, second = await fleet.grow(Group.HTTP, 2)
     fleet.kill(first)
     await fleet.wait_gone([first])
@@ -115,7 +114,7 @@ async def test_the_frozen_count_as_alive_and_the_killed_do_not(fleet: Fleet) -> 
     assert (fleet.alive, frozen.frozen, killed.state) == ([frozen], True, State.GONE)
 
 
-async def test_a_signal_to_one_that_is_gone_reaches_nobody(fleet: Fleet) -> None:
+async def test_a_signal_to_an_instance_that_is_gone_has_no_effect(fleet: Fleet) -> None:
     (instance,) = await fleet.grow(Group.HTTP, 1)
     fleet.kill(instance)
     await fleet.wait_gone([instance])
@@ -124,13 +123,13 @@ async def test_a_signal_to_one_that_is_gone_reaches_nobody(fleet: Fleet) -> None
 
 
 @pytest.mark.parametrize("count", [1, 4])
-async def test_one_that_cannot_start_says_why(make_task: Make, count: int) -> None:
+async def test_an_instance_that_cannot_start_says_why(make_task: Make, count: int) -> None:
     async with Fleet(make_task(refuse)) as fleet:
         with pytest.raises(FleetError, match="group http did not start: ValueError: the cupboard is bare"):
             await fleet.grow(Group.HTTP, count)
 
 
-async def test_an_app_that_cannot_be_imported_is_said_with_its_error(make_task: Make) -> None:
+async def test_an_app_that_cannot_be_imported_is_reported_with_its_error(make_task: Make) -> None:
     task = make_task()
     (task.folder / "function_app.py").write_text("import no_such_module")
     async with Fleet(task) as fleet:
@@ -138,14 +137,14 @@ async def test_an_app_that_cannot_be_imported_is_said_with_its_error(make_task: 
             await fleet.grow(Group.HTTP, 1)
 
 
-async def test_of_one_that_ends_without_a_word_the_log_is_named(make_task: Make) -> None:
+async def test_the_log_of_an_instance_that_ends_silently_is_named(make_task: Make) -> None:
     task = make_task(vanish)
     async with Fleet(task) as fleet:
         with pytest.raises(FleetError, match=f"it said nothing .*see {task.log}"):
             await fleet.grow(Group.HTTP, 1)
 
 
-async def test_after_one_did_not_start_nothing_is_left(make_task: Make) -> None:
+async def test_after_an_instance_did_not_start_nothing_is_left(make_task: Make) -> None:
     async with Fleet(make_task(refuse)) as fleet:
         with pytest.raises(FleetError):
             await fleet.grow(Group.HTTP, 3)

@@ -18,9 +18,8 @@ from lab.proof.fleet.bus_process import BusProcess
 from lab.proof.fleet.fleet import Fleet
 from lab.proof.fleet.instance import Group, Task
 from tests import ROOT
-
-from .app import write_app
-from .conftest import WAIT_S, all_gone
+from tests.integration.lab.proof.fleet.app import write_app
+from tests.integration.lab.proof.fleet.conftest import WAIT_S, all_gone
 
 LAB = """
 import asyncio, sys

@@ -10,12 +10,12 @@ from PIL import Image
 
 from lab.proof.report import charts
 from tests.integration.lab.proof.report.browser import Box, Browser, Seen, find
-from tests.unit.lab.proof.report.outcomes import leaky, ours
+from tests.unit.lab.proof.report.outcomes import FAULTS, leaky, ours
 
 WIDTHS = (1200, 500)
 STYLE = "figure{margin:1em}svg{width:100%;height:auto}@media (prefers-color-scheme:dark){body{background:#0d1117}}"
 DARK = "--blink-settings=preferredColorScheme=0"
-CHARTS = 6
+CHARTS = 5
 SLACK_PX = 1.5  # fonts differ between machines
 
 
@@ -27,7 +27,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Browser:
 @pytest.fixture(scope="module")
 def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every picture below the other, on the paper that GitHub puts under it."""
-    figures = "".join(f"<figure>{chart.svg}</figure>" for chart in charts.draw([leaky(), ours()]))
+    figures = "".join(f"<figure>{chart.svg}</figure>" for chart in charts.draw([leaky(), ours()], FAULTS["faults"]))
     file = tmp_path_factory.mktemp("report") / "index.html"
     file.write_text(f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style><body>{figures}</body>')
     return file

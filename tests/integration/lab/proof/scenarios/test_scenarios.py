@@ -33,6 +33,14 @@ async def test_every_side_answers_its_callers(side: str) -> None:
     assert (cell.failed, cell.wrong) == (0, 0), cell
 
 
+@pytest.mark.parametrize("side", SIDES)
+async def test_every_side_makes_the_calls_that_a_fault_makes(side: str, redis_url: str) -> None:
+    session = SIDES[side](redis_url)
+    await session.run(lambda client: client.set("key", b"value"), idempotent=True, within_s=20)
+    assert await session.run(lambda client: client.get("key"), idempotent=True, within_s=20) == b"value"
+    await session.aclose()
+
+
 async def test_redis_py_repeats_changes_whose_replies_were_cut() -> None:
     """The control of `twice`: it sends again whatever was in flight."""
     assert (await measure(SCENARIOS["cut"], "redis-py")).twice > 0

@@ -8,9 +8,14 @@ from collections.abc import Callable
 import pytest
 
 from lab.tickets.books import Audit
-
-from .broken_apps import answers_before_sending, checks_outside, completes_undecided, decides_again, never_closes
-from .small import ORDERS, WAIT_S, Spike, small_spike
+from tests.integration.lab.proof.spike.broken_apps import (
+    answers_before_sending,
+    checks_outside,
+    completes_undecided,
+    decides_again,
+    never_closes,
+)
+from tests.integration.lab.proof.spike.small import ORDERS, WAIT_S, Spike, small_spike
 
 pytestmark = pytest.mark.timeout(120)
 Break = Callable[[], None] | None

@@ -9,8 +9,7 @@ import pytest
 
 from lab.proof.fleet.budget import LAB_CLIENTS
 from lab.proof.strategies import OURS, STRATEGIES
-
-from .small import FULFILMENT, HTTP, WAIT_S, Spike, small_spike
+from tests.integration.lab.proof.spike.small import FULFILMENT, HTTP, WAIT_S, Spike, small_spike
 
 pytestmark = pytest.mark.timeout(120)
 LIMIT = HTTP + FULFILMENT + LAB_CLIENTS

@@ -1,5 +1,7 @@
 """A real cluster of three primaries, shared by the tests that leave it as they found it."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 

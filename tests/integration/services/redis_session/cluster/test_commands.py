@@ -1,5 +1,7 @@
 """One connection per primary, and every command at the right one."""
 
+from __future__ import annotations
+
 import asyncio
 from functools import partial
 from typing import Any
@@ -9,8 +11,7 @@ from redis.exceptions import RedisClusterException, ResponseError
 
 from lab.azure.redis_cluster import RedisCluster
 from services.redis_session import NeedsOwnConnection
-
-from .conftest import Session, calls_of, clients_of
+from tests.integration.services.redis_session.cluster.conftest import Session, calls_of, clients_of
 
 
 async def _bare(name: str, client: Any) -> Any:
@@ -151,7 +152,7 @@ async def test_what_may_block_and_does_not_is_a_command_of_a_pipeline_like_any_o
     assert (len(stream), counts) == (1, [1, 1])
 
 
-async def test_an_error_inside_a_pipeline_stands_at_its_place(cluster: RedisCluster, session: Session) -> None:
+async def test_an_error_inside_a_pipeline_is_at_its_place(cluster: RedisCluster, session: Session) -> None:
     client: Any = await session(cluster.url).healthy_client()
     pipeline = client.pipeline(transaction=False)
     pipeline.set("a", "x").incr("a").set("b", 1)
@@ -192,7 +193,7 @@ async def test_side_connections_are_bounded_for_the_whole_session(cluster: Redis
     assert sum(clients_of(node) for node in cluster.nodes) <= 3 + 1
 
 
-async def test_another_server_that_is_no_cluster_changes_nothing(redis_url: str, session: Session) -> None:
+async def test_another_server_that_is_not_a_cluster_changes_nothing(redis_url: str, session: Session) -> None:
     redis = session(redis_url)
     await redis.run(lambda client: client.mset({"a": 1, "b": 2}), idempotent=True, within_s=5)
     assert type(redis.open_client).__name__ == "MultiplexedRedis"

@@ -1,16 +1,17 @@
 """The app on a cluster: its readiness and its budget, with nothing set for it."""
 
+from __future__ import annotations
+
 import logging
 
 import pytest
 
 from lab.azure.redis_cluster import RedisCluster
 from services.readiness import Readiness, RecentSends
+from tests.integration.services.redis_session.cluster.conftest import Session
 
-from .conftest import Session
 
-
-async def test_an_app_that_meets_more_primaries_than_its_budget_says_so(
+async def test_an_app_that_meets_more_primaries_than_its_budget_reports_it(
     cluster: RedisCluster, session: Session, caplog: pytest.LogCaptureFixture
 ) -> None:
     redis = session(cluster.url)

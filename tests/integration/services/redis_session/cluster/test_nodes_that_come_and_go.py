@@ -1,5 +1,7 @@
 """Shards that fail, move and leave: the others' callers notice nothing."""
 
+from __future__ import annotations
+
 import asyncio
 import gc
 import warnings
@@ -13,9 +15,8 @@ from lab.azure.redis_cluster import RedisCluster
 from services.redis_session import Clocks, RedisService, RedisUnavailable
 from services.redis_session.cluster_client import ClusterRedis
 from services.redis_session.topology import Place
+from tests.integration.services.redis_session.cluster.conftest import QUICK, Session, clients_of
 from tests.waiting import until
-
-from .conftest import QUICK, Session, clients_of
 
 KEYS = {0: "{b}", 1: "{c}", 2: "{a}"}  # a key of each of three primaries
 

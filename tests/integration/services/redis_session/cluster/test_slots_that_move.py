@@ -1,5 +1,7 @@
 """Slots that move: redirects mean that a command did not run, so every INCR is counted once."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
@@ -14,8 +16,7 @@ from lab.azure.redis_cluster import RedisCluster, admin
 from services.redis_session import NotSent, RedisService
 from services.redis_session.cluster_client import ClusterRedis
 from services.redis_session.topology import Place
-
-from .conftest import Session, calls_of
+from tests.integration.services.redis_session.cluster.conftest import Session, calls_of
 
 TAG, SLOT = "{a}", key_slot(b"a")  # 15495, of the third node
 
@@ -212,6 +213,6 @@ async def test_asking_and_its_command_leave_next_to_each_other(cluster: RedisClu
     filler = "x" * 40_000
     async with migrating(cluster):
         strangers = [client.set(f"{{b}}{n}", filler) for n in range(20)]  # slot 3300, of the first node
-        asked = [client.set(f"{TAG}new{n}", filler) for n in range(20)]
-        mixed = [call for pair in zip(strangers, asked, strict=True) for call in pair]
+        wanted = [client.set(f"{TAG}new{n}", filler) for n in range(20)]
+        mixed = [call for pair in zip(strangers, wanted, strict=True) for call in pair]
         assert await asyncio.gather(*mixed) == [True] * 40

@@ -1,5 +1,7 @@
 """Every node of a cluster is met as the configured address says: with its TLS, its name, its user, its identity."""
 
+from __future__ import annotations
+
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -13,12 +15,11 @@ from lab.azure.redis_cluster import RedisCluster, admin
 from lab.azure.redis_server import RedisServer, RedisServerError, free_port
 from services.redis_session import Clocks, RedisService, RedisUnavailable
 from services.redis_session.credential import CredentialClocks, RedisCredential
+from tests.integration.services.redis_session.cluster.conftest import Session, calls_of, clients_of
+from tests.integration.services.redis_session.cluster.test_nodes_that_come_and_go import KEYS, warm
 from tests.integration.services.redis_session.credential.identity import EVERYTHING, Identity
 from tests.integration.services.redis_session.tls_relay import NAME, TlsRelay, tls_relay, write_certificate
 from tests.waiting import until
-
-from .conftest import Session, calls_of, clients_of
-from .test_nodes_that_come_and_go import KEYS, warm
 
 PRIMARIES = 3
 

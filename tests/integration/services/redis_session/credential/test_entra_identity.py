@@ -73,9 +73,9 @@ def test_each_fetch_reaches_the_endpoint_past_the_cache_of_msal(endpoint: Identi
 def test_what_the_endpoint_says_is_passed_on_with_advice_but_for_tokens(endpoint: IdentityEndpoint) -> None:
     token = new_token(1)
     endpoint.answer = (400, {"statusCode": 400, "message": f"No identity found for ClientId, got {token}"})
-    said = failure()
-    assert said.startswith("400, No identity found for ClientId, got ***; in Azure, assign the identity")
-    assert token not in said
+    output = failure()
+    assert output.startswith("400, No identity found for ClientId, got ***; in Azure, assign the identity")
+    assert token not in output
 
 
 def test_without_a_managed_identity_it_says_what_to_do(
@@ -91,7 +91,7 @@ def test_an_endpoint_that_hangs_is_given_up(endpoint: IdentityEndpoint, monkeypa
     assert failure().startswith("ReadTimeout; ")
 
 
-def test_an_answer_that_is_no_json_is_named_not_quoted(endpoint: IdentityEndpoint) -> None:
+def test_an_answer_that_is_not_json_is_named_not_quoted(endpoint: IdentityEndpoint) -> None:
     endpoint.answer = (502, "<html>proxy error</html>")
     assert failure().startswith("JSONDecodeError; ")
 

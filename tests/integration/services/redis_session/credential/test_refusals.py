@@ -26,7 +26,7 @@ async def test_a_refused_credential_is_replaced_by_exactly_one_fresh_one_and_no_
     assert (identity.calls, session.counters.connections_opened) == (2, 1)
 
 
-async def test_a_fresh_one_that_is_refused_too_is_said_clearly_and_neither_side_is_hammered(
+async def test_a_fresh_credential_that_is_refused_too_is_reported_and_neither_side_is_flooded(
     acl_server: AclServer, open_session: Open
 ) -> None:
     identity = Identity(acl_server)
@@ -86,7 +86,7 @@ async def test_noauth_to_a_command_reconnects_once_with_a_fresh_credential(
     assert (identity.calls, session.counters.connections_opened) == (2, 2)
 
 
-async def test_a_refusal_after_which_the_identity_fails_is_told_and_healed(
+async def test_a_refusal_after_which_the_identity_fails_is_reported_and_recovered_from(
     acl_server: AclServer, open_session: Open
 ) -> None:
     identity = Identity(acl_server)

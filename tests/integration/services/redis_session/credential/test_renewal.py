@@ -149,7 +149,7 @@ async def test_connections_on_the_side_take_the_newest_credential(acl_server: Ac
     assert session.counters.recreates == 0
 
 
-# -- a slow identity ---------------------------------------------------------------------------------------------------
+# --- a slow identity --------------------------------------------------------------------------------------------------
 async def test_a_fetch_that_takes_longer_than_its_callers_have_is_made_once_and_its_result_kept(
     acl_server: AclServer, open_session: Open
 ) -> None:
@@ -207,7 +207,7 @@ async def test_a_fetch_that_hangs_is_given_up_in_time_and_never_started_twice(
     assert identity.calls == 1
 
 
-# -- a failing identity ------------------------------------------------------------------------------------------------
+# --- a failing identity -----------------------------------------------------------------------------------------------
 async def test_while_the_old_token_is_valid_a_failing_identity_fails_no_call_and_no_connect(
     acl_server: AclServer, open_session: Open
 ) -> None:

@@ -1,5 +1,7 @@
 """Small function apps for the tests of the light host."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 

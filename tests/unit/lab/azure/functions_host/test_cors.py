@@ -1,5 +1,7 @@
 """Which origins may call, and what a preflight is answered."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest
@@ -24,7 +26,7 @@ async def ask(cors: Cors, method: str = "GET", **headers: str) -> tuple[int, dic
     return sent[0]["status"], {name.decode(): value.decode() for name, value in sent[0]["headers"]}
 
 
-def test_an_empty_list_is_no_cors() -> None:
+def test_an_empty_list_turns_cors_off() -> None:
     assert Cors.of(" ,") is None
 
 
@@ -37,7 +39,7 @@ def test_an_empty_list_is_no_cors() -> None:
         ("https://b.example", False, None),
     ],
 )
-async def test_an_origin_that_may_call_is_told_so(origins: str, credentials: bool, allowed: str | None) -> None:
+async def test_an_allowed_origin_gets_the_cors_headers(origins: str, credentials: bool, allowed: str | None) -> None:
     cors = Cors.of(origins, credentials=credentials)
     assert cors is not None
     status, headers = await ask(cors, origin=ORIGIN)
@@ -46,11 +48,11 @@ async def test_an_origin_that_may_call_is_told_so(origins: str, credentials: boo
 
 
 async def test_a_preflight_is_204_and_never_reaches_the_app() -> None:
-    asked = {"access_control_request_method": "PUT", "access_control_request_headers": "x-a"}
-    status, headers = await ask(Cors(frozenset({ORIGIN})), "OPTIONS", origin=ORIGIN, **asked)
-    told = (headers["Access-Control-Allow-Methods"], headers["Access-Control-Allow-Headers"])
-    assert (status, told) == (204, ("PUT", "x-a"))
-    assert await ask(Cors(frozenset({"x"})), "OPTIONS", origin=ORIGIN, **asked) == (204, {})
+    wanted = {"access_control_request_method": "PUT", "access_control_request_headers": "x-a"}
+    status, headers = await ask(Cors(frozenset({ORIGIN})), "OPTIONS", origin=ORIGIN, **wanted)
+    shown = (headers["Access-Control-Allow-Methods"], headers["Access-Control-Allow-Headers"])
+    assert (status, shown) == (204, ("PUT", "x-a"))
+    assert await ask(Cors(frozenset({"x"})), "OPTIONS", origin=ORIGIN, **wanted) == (204, {})
 
 
 async def test_without_an_origin_nothing_is_added() -> None:

@@ -1,7 +1,7 @@
 """Indexing: what loses one function, and what loses the app."""
 
-import sys
-from collections.abc import Iterator
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from lab.azure.functions_host import FunctionIndex
 from lab.azure.functions_host.function_index import HostStartError, index_folder
 from lab.azure.functions_host.router import Router
 from tests.plain_pytest import without
+from tests.unit.lab.azure.functions_host.apps import http_app, index, named
 
-from .apps import http_app, index, named
+pytestmark = pytest.mark.usefixtures("own_function_app")
 
 SETTINGS = {"ORDERS_QUEUE": "orders", "Bus": "Endpoint=sb://x/;SharedAccessKeyName=a;SharedAccessKey=s3cret"}
 
@@ -154,18 +155,6 @@ def write_app(folder: Path, source: str) -> FunctionIndex:
     return index_folder(folder, {})
 
 
-@pytest.fixture(autouse=True)
-def own_app(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Each test imports a function_app of its own, and leaves none behind."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    before = sys.modules.pop("function_app", None)
-    yield
-    sys.modules.pop("function_app", None)
-    if before is not None:
-        sys.modules["function_app"] = before
-
-
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
@@ -201,5 +190,5 @@ def test_a_retry_policy_that_cannot_be_read_loses_the_whole_app(tmp_path: Path, 
     assert len(found.http) == (not reason)
 
 
-def test_a_folder_without_an_app_says_so(tmp_path: Path) -> None:
+def test_a_folder_without_an_app_is_reported(tmp_path: Path) -> None:
     assert "there is no function_app.py" in index_folder(tmp_path, {}).errors["function_app"]

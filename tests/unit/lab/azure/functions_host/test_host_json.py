@@ -1,5 +1,7 @@
 """What the light host reads of host.json."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,7 @@
 """What becomes of a returned str, by the host's published sources: HttpBinding.cs, RawScriptResult.cs and Json.NET."""
 
+from __future__ import annotations
+
 import json
 
 import pytest

@@ -1,4 +1,6 @@
-"""Route templates, by the rules of "Routing in ASP.NET Core"."""
+"""Route templates, by the rules of "Routing in ASP.NET Core": what the recorded requests do not show."""
+
+from __future__ import annotations
 
 import pytest
 
@@ -12,27 +14,9 @@ def match(template: str, path: str) -> dict[str, str] | None:
 @pytest.mark.parametrize(
     ("template", "path", "values"),
     [
-        ("drops", "drops", {}),
-        ("drops", "DROPS", {}),
-        ("drops", "drops/1", None),
-        ("drops/{id}", "drops", None),
-        ("drops/{id}", "drops/A b", {"id": "A b"}),
-        ("drops/{id}/orders", "drops/1/orders", {"id": "1"}),
-        ("drops/{id?}", "drops", {}),
-        ("drops/{id?}", "drops/1", {"id": "1"}),
-        ("drops/{id=7}", "drops", {"id": "7"}),
-        ("drops/{id=7}", "drops/1", {"id": "1"}),
-        ("drops/{id:int=7}", "drops", {"id": "7"}),
-        ("files/{*rest}", "files", {}),
-        ("files/{*rest}", "files/a/b", {"rest": "a/b"}),
-        ("files/{**rest}", "files/a/b", {"rest": "a/b"}),
-        ("{*rest}", "", {}),
-        ("{name}.{kind}", "a.b.c", {"name": "a.b", "kind": "c"}),
         ("{name}.{kind?}", "a", {"name": "a"}),
         ("{name}.{kind?}", "a.", None),
-        ("v{major}-{minor}", "V1-2", {"major": "1", "minor": "2"}),
         ("v{major}", "x1", None),
-        ("{{literal}}", "{literal}", {}),
     ],
 )
 def test_a_path_gives_the_route_values_or_nothing(template: str, path: str, values: dict[str, str] | None) -> None:
@@ -43,11 +27,8 @@ def test_a_path_gives_the_route_values_or_nothing(template: str, path: str, valu
     ("constraint", "fits", "fails"),
     [
         ("int", ["1", "-1", "+1", "2147483647"], ["x", "1.0", "2147483648", "1_0", "\u0661"]),
-        ("long", ["2147483648", "-9223372036854775808"], ["9223372036854775808", "x"]),
         ("double", ["1", "1.5", "-1e3", ".5", "-NaN"], ["x", "1.5.5", "5-"]),
         ("decimal", ["1.5", "5-", "1,000", str(2**96 - 1)], ["x", "1e3", "NaN", str(2**96)]),
-        ("float", ["1.5"], ["x"]),
-        ("bool", ["true", "FALSE"], ["1", "yes"]),
         ("guid", ["d11c6086-5eae-484d-8493-33265f33c650", "D11C60865EAE484D849333265F33C650"], ["d11c6086", "x"]),
         (
             "datetime",
@@ -57,20 +38,10 @@ def test_a_path_gives_the_route_values_or_nothing(template: str, path: str, valu
             ],
             ["x", "2026-02-30", "20260102", "2026-01-02T25:00", "5", "T"],
         ),
-        ("alpha", ["abC"], ["a1", "é"]),
+        ("nonfile", ["a", "a."], ["a.txt"]),
         ("length(3)", ["abc"], ["ab", "abcd"]),
-        ("length(2,3)", ["ab", "abc"], ["a", "abcd"]),
-        ("minlength(2)", ["ab"], ["a"]),
-        ("maxlength(2)", ["ab"], ["abc"]),
-        ("min(5)", ["5", "6"], ["4", "x"]),
-        ("max(5)", ["5", "-6"], ["6", "x"]),
-        ("range(1,3)", ["1", "3"], ["0", "4"]),
         (r"regex(^\d{{2}}$)", ["12"], ["1", "123"]),
         ("regex(^[ab](c|d)$)", ["AC"], ["e"]),
-        ("required", ["x"], []),
-        ("file", ["a.txt"], ["a"]),
-        ("nonfile", ["a"], ["a.txt"]),
-        ("int:min(5)", ["7"], ["3", "x"]),
     ],
 )
 def test_a_constraint_decides_whether_a_value_fits(constraint: str, fits: list[str], fails: list[str]) -> None:

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from lab.azure.service_bus.amqp_types import Array, Described, Int, Symbol, Timestamp, UByte, UInt, ULong
 from lab.azure.service_bus.codec import MAX_DEPTH, CodecError, decode, encode, skip
-
-from .amqp_values import VALUES, same
+from tests.unit.lab.azure.service_bus.amqp_values import VALUES, same
 
 
 @given(VALUES)

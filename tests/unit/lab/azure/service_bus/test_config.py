@@ -63,7 +63,7 @@ def test_without_properties_the_emulators_defaults_hold() -> None:
 
 
 def test_a_file_as_people_write_it_is_read(tmp_path: Path) -> None:
-    """The emulator reads its file as .NET does: a BOM, comments and a last comma are no mistakes."""
+    """The emulator reads its file as .NET does: a BOM, comments and a trailing comma are allowed."""
     file = tmp_path / "Config.json"
     file.write_text(
         """\ufeff{ // the emulator's
@@ -106,18 +106,18 @@ def test_a_file_as_people_write_it_is_read(tmp_path: Path) -> None:
         (config(queue(ForwardTo="other")), "Remove it or set it to ''"),
     ],
 )
-def test_a_mistake_is_said_with_its_cure(content: Any, message: str) -> None:
+def test_a_mistake_is_reported_with_its_remedy(content: Any, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         queues(content)
     assert message in str(caught.value)
 
 
-def test_a_missing_file_is_said(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load(tmp_path / "Config.json")
 
 
-def test_a_file_that_is_not_json_is_said_with_its_line(tmp_path: Path) -> None:
+def test_a_file_that_is_not_json_is_reported_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "Config.json"
     file.write_text('{"UserConfig":\n x}')
     with pytest.raises(ConfigError, match=r"is not JSON.*line 2"):

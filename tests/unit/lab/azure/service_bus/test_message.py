@@ -1,4 +1,4 @@
-"""Messages: what is read out of their sections, what the broker adds, and what is no message."""
+"""Messages: what is read out of their sections, what the broker adds, and what is not a message."""
 
 from __future__ import annotations
 
@@ -126,6 +126,6 @@ def test_a_batch_is_its_data_sections() -> None:
         b"\x00\x53\x77\xc0\x02\x05\x40",
     ],
 )
-def test_what_is_no_message_raises_a_codec_error(raw: bytes) -> None:
+def test_an_invalid_message_raises_a_codec_error(raw: bytes) -> None:
     with pytest.raises(CodecError):
         Message(raw)

@@ -1,5 +1,7 @@
 """Which promises an outcome breaks: each counter alone is enough, and a sound outcome breaks none."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import pytest

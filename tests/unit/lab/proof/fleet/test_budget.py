@@ -62,6 +62,6 @@ def test_the_other_strategies_may_be_seen_failing(strategy: str) -> None:
     Plan(http=5, fulfilment=4, client_limit=2, strategy=strategy).check()
 
 
-def test_a_strategy_that_nobody_knows_is_not_installed() -> None:
+def test_an_unknown_strategy_is_not_installed() -> None:
     with pytest.raises(KeyError, match="no-such"):
         install("no-such")

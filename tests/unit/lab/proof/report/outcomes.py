@@ -20,6 +20,8 @@ FAULTS: dict[str, Any] = {
             "dead_lettered": 0,
             "leaked": 0,
             "client_errors": {"503": 112},
+            "errors_per_s": {"2": 80, "3": 32},
+            "lasted_s": 3.0,
             "longest_answer_s": 5.02,
             "recovery_s": 1.3,
             "bound_s": 6.0,

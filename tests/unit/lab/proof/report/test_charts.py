@@ -11,14 +11,14 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import StepPatch
+from matplotlib.patches import Rectangle, StepPatch
 
 from lab.proof.outcome import PERCENTILES, Outcome
-from lab.proof.report import charts, comparison, over_time
+from lab.proof.report import charts, comparison, over_faults, over_time
 from lab.proof.report.palette import DARK, labels
 from lab.proof.report.svg import drawing
 from lab.proof.strategies import OURS, STRATEGIES, TITLES
-from tests.unit.lab.proof.report.outcomes import LIMIT, leaky, moment, nothing, ours
+from tests.unit.lab.proof.report.outcomes import FAULTS, LIMIT, leaky, moment, nothing, ours
 
 
 def heights(line: Line2D) -> list[float]:
@@ -65,12 +65,6 @@ def test_requests_are_rates_and_beside_them_is_the_queue() -> None:
     assert heights(right.lines[0]) == [5, 2]
 
 
-def test_accepted_and_decided_are_totals() -> None:
-    timeline = [moment(1.0, accepted=7, decided=1), moment(3.0, accepted=9, decided=9)]
-    axes = panels(over_time.decisions([replace(ours(), timeline=timeline)]))[0]
-    assert [heights(line) for line in axes.lines] == [[7, 9], [1, 9]]
-
-
 def test_percentiles_are_on_a_logarithmic_scale_which_has_no_zero() -> None:
     run = replace(ours(), decision_ms=[(share, 0.0) for share in PERCENTILES])
     answers, decided = panels(comparison.latency([run]))
@@ -86,7 +80,7 @@ def test_our_line_is_the_thickest() -> None:
 
 
 def test_every_row_has_its_runs_name_and_ours_is_bold() -> None:
-    drawn = next(chart.svg for chart in charts.draw([leaky(), ours()]) if chart.name == "instances")
+    drawn = next(chart.svg for chart in charts.draw([leaky(), ours()]) if chart.name == "clients")
     (theirs,) = re.findall(f"<text style=([^>]+)>{re.escape(TITLES['never-closed'])}<", drawn)
     (our,) = re.findall(f"<text style=([^>]+)>{TITLES[OURS]}<", drawn)
     assert ("font-weight: 700" in theirs, "font-weight: 700" in our) == (False, True)
@@ -96,8 +90,16 @@ def test_side_by_side_every_strategy_has_its_name_and_its_numbers() -> None:
     drawn = comparison.strategies([leaky(), ours()])
     texts = {text.get_text() for axes in panels(drawn) for text in axes.texts}
     assert {TITLES["never-closed"], TITLES[OURS]} <= texts
-    assert {"4,000 / 8,000 failed", "12,000 / 0 failed", "249 of 250", "204 of 250", "31,200", "0"} <= texts
+    assert {"4,000 ok, 8,000 failed", "12,000 ok, 0 failed", "249 of 250", "204 of 250", "31,200", "0"} <= texts
     assert {"492 ms to 3.02 s", "12.3 ms to 75.6 ms"} <= texts
+
+
+def test_errors_under_a_fault_are_drawn_against_the_time_for_which_it_lasted() -> None:
+    (axes,) = panels(over_faults.errors(FAULTS["faults"]))
+    fault, *errors = axes.patches
+    assert isinstance(fault, Rectangle)
+    assert (fault.get_x(), fault.get_width()) == (0, 3.0)
+    assert [(bar.get_x(), bar.get_height()) for bar in errors if isinstance(bar, Rectangle)] == [(2, 80), (3, 32)]
 
 
 def test_a_report_without_runs_has_no_charts() -> None:

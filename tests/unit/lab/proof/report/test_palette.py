@@ -48,7 +48,7 @@ def test_a_run_is_called_by_its_strategys_title() -> None:
     assert labels([leaky(), ours(), leaky("home-made")]) == [TITLES["never-closed"], TITLES[OURS], "home-made"]
 
 
-def test_runs_of_one_strategy_are_told_apart() -> None:
+def test_runs_of_one_strategy_have_different_labels() -> None:
     few = replace(leaky("x"), instances=5)
     assert labels([leaky("x"), few, few]) == ["x, 200 instances", "x, 5 instances", "x, 5 instances (2)"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import isnan
 from operator import attrgetter
 
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.proof.outcome import Moment
-from lab.proof.report.series import clients, edges, rates, thinned
+from lab.proof.report.series import edges, rates, thinned
 from tests.unit.lab.proof.report.outcomes import moment
 
 
@@ -23,7 +22,7 @@ def test_a_rate_is_what_a_total_grew_by_per_second() -> None:
     assert by(timeline) == ([0.0, 0.5, 1.0, 3.0], [10.0, 0.0, 10.0])
 
 
-def test_a_sample_at_the_start_is_no_rate() -> None:
+def test_a_sample_at_the_start_is_not_a_rate() -> None:
     assert by([moment(0.0, accepted=0), moment(2.0, accepted=6)]) == ([0.0, 2.0], [3.0])
 
 
@@ -33,12 +32,6 @@ def test_two_samples_at_one_time_are_one() -> None:
 
 def test_an_empty_timeline_has_no_rates() -> None:
     assert by([]) == ([0.0], [])
-
-
-def test_no_answer_is_a_gap_and_no_zero() -> None:
-    known, gap = clients([moment(1.0, 0), moment(2.0, None)])
-    assert known == 0.0
-    assert isnan(gap)
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ from tests.unit.lab.proof.report.outcomes import FAULTS, leaky, nothing, ours
 
 def test_it_tells_the_scene_then_ours_then_the_others_then_the_faults() -> None:
     assert summary([leaky(), ours()], FAULTS["faults"]) == (
-        "12,000 orders came in within 60 seconds, to 200 instances in front of a Redis that lets 250 clients in. "
-        "With “one multiplexed connection per process”, 12,000 were accepted and no request failed; every accepted "
+        "- 12,000 orders came in within 60 seconds, to 200 instances in front of a Redis that lets 250 clients in.\n"
+        "- With “one multiplexed connection per process”, 12,000 were accepted and no request failed; every accepted "
         "order was decided once, none was lost and nothing oversold; Redis had at most 204 clients and refused no "
-        "connection. With “(1) client per call, never closed”, 8,000 failed (66.7%), 2 lost, Redis refused 31,200 "
-        "connections. Of 2 faults, 1 broke a promise: Service Bus drops every link."
+        "connection.\n- With “(1) client per call, never closed”, 8,000 failed (66.7%), 2 lost, Redis refused 31,200 "
+        "connections.\n- Of 2 faults, 1 broke a promise: Service Bus drops every link."
     )
 
 
@@ -38,7 +38,7 @@ def test_it_never_says_that_all_is_well_when_it_is_not(number: str, words: str) 
     assert words in summary([replace(ours(), **changed)], [])
 
 
-def test_books_that_do_not_add_up_are_not_called_right() -> None:
+def test_counts_that_do_not_add_up_are_not_called_right() -> None:
     assert "every accepted order" not in summary([replace(ours(), undecided=1)], [])
 
 
@@ -46,5 +46,5 @@ def test_a_run_in_which_nothing_was_accepted_decided_nothing() -> None:
     assert "0 were accepted and no request failed; so there was nothing to decide" in summary([nothing()], [])
 
 
-def test_faults_that_broke_nothing_are_told_too() -> None:
+def test_faults_that_broke_nothing_are_shown_too() -> None:
     assert summary([], FAULTS["faults"][:1] * 3) == "Under each of 3 faults every promise held."

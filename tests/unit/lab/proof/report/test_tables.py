@@ -19,7 +19,7 @@ def row(markdown: str, name: str) -> list[str]:
     return next(cells for first, *cells in (list(row.values()) for row in rows) if first == name)
 
 
-def test_cpu_is_told_per_role_and_per_order() -> None:
+def test_cpu_is_shown_per_role_and_per_order() -> None:
     found = tables.cpu([ours(orders=10_000)])
     assert row(found, "app") == ["41.2 s (4.12 ms)"]
     assert row(found, "together") == ["47.5 s (4.75 ms)"]
@@ -56,12 +56,12 @@ def test_runs_on_two_machines_have_a_column_each() -> None:
 
 
 @pytest.mark.parametrize(("name", "cells"), [("client limit", ["250", "250"]), ("strategy", ["never-closed", "ours"])])
-def test_parameters_are_told_per_run(name: str, cells: list[str]) -> None:
+def test_parameters_are_shown_per_run(name: str, cells: list[str]) -> None:
     assert row(tables.parameters([leaky(), ours()]), name) == cells
 
 
 @pytest.mark.parametrize("table", [tables.cpu, tables.parameters, tables.machines])
-def test_what_nobody_knows_is_no_table(table: Any) -> None:
+def test_what_is_unknown_makes_no_table(table: Any) -> None:
     runs: list[Outcome] = [nothing()]
     assert table(runs) == ""
 
@@ -71,9 +71,9 @@ def test_only_what_should_be_zero_and_is_not_stands_out() -> None:
     assert tables.numbers([leaky()]).count("**") == 6
 
 
-def test_a_fault_is_told_with_its_verdict() -> None:
+def test_a_fault_is_shown_with_its_verdict() -> None:
     found = tables.faults(FAULTS["faults"])
-    good = ["ok", "2,417", "0", "0", "0", "0", "0", "112 x 503", "5.0 s", "1.3 s (6.0 s)"]
-    bad = ["**3 orders lost**", "2,391", "**3**", "0", "0", "**1**", "0", "none", "7.9 s", "never (12.0 s)"]
+    good = ["ok", "2,417", "0", "0", "0", "0", "0", "0", "112 x 503", "5.0 s", "1.3 s (6.0 s)"]
+    bad = ["**3 orders lost**", "2,391", "**3**", "0", "0", "**1**", "0", "0", "none", "7.9 s", "never (12.0 s)"]
     assert row(found, "Redis is killed and comes back") == good
     assert row(found, "Service Bus drops every link") == bad

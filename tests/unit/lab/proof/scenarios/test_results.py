@@ -34,7 +34,7 @@ def test_every_kind_of_call_is_counted_and_an_undecided_or_a_wrong_one_has_faile
     assert cell.errors == ["NotSent: a", "b"]
 
 
-def test_instances_that_made_no_call_are_no_error() -> None:
+def test_instances_that_made_no_call_are_not_an_error() -> None:
     assert add_up(SCENARIOS["stop"], OURS, [Report([], 0.0, [])]).calls == 0
 
 

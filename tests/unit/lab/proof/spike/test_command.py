@@ -22,7 +22,7 @@ def test_the_command_line_is_shown_as_it_was_typed() -> None:
     assert typed(["spike", "--orders", "5"]) == "python -m lab spike --orders 5"
 
 
-def test_left_alone_it_is_the_spike_of_2023() -> None:
+def test_by_default_it_is_the_spike_of_2023() -> None:
     expected = Parameters("ours", orders=35_480, users=10_000, instances=200, client_limit=256, seconds=150.0)
     assert parameters_of(parse(), "ours") == expected
 
@@ -50,7 +50,7 @@ def test_every_strategy_can_be_chosen(strategy: str) -> None:
     ("instances", "fulfilment", "groups"),
     [(200, None, (100, 100)), (9, None, (5, 4)), (8, 2, (6, 2)), (8, 8, (1, 7)), (2, None, (1, 1))],
 )
-def test_half_of_the_instances_take_messages_unless_told_otherwise(
+def test_half_of_the_instances_take_messages_by_default(
     instances: int, fulfilment: int | None, groups: tuple[int, int]
 ) -> None:
     plan = plan_of(Parameters("ours", 1, 1, instances, 256, 1.0), fulfilment)

@@ -10,8 +10,7 @@ from aiohttp import web
 
 from lab.proof.spike.load import Load
 from lab.tickets.shop import Shop
-
-from .till import accepted, always, hang_up, open_till
+from tests.unit.lab.proof.spike.till import accepted, always, hang_up, open_till
 
 SHOP = Shop("drop-1", users=3)
 BUSY = always(503, Retry_After="0")
@@ -63,13 +62,13 @@ async def test_past_the_most_that_may_wait_the_next_order_waits_for_a_place(monk
     assert (till.most_busy <= 2, len(load.answers.accepted)) == (True, 20)
 
 
-async def test_a_503_is_not_repeated_without_being_told() -> None:
+async def test_a_503_is_not_repeated_by_default() -> None:
     async with open_till(BUSY) as till, Load(till.url, SHOP) as load:
         await load.run([0.0])
     assert till.keys == ["order-0"]
 
 
-async def test_a_503_is_repeated_with_the_same_key_as_often_as_told() -> None:
+async def test_a_503_is_repeated_with_the_same_key_as_often_as_asked() -> None:
     async with open_till(BUSY) as till, Load(till.url, SHOP, repeats=3) as load:
         await load.run([0.0])
     assert till.keys == ["order-0"] * 4
@@ -158,7 +157,7 @@ async def test_an_order_that_may_find_the_shop_sold_out_did_not_fail() -> None:
     assert (load.answers.sold_out, load.answers.failures) == (4, [])
 
 
-async def test_whoever_leaves_early_waits_for_no_answer() -> None:
+async def test_leaving_early_waits_for_no_answer() -> None:
     came, never = asyncio.Event(), asyncio.Event()
 
     async def answer(number: int) -> web.Response:

@@ -72,8 +72,8 @@ def test_it_is_written_to_stderr_so_that_results_can_be_piped(capsys: pytest.Cap
 
 
 async def test_the_line_tells_instances_clients_rate_errors_queue_and_time_left() -> None:
-    told = line(timeline(moment(1.0, scheduled=10), moment(3.0, scheduled=110)), seconds=10)
-    assert told == "8 instances, 9/12 clients, 50 orders/s, 3 errors, 5 queued, 70 decided, 7 s left"
+    shown = line(timeline(moment(1.0, scheduled=10), moment(3.0, scheduled=110)), seconds=10)
+    assert shown == "8 instances, 9/12 clients, 50 orders/s, 3 errors, 5 queued, 70 decided, 7 s left"
 
 
 async def test_clients_that_could_not_be_counted_are_a_dash() -> None:

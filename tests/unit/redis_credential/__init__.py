@@ -1,1 +1,0 @@
-"""A credential that is renewed: what needs no server."""
