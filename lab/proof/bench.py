@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import importlib.util
 import json
 import statistics
@@ -105,6 +104,11 @@ async def measure(where: tuple[int, str, int, str, str], call: Call, seconds: fl
     return Cell(*where, count / elapsed, cpu / count * 1e6, p50_s * 1e3, p99_s * 1e3)
 
 
+def newest(admin: redis.Redis) -> int:
+    """The id of the client that connected last; a count of all would tell what earlier sides close late, too."""
+    return max(int(one["id"]) for one in admin.client_list())
+
+
 async def measure_link(
     link: str, port: int, admin: redis.Redis, rounds: int, seconds: float, advance: Callable[[], None]
 ) -> tuple[list[Cell], dict[str, int]]:
@@ -114,11 +118,10 @@ async def measure_link(
     async with AsyncExitStack() as stack:
         calls: dict[str, Call] = {}
         for name, opened in SIDES.items():
-            gc.collect()  # closes what the side before has left behind
-            before = admin.info("clients")["connected_clients"]
+            before = newest(admin)
             calls[name] = await stack.enter_async_context(opened(port))
             await drive(calls[name], max(CONCURRENCY), seconds / 2, is_value)
-            connections[name] = admin.info("clients")["connected_clients"] - before
+            connections[name] = sum(int(one["id"]) > before for one in admin.client_list())
         for number in range(rounds):
             for concurrency in CONCURRENCY:
                 for name, call in calls.items():
