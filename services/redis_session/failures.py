@@ -23,6 +23,8 @@ class Failures:
         """
         if self._last is not None and isinstance(failure, NotSent) and isinstance(failure.__cause__, TimeoutError):
             failure = self._last  # says more than that the deadline has passed
+        if failure.reason is None and self._last is not None:
+            failure.reason = self._last.reason  # a deadline that has passed knows none
         self._last = failure
         ran = wrote or isinstance(failure, OutcomeUnknown)
         self._maybe_ran |= ran

@@ -52,3 +52,11 @@ def test_an_attempt_that_came_too_late_says_why_the_one_before_failed() -> None:
         failures.wait_s(too_late(), wrote=False, left_s=0)
     with pytest.raises(NotSent, match="within 1 s"):
         Failures(True, True, None).wait_s(too_late(), wrote=False, left_s=0)
+
+
+def test_a_deadline_that_passes_in_a_later_attempt_keeps_the_reason_of_the_one_before() -> None:
+    failures = Failures(True, False, None)
+    failures.wait_s(NotSent("MOVED", "the key is elsewhere"), wrote=False, left_s=LONG)
+    with pytest.raises(OutcomeUnknown) as shown:
+        failures.wait_s(OutcomeUnknown("no reply within 1 s"), wrote=True, left_s=0)
+    assert shown.value.reason == "the key is elsewhere"
