@@ -15,6 +15,7 @@ DESCRIPTION = """\
 The experiment of 2023 on one machine: a fleet of instances of this app, each a process with sessions of its own, behind
 one HTTP front; a Redis that lets in so many clients and no more; a Service Bus; and thousands who order in the same
 minutes. Every accepted order is followed to its decision, and the books are checked against Redis and the queue."""
+WRITTEN_TO = ("--json", "--report")  # options of where results go
 EXAMPLES = f"""\
 examples:
   python -m lab spike                                    35,480 orders, 200 instances, 256 clients: about 3 minutes
@@ -125,5 +126,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def typed(arguments: list[str]) -> str:
-    """The command line as one would type it."""
-    return shlex.join(["python", "-m", "lab", *arguments])
+    """The command line as one would type it to see the same: without where its results were written."""
+    where = {at for at, word in enumerate(arguments) if word in WRITTEN_TO}
+    kept = [word for at, word in enumerate(arguments) if not {at, at - 1} & where]
+    return shlex.join(["python", "-m", "lab", *kept])

@@ -18,8 +18,9 @@ def parse(*words: str) -> argparse.Namespace:
     return parser.parse_args(["spike", *words])
 
 
-def test_the_command_line_is_shown_as_it_was_typed() -> None:
-    assert typed(["spike", "--orders", "5"]) == "python -m lab spike --orders 5"
+def test_the_command_line_is_shown_as_it_was_typed_but_for_where_its_results_went() -> None:
+    words = ["spike", "--json", "a.json", "--orders", "5", "--report", "docs/proof/spike"]
+    assert typed(words) == "python -m lab spike --orders 5"
 
 
 def test_by_default_it_is_the_spike_of_2023() -> None:
