@@ -76,9 +76,10 @@ def test_the_page_says_where_the_cpu_goes() -> None:
     assert [text for text in shown if text not in " ".join(PAGE.split())] == []
 
 
-@pytest.mark.parametrize(
-    ("name", "never_run"), [("faults", {"worker-crash-loop"}), ("faults-full", {"drain", "worker-crash-loop"})]
-)
+LAST_ERROR_S = 0.8
+
+
+@pytest.mark.parametrize(("name", "never_run"), [("faults", set()), ("faults-full", {"drain", "worker-crash-loop"})])
 def test_every_fault_is_on_the_linked_page_and_broke_nothing(name: str, never_run: set[str]) -> None:
     faults = proof(name)["faults"]
     assert [fault["name"] for fault in faults] == [known for known in NAMES if known not in never_run]
@@ -87,6 +88,8 @@ def test_every_fault_is_on_the_linked_page_and_broke_nothing(name: str, never_ru
     for fault in faults:
         broken = [fault[counter] for counter in ("lost", "decided_twice", "oversold", "leaked")]
         assert (broken, fault["broken"]) == ([0, 0, 0, 0], [])
+        assert fault["recovery_s"] <= LAST_ERROR_S
+    assert f"The last error came at most {LAST_ERROR_S} s after the fault had ended" in " ".join(PAGE.split())
 
 
 def test_the_longest_answers_while_redis_fails_stand_where_people_ask() -> None:

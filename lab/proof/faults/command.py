@@ -62,7 +62,7 @@ API says, one fault, and books that are closed against Redis and the queue. With
 in the middle of a steady load, next to nine others, all under the same deadline."""
 EXAMPLES = f"""\
 examples:
-  python -m lab faults                          everything on 40 instances, about 9 minutes
+  python -m lab faults                          everything on 40 instances, about 6 minutes
   python -m lab faults --only kill --only vanish
   python -m lab faults --quick                  6 instances and short clocks, about 3 minutes
   python -m lab faults --full                   200 instances, unscaled times: more than an hour
