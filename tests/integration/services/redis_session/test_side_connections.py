@@ -83,7 +83,10 @@ async def test_a_closed_client_opens_no_side_connection_even_for_a_holder_of_one
 async def test_side_connections_tell_the_server_their_library_as_redis_py_does(connect: Connect) -> None:
     client = await connect(side_connections=1, client_name="told")
     await client.blpop(["none"], timeout=0.01)
-    libraries = {one["lib-name"] + one["lib-ver"] for one in await client.client_list() if one["name"] == "told"}
+    ours = [one for one in await client.client_list() if one["name"] == "told"]
+    if "lib-name" not in ours[0]:
+        pytest.skip("Redis knows its clients' libraries from 7.2 on")
+    libraries = {one["lib-name"] + one["lib-ver"] for one in ours}
     assert libraries == {"", f"redis-py{redis.__version__}"}
 
 
