@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 Constraint = Callable[[str], bool]
 
@@ -67,7 +67,9 @@ def is_datetime(text: str) -> bool:
 
 
 def parses(text: str, style: str) -> bool:
-    """True if the text is a time in this format of strptime."""
+    """True if the text is a time in this format of strptime; a day without a year is one of this year, as in .NET."""
+    if "%d" in style and "%y" not in style.lower():
+        text, style = f"{text} {datetime.now(UTC).year}", f"{style} %Y"
     try:
         return bool(datetime.strptime(text, style))
     except ValueError:
