@@ -30,12 +30,13 @@ from lab.azure.redis_cluster import RedisCluster
 from lab.azure.redis_server import RedisServer
 from lab.proof import bench_app, bench_cluster
 from lab.proof.bench_loads import KEYS, LARGE, LOADS, META, MIDDLING, SCRIPT, Load
-from lab.proof.bench_sides import KEY, SIDES, VALUE, Call
+from lab.proof.bench_sides import KEY, SIDES, VALUE, Call, Side
 from lab.proof.report.markdown import table
 from lab.proof.report.page import write_page
 from lab.proof.spike.command import typed
 
 Right = Callable[[Any], bool]
+Clients = Callable[[], set[Any]]  # the ids of those that the server has now
 CONCURRENCY = (1, 32, 100)
 ORDERS_PER_S = 1000  # with --app: so many per part and round, for each of --seconds
 SMALL = "get64"  # the load of every side: a GET of 64 bytes
@@ -104,24 +105,30 @@ async def measure(where: tuple[int, str, int, str, str], call: Call, seconds: fl
     return Cell(*where, count / elapsed, cpu / count * 1e6, p50_s * 1e3, p99_s * 1e3)
 
 
-def newest(admin: redis.Redis) -> int:
-    """The id of the client that connected last; a count of all would tell what earlier sides close late, too."""
-    return max(int(one["id"]) for one in admin.client_list())
+async def opened(
+    side: Side, port: int, clients: Clients, load: tuple[int, float, Right], stack: AsyncExitStack
+) -> tuple[Call, int]:
+    """A side's call, and how many of the server's clients it was under its first load: concurrency, seconds, right.
+
+    By their ids: a count of all of them would tell what earlier sides close late, too.
+    """
+    before = clients()
+    call = await stack.enter_async_context(side(port))
+    await drive(call, *load)
+    return call, len(clients() - before)
 
 
 async def measure_link(
-    link: str, port: int, admin: redis.Redis, rounds: int, seconds: float, advance: Callable[[], None]
+    link: str, port: int, clients: Clients, rounds: int, seconds: float, advance: Callable[[], None]
 ) -> tuple[list[Cell], dict[str, int]]:
     """All cells on one link, and how many connections each client had opened at concurrency 100."""
     cells: list[Cell] = []
     connections: dict[str, int] = {}
     async with AsyncExitStack() as stack:
         calls: dict[str, Call] = {}
-        for name, opened in SIDES.items():
-            before = newest(admin)
-            calls[name] = await stack.enter_async_context(opened(port))
-            await drive(calls[name], max(CONCURRENCY), seconds / 2, is_value)
-            connections[name] = sum(int(one["id"]) > before for one in admin.client_list())
+        first = max(CONCURRENCY), seconds / 2, is_value
+        for name, side in SIDES.items():
+            calls[name], connections[name] = await opened(side, port, clients, first, stack)
         for number in range(rounds):
             for concurrency in CONCURRENCY:
                 for name, call in calls.items():
@@ -133,7 +140,7 @@ async def measure_link(
 async def measure_loads(
     loads: dict[str, Load],
     port: int,
-    clients: Callable[[], int],
+    clients: Clients,
     rounds: int,
     seconds: float,
     advance: Callable[[], None],
@@ -144,14 +151,13 @@ async def measure_loads(
     for name, load in loads.items():
         async with AsyncExitStack() as stack:
             calls: dict[str, Call] = {}
-            for side, opened in load.sides.items():
-                before = clients()
-                calls[side] = await stack.enter_async_context(opened(port))
-                await drive(calls[side], load.concurrency, seconds / 4, load.right)
-                connections[side] = max(connections.get(side, 0), clients() - before)
+            first = load.concurrency, seconds / 4, load.right
+            for side_name, side in load.sides.items():
+                calls[side_name], count = await opened(side, port, clients, first, stack)
+                connections[side_name] = max(connections.get(side_name, 0), count)
             for number in range(rounds):
-                for side, call in calls.items():
-                    where = number, "loopback", load.concurrency, side, name
+                for side_name, call in calls.items():
+                    where = number, "loopback", load.concurrency, side_name, name
                     cells.append(await measure(where, call, seconds, load.right))
                     advance()
     return cells, connections
@@ -300,12 +306,16 @@ def run(rounds: int, seconds: float, advance: Callable[[], None] = lambda: None)
     began = time.monotonic()
     with RedisServer(appendonly=False) as server, redis.Redis.from_url(server.url) as admin:
         prepare(admin)
+
+        def clients() -> set[Any]:
+            return {one["id"] for one in admin.client_list()}
+
         for link, delay_ms in LINKS.items():
             with delay_proxy(server.port, delay_ms) as port, asyncio.Runner(loop_factory=_loop_factory(link)) as runner:
-                found, counts = runner.run(measure_link(link, port, admin, rounds, seconds, advance))
+                found, counts = runner.run(measure_link(link, port, clients, rounds, seconds, advance))
             cells += found
             connections = connections or counts
-        found, _ = asyncio.run(measure_loads(LOADS, server.port, lambda: 0, rounds, seconds, advance))
+        found, _ = asyncio.run(measure_loads(LOADS, server.port, clients, rounds, seconds, advance))
     return _report("one server", cells + found, ratios(cells + found), connections, began)
 
 

@@ -31,10 +31,10 @@ def prepare(admin: redis.RedisCluster) -> None:
     admin.script_load(SCRIPT._text)
 
 
-def clients(admin: redis.RedisCluster) -> int:
-    """Of all primaries."""
-    found = admin.info("clients", target_nodes=redis.RedisCluster.PRIMARIES)
-    return sum(int(one["connected_clients"]) for one in found.values())
+def clients(admin: redis.RedisCluster) -> set[Any]:
+    """The ids of all primaries' clients, each with its node."""
+    found: Any = admin.client_list(target_nodes=redis.RedisCluster.PRIMARIES)  # a dict, of several nodes
+    return {(node, one["id"]) for node, listed in found.items() for one in listed}
 
 
 def _get(client: Any) -> Awaitable[Any]:
