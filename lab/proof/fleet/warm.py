@@ -1,4 +1,4 @@
-"""What instances and trials need, imported once in the process that forks them all: 200 then start in seconds.
+"""What every instance needs, imported once in the process that forks them all: 200 of them then start in seconds.
 
 Never imports the app's module-scope instances (services/app_services.py, the blueprints): each instance makes its own.
 """
@@ -17,7 +17,6 @@ import uvicorn.lifespan.off
 import uvicorn.loops.asyncio
 import uvicorn.protocols.http.httptools_impl
 
-import lab.proof.faults.session.command
 import lab.proof.fleet.instance
 import lab.proof.strategies
 import services
