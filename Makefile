@@ -33,7 +33,7 @@ lint: $(READY) ## style, imports, types and workflows
 	$(BIN)/zizmor --offline --quiet .github
 
 test prove fuzz: export REQUIRE_EVERYTHING = 1
-test: lint ## lint, types and every test, in at most 8 minutes
+test: lint ## lint, types and every test (10 minutes on two cores)
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 conformance: $(READY) ## redis-py's own tests on the session: oldest, pinned and newest version, two servers, two protocols (ARGS="--help" for fewer)
