@@ -268,9 +268,8 @@ def test_ctrl_c_ends_everything_it_started(start: Start) -> None:
     assert not up.state_file.exists()
 
 
-def test_a_second_lab_gets_a_state_file_of_its_own_and_leaves_that_of_the_first(start: Start) -> None:
-    first = start()
-    first.wait_ready()
+def test_a_second_lab_gets_a_state_file_of_its_own_and_leaves_that_of_the_first(shared: Up, start: Start) -> None:
+    first = shared
     second = start("--state", str(first.state_file))
     second.wait_ready()
     own = first.state_file.with_name(f"up-{second.process.pid}.json")
@@ -278,7 +277,6 @@ def test_a_second_lab_gets_a_state_file_of_its_own_and_leaves_that_of_the_first(
     assert (first.state["pid"], json.loads(own.read_text())["pid"]) == (first.process.pid, second.process.pid)
     assert second.end() == 0
     assert (own.exists(), first.state["pid"]) == (False, first.process.pid)
-    assert first.end() == 0
 
 
 def test_a_second_ctrl_c_does_not_wait_for_what_a_child_still_does(start: Start) -> None:
