@@ -6,6 +6,7 @@ One store behind all of them, so that what ran and what was lost is known in one
 from __future__ import annotations
 
 import random
+from collections import defaultdict, deque
 from typing import Any
 
 from redis.crc import key_slot
@@ -14,6 +15,7 @@ from tests.simulation.loop import World
 from tests.simulation.redis_model import RedisModel, Refusal, _Client
 
 PORTS = (6379, 6380, 6381)  # a node that takes over has a port of its own
+MOST_TOPOLOGIES = 16  # that one process asks for in a second
 BLOCKS, SLOTS = 12, 16384  # slots move by the block
 HEARS_S = (0.0, 2.0)  # how long news of a move take to the other nodes
 _KEYLESS = frozenset(b"HELLO AUTH QUIT CLIENT PING ECHO TIME MULTI EXEC CLUSTER ASKING".split())
@@ -38,6 +40,7 @@ class ClusterModel(RedisModel):
         self._commands |= {b"CLUSTER": lambda *_: self._slots, b"ASKING": lambda *_: "OK"}
         self._asking: set[_Client] = set()
         self._slots: list[Any] = []
+        self._topologies: defaultdict[str, deque[float]] = defaultdict(deque)
 
     def _admit(self, client: _Client, name: bytes, command: list[bytes]) -> None:
         super()._admit(client, name, command)
@@ -46,6 +49,7 @@ class ClusterModel(RedisModel):
         if name == b"ASKING":
             self._asking.add(client)
         elif name == b"CLUSTER":
+            self._asked_for_the_topology(client.link.who)
             self._slots = self._as_seen_by(client.link.port)
         elif name not in _KEYLESS:
             keys = command[3 : 3 + int(command[2])] if name.startswith(b"EVAL") else [command[1]]
@@ -69,6 +73,15 @@ class ClusterModel(RedisModel):
             self.carried.update(keys)
             return
         raise Refusal(f"MOVED {slot} 10.0.0.1:{self.views[port][block]}")
+
+    def _asked_for_the_topology(self, who: str) -> None:
+        """However many callers want it, and however often they are redirected."""
+        times = self._topologies[who]
+        times.append(self.world.now)
+        while times[0] < self.world.now - 1:
+            times.popleft()
+        if len(times) > MOST_TOPOLOGIES:
+            self.world.violate(f"{who} asks for the topology {len(times)} times in a second")
 
     def _as_seen_by(self, port: int) -> list[Any]:
         edges = [block * SLOTS // BLOCKS + (block * SLOTS % BLOCKS > 0) for block in range(BLOCKS + 1)]

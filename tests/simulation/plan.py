@@ -151,7 +151,7 @@ def _moves(chance: random.Random, plan: Plan) -> list[Step]:
         at = max(0.1, pick(busy) + chance.uniform(-0.5, 0.5))
         if chance.random() < 0.7:
             about = {"block": chance.randrange(BLOCKS), "to": chance.randrange(3)}
-            steps.append(Step(at, "move", about, at + pick((0.001, 0.05, 1.0, 5.0)) * chance.uniform(0.5, 1.5)))
+            steps.append(Step(at, "move", about, at + pick((0.001, 0.05, 0.5)) * chance.uniform(0.5, 1.5)))
         else:
             lost = {"node": chance.randrange(3), "lost_s": pick((0.0, 0.0, 0.05, 0.5))}
             steps.append(Step(at, "lose_node", lost, at + pick((0.5, 2.0, 5.0))))

@@ -24,6 +24,7 @@ from tests.simulation.shop import Shop
 RECOVERY_S = 8.0  # connect_s + 2 s, and one more for the backoff: from then on nothing may fail
 REST_S = 1800.0  # a world that has not come to rest by then has lost something
 AUDIT_S = 5.0
+HARMLESS = ("push", "move")
 LAST = operator.methodcaller("incr", "last")
 
 
@@ -78,14 +79,14 @@ class Simulation:
     def _begin(self, step: Step) -> None:
         if step.until:
             self.world.note("fault", str(step))
-            self._trouble(step.kind != "push")  # which harms nobody
+            self._trouble(step.kind not in HARMLESS)
             self.world.at(max(step.until, self.world.now), self._end, step)
         getattr(self, f"_{step.kind}")(step, **step.about)
 
     def _end(self, step: Step) -> None:
         self.world.note("fault", f"{step.kind} ends")
         getattr(self, f"_{step.kind}_ends", lambda **_: None)(**step.about)
-        self._trouble(-(step.kind != "push"))
+        self._trouble(-(step.kind not in HARMLESS))
 
     def _trouble(self, more: int) -> None:
         self._troubles += more
