@@ -120,7 +120,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _run_app(options: argparse.Namespace) -> int:
     from lab.proof.faults.pace import DEFAULT, FULL, QUICK
-    from lab.proof.report.page import write_report
+    from lab.proof.report.page import write_faults
     from lab.proof.spike.command import typed
     from lab.proof.spike.local import readable_errors, run_until_signal
     from lab.proof.spike.progress import Progress
@@ -135,8 +135,7 @@ def _run_app(options: argparse.Namespace) -> int:
             options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         show(outcomes, Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False))
         if options.report:
-            page = write_report(options.report, "Faults", [], faults=document, command=typed(sys.argv[1:]))
-            print(f"report: {page}")
+            print(f"report: {write_faults(options.report, document, typed(sys.argv[1:]))}")
         ending.code = 1 if any(outcome.broken for outcome in outcomes) else 0
     return ending.code
 

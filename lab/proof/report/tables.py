@@ -8,8 +8,7 @@ from typing import Any
 
 from lab.proof.outcome import Outcome
 from lab.proof.report.markdown import count, fault, plain, table, unbroken
-from lab.proof.report.palette import labels
-from lab.proof.strategies import OURS
+from lab.proof.strategies import OURS, TITLES
 
 MORE_CONFIRMED = (
     "More orders may be confirmed than accepted: an order whose answer was 503, or was lost, may have been recorded "
@@ -90,18 +89,18 @@ def faults(found: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _fault_row(one: Mapping[str, Any]) -> list[str]:
-    broken = "; ".join(plain(str(text)) for text in one.get("broken", ()))
-    errors = one.get("client_errors", {})
-    accepted, *others = (one.get(name, 0) for name in _FAULT_NUMBERS)
+    broken = "; ".join(plain(str(text)) for text in one["broken"])
+    errors = one["client_errors"]
+    accepted, *others = (one[name] for name in _FAULT_NUMBERS)
     return [
-        plain(str(one.get("title") or one.get("name", ""))),
+        plain(str(one["title"])),
         f"**{broken}**" if broken else "ok",
         count(accepted),
         *map(fault, others),
-        count(one.get("replayed", 0)),
+        count(one["replayed"]),
         ", ".join(f"{number:,} x {plain(kind)}" for kind, number in errors.items()) or "none",
-        _seconds(one.get("longest_answer_s")),
-        f"{_seconds(one.get('recovery_s'))} ({_seconds(one.get('bound_s'))})",
+        _seconds(one["longest_answer_s"]),
+        f"{_seconds(one['recovery_s'])} ({_seconds(one['bound_s'])})",
     ]
 
 
@@ -134,5 +133,5 @@ def _plain(value: object) -> str:
 
 
 def _head(corner: str, runs: Sequence[Outcome]) -> list[str]:
-    names = [unbroken(name) for name in labels(runs)]
+    names = [unbroken(TITLES[run.strategy]) for run in runs]
     return [corner, *(f"**{name}**" if run.strategy == OURS else name for name, run in zip(names, runs, strict=True))]

@@ -27,7 +27,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Browser:
 @pytest.fixture(scope="module")
 def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every picture below the other, on the paper that GitHub puts under it."""
-    figures = "".join(f"<figure>{chart.svg}</figure>" for chart in charts.draw([leaky(), ours()], FAULTS["faults"]))
+    drawn = charts.draw([leaky(), ours()]) + charts.draw_faults(FAULTS["faults"])
+    figures = "".join(f"<figure>{chart.svg}</figure>" for chart in drawn)
     file = tmp_path_factory.mktemp("report") / "index.html"
     file.write_text(f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style><body>{figures}</body>')
     return file

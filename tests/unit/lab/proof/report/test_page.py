@@ -6,16 +6,15 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 
 from lab.proof.outcome import Outcome
-from lab.proof.report.markdown import plain, unbroken
-from lab.proof.report.page import NOTE, as_json, write_report
+from lab.proof.report.markdown import unbroken
+from lab.proof.report.page import NOTE, as_json, write_faults, write_report
 from lab.proof.strategies import OURS, STRATEGIES, TITLES
 from tests.pages import tables
 from tests.unit.lab.proof.report.outcomes import FAULTS, leaky, nothing, ours
@@ -49,7 +48,7 @@ def test_one_run_has_a_page_its_numbers_and_a_file_per_chart(tmp_path: Path) -> 
 def test_the_numbers_are_without_the_series_of_the_pictures(tmp_path: Path) -> None:
     (run,) = numbers(write_report(tmp_path, "A drop", [ours()]))["runs"]
     assert {"timeline", "latency_ms", "decision_ms"} & run.keys() == set()
-    assert Outcome.from_json(run) == replace(ours(), timeline=[], latency_ms=[], decision_ms=[])
+    assert run == {name: value for name, value in asdict(ours()).items() if name in run}
 
 
 def test_several_runs_are_drawn_side_by_side_too(tmp_path: Path) -> None:
@@ -97,41 +96,24 @@ def test_a_run_in_which_nothing_happened_still_gives_a_page(tmp_path: Path) -> N
 
 
 def test_faults_alone_are_a_report_with_a_chart_of_the_errors(tmp_path: Path) -> None:
-    page = write_report(tmp_path, "Faults", [], FAULTS)
+    page = write_faults(tmp_path, FAULTS)
     assert svgs(tmp_path) == ["faults"]
     assert "Redis is killed and comes back: 112 errors" in page.read_text()
     assert row(page, "Service Bus drops every link")[:3] == ["**3 orders lost**", "2,391", "**3**"]
     assert numbers(page) == FAULTS
 
 
-@pytest.mark.parametrize("faults", [None, {}, {"faults": []}])
-def test_nothing_to_report_is_an_error(tmp_path: Path, faults: dict[str, list[object]] | None) -> None:
-    with pytest.raises(ValueError, match="at least one run or one fault"):
-        write_report(tmp_path, "A drop", [], faults)
-
-
-def hostile_page(folder: Path) -> Path:
-    run = replace(leaky(HOSTILE), failures={HOSTILE: 3}, cpu_s={HOSTILE: 1.0}, machine={HOSTILE: HOSTILE})
-    fault = {**FAULTS["faults"][1], "title": HOSTILE, "broken": [HOSTILE], "client_errors": {HOSTILE: 1}}
-    return write_report(folder, HOSTILE, [run, ours()], {"faults": [fault]})
-
-
 def test_hostile_texts_are_only_texts(tmp_path: Path) -> None:
-    text = hostile_page(tmp_path).read_text()
+    fault = {**FAULTS["faults"][0], "title": HOSTILE, "broken": [HOSTILE], "client_errors": {HOSTILE: 1}}
+    text = write_faults(tmp_path, {"faults": [fault]}).read_text()
     assert re.findall(r"(?<!\\)[<`$&]", text) == []
-    assert len(re.findall(r"!\[", text)) == 4
-    assert re.findall(r"^# .*", text, re.MULTILINE) == [f"# {plain(HOSTILE)}"]
+    assert len(re.findall(r"!\[", text)) == 1
+    assert re.findall(r"^# .*", text, re.MULTILINE) == ["# Faults"]
     assert all(tables(text.replace("\\|", "")))
 
 
-def test_charts_with_hostile_texts_are_xml(tmp_path: Path) -> None:
-    hostile_page(tmp_path)
-    for chart in tmp_path.glob("*.svg"):
-        ElementTree.parse(chart)  # noqa: S314 - it is ours
-
-
 def test_page_and_charts_load_nothing(tmp_path: Path) -> None:
-    page = write_report(tmp_path, "A drop", [leaky(), ours()], FAULTS)
+    page = write_report(tmp_path, "A drop", [leaky(), ours()])
     charts = "".join(chart.read_text() for chart in tmp_path.glob("*.svg"))
     text = re.sub(r'xmlns(:xlink)?="[^"]+"', "", page.read_text() + charts)
     assert [word for word in ("http://", "https://", "@import", "<script") if word in text] == []
@@ -149,7 +131,7 @@ def test_every_chart_tells_in_words_what_it_shows(tmp_path: Path) -> None:
 
 def test_the_same_runs_write_the_same_bytes(tmp_path: Path) -> None:
     for folder in ("one", "two"):
-        write_report(tmp_path / folder, "A drop", [leaky(), ours()], FAULTS, "again")
+        write_report(tmp_path / folder, "A drop", [leaky(), ours()], "again")
     for file in (tmp_path / "one").iterdir():
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
 
