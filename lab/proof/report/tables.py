@@ -15,7 +15,7 @@ MORE_CONFIRMED = (
     "and queued, and is then decided like the others."
 )
 NOTHING = "\N{EN DASH}"
-_NUMBERS: tuple[tuple[str, Callable[[Outcome], str]], ...] = (
+NUMBERS: tuple[tuple[str, Callable[[Outcome], str]], ...] = (
     ("orders", lambda run: count(run.orders)),
     ("accepted", lambda run: count(run.accepted)),
     ("confirmed", lambda run: count(run.confirmed)),
@@ -34,6 +34,10 @@ _NUMBERS: tuple[tuple[str, Callable[[Outcome], str]], ...] = (
     ("answer, p99", lambda run: milliseconds(run.p99_ms)),
 )
 _FAULT_NUMBERS = ("accepted", "lost", "decided_twice", "oversold", "dead_lettered", "leaked")
+FAULT_HEADINGS = (
+    *("fault", *(name.replace("_", " ") for name in _FAULT_NUMBERS)),
+    *("replayed", "client errors", "longest answer", "recovery (bound)"),
+)
 
 
 def milliseconds(ms: float) -> str:
@@ -43,7 +47,7 @@ def milliseconds(ms: float) -> str:
 
 def numbers(runs: Sequence[Outcome]) -> str:
     """All numbers, a column per run."""
-    return table(_head("", runs), [[name, *map(cell, runs)] for name, cell in _NUMBERS])
+    return table(_head("", runs), [[name, *map(cell, runs)] for name, cell in NUMBERS])
 
 
 def more_confirmed(runs: Sequence[Outcome]) -> str:
@@ -81,20 +85,21 @@ def machines(runs: Sequence[Outcome]) -> str:
 
 def faults(found: Sequence[Mapping[str, Any]]) -> str:
     """A row per fault: the verdict, then what was counted."""
-    counted = [name.replace("_", " ") for name in _FAULT_NUMBERS]
-    return table(
-        ["fault", "verdict", *counted, "replayed", "client errors", "longest answer", "recovery (bound)"],
-        list(map(_fault_row, found)),
-    )
+    title, *headings = FAULT_HEADINGS
+    rows = []
+    for one in found:
+        title_of_one, *cells = fault_numbers(one)
+        broken = "; ".join(plain(str(text)) for text in one["broken"])
+        rows.append([title_of_one, f"**{broken}**" if broken else "ok", *cells])
+    return table([title, "verdict", *headings], rows)
 
 
-def _fault_row(one: Mapping[str, Any]) -> list[str]:
-    broken = "; ".join(plain(str(text)) for text in one["broken"])
+def fault_numbers(one: Mapping[str, Any]) -> list[str]:
+    """What was counted under a fault, a cell for each of the FAULT_HEADINGS."""
     errors = one["client_errors"]
     accepted, *others = (one[name] for name in _FAULT_NUMBERS)
     return [
         plain(str(one["title"])),
-        f"**{broken}**" if broken else "ok",
         count(accepted),
         *map(fault, others),
         count(one["replayed"]),

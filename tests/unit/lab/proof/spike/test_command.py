@@ -7,7 +7,8 @@ import argparse
 import pytest
 
 from lab.proof.outcome import Parameters
-from lab.proof.spike.command import add_parser, parameters_of, typed
+from lab.proof.results import typed
+from lab.proof.spike.command import add_parser, parameters_of
 from lab.proof.spike.local import plan_of
 from lab.proof.strategies import STRATEGIES
 
