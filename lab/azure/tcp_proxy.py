@@ -1,6 +1,7 @@
 """A TCP proxy on 127.0.0.1 that fails on purpose: late, slow, mute, cut. Faults can be changed while it runs.
 
-For tests and measurements only: it listens on and connects to 127.0.0.1, nothing else."""
+For tests and measurements only: it listens on and connects to 127.0.0.1, nothing else.
+"""
 
 from __future__ import annotations
 

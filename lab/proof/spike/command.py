@@ -38,9 +38,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add_size(parser, Parameters(OURS, orders=35_480, users=10_000, instances=200, client_limit=256, seconds=150.0))
     parser.add_argument("--strategy", choices=STRATEGIES, default=OURS, help="the Redis session (default: ours)")
-    parser.add_argument(
-        "--fulfilment", type=whole, metavar="N", help="instances of the Service Bus group (default: half of them)"
-    )
     parser.set_defaults(run=run)
 
 
@@ -106,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
 
     parameters, progress = parameters_of(options, options.strategy), Progress()
     with readable_errors(progress) as ending:
-        outcome = run_until_signal(spike(parameters, plan_of(parameters, options.fulfilment), progress))
+        outcome = run_until_signal(spike(parameters, plan_of(parameters), progress))
         progress.done()
         title = f"{outcome.orders:,} orders: {TITLES[outcome.strategy]}"
         save(options, outcome.to_json(), lambda folder, typed: write_report(folder, title, [outcome], typed))
