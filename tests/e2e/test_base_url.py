@@ -43,7 +43,6 @@ def is_taken(port: int) -> bool:
         return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
-@pytest.mark.timeout(180)  # a run of the whole folder in one test
 def test_an_app_that_wants_a_key_passes_every_test_that_is_not_left_out(tmp_path: Path) -> None:
     with running_lab(tmp_path, "--key", KEY) as lab:
         done = run_pytest("--base-url", lab.url, "--queue-options", lab.queue_options, key=KEY)

@@ -13,8 +13,6 @@ import pytest
 
 from tests import ROOT
 
-pytestmark = pytest.mark.timeout(180)
-
 RATIOS = {
     "vs_default_c100",
     "cpu_vs_default_c100",

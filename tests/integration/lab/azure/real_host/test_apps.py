@@ -89,7 +89,6 @@ def verdict(told: str) -> list[str]:
     return told.split()[:2] if told.startswith("OK") else ["FAIL"]
 
 
-@pytest.mark.timeout(180)
 def test_an_app_is_served_as_the_real_host_does(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as hosts:
         found = hosts.map(lambda name: served(SERVED[name], tmp_path / name), SERVED)

@@ -5,20 +5,16 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-import pytest
-
 from lab.proof.faults import cluster, trial
 from lab.proof.faults.pace import QUICK
 from lab.proof.spike.progress import Progress
 from tests.integration.lab.proof.faults.enduring import PRIMARIES, broken_under, outcome_of
 
 
-@pytest.mark.timeout(180)
 async def test_every_promise_holds_under() -> None:
     assert await broken_under("failover", "slot-move", "shard-pause", "node-comes-and-goes") == {}
 
 
-@pytest.mark.timeout(180)
 async def test_decisions_that_a_failover_loses_are_found_and_made_again() -> None:
     """And they are counted if nobody asks for them."""
     forgotten, pace = replace(cluster.FAULTS["lossy-failover"], mend=None), replace(QUICK, settle_s=5.0)

@@ -15,8 +15,6 @@ from lab.proof.scenarios.scenario import SCENARIOS, Scenario
 from lab.proof.strategies import OURS, SIDES
 from services.redis_session import NotSent, OutcomeUnknown
 
-pytestmark = pytest.mark.timeout(120)
-
 
 async def measured(*cells: tuple[Scenario, str]) -> list[Cell]:
     """The cells, all at the same time: they mostly wait."""

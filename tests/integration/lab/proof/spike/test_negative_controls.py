@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-import pytest
-
 from lab.tickets.books import Audit
 from tests.integration.lab.proof.spike.broken_apps import (
     answers_before_sending,
@@ -18,7 +16,6 @@ from tests.integration.lab.proof.spike.broken_apps import (
 )
 from tests.integration.lab.proof.spike.small import ORDERS, WAIT_S, Spike, small_spike
 
-pytestmark = pytest.mark.timeout(120)
 Break = Callable[[], None] | None
 Seen = TypeVar("Seen")
 SOUND = None

@@ -20,7 +20,6 @@ from lab.__main__ import main
 from tests import ROOT
 from tests.waiting import gone, wait_until
 
-pytestmark = pytest.mark.timeout(120)
 KEYS = {
     "orders", "accepted", "confirmed", "refused", "failed", "lost", "decided_twice", "oversold", "dead_lettered",
     "seconds", "orders_per_second", "peak_clients", "client_limit", "refused_connections", "p50_ms", "p99_ms",
@@ -135,7 +134,7 @@ class Running:
         """Ctrl-C; its exit code, and the processes that it had started."""
         started = [child.pid for child in psutil.Process(self.process.pid).children(recursive=True)]
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(40), started
+        return self.process.wait(120), started
 
 
 @contextlib.contextmanager

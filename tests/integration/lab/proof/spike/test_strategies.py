@@ -11,7 +11,6 @@ from lab.proof.fleet.budget import LAB_CLIENTS
 from lab.proof.strategies import OURS, STRATEGIES
 from tests.integration.lab.proof.spike.small import FULFILMENT, HTTP, WAIT_S, Spike, small_spike
 
-pytestmark = pytest.mark.timeout(120)
 LIMIT = HTTP + FULFILMENT + LAB_CLIENTS
 BURSTS = 20
 Counter = Callable[[Spike], Awaitable[int]]
