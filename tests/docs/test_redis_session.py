@@ -105,8 +105,8 @@ def test_a_whole_app_serves_all_its_callers_on_one_connection(text: str, tmp_pat
         running_lab(tmp_path, "--app", str(app), "--redis", redis_url) as lab,
     ):
         before = admin.info("stats")["total_connections_received"]
-        with ThreadPoolExecutor(20) as pool:
-            answers = list(pool.map(lambda _: httpx.get(f"{lab.url}/api/visits/home", timeout=20).text, range(100)))
+        with ThreadPoolExecutor(20) as pool, httpx.Client(base_url=lab.url, timeout=20) as api:
+            answers = list(pool.map(lambda _: api.get("/api/visits/home").text, range(100)))
         assert admin.info("stats")["total_connections_received"] - before <= 1
     assert sorted(map(int, answers)) == list(range(1, 101))
 

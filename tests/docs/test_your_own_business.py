@@ -14,6 +14,7 @@ import pytest
 from tests import ROOT
 from tests.docs.own_business import PUT_IN, edited, follow, named_blocks
 from tests.running_lab import running_lab
+from tests.waiting import wait_until
 
 BIN = Path(sys.executable).parent
 LINT = (
@@ -56,11 +57,7 @@ def test_the_new_functions_run_on_the_same_sessions(project: Path, tmp_path: Pat
         assert httpx.post(f"{lab.url}/api/votes", json=vote).status_code == 202
         assert httpx.post(f"{lab.url}/api/votes", json=vote).status_code == 202
         assert httpx.post(f"{lab.url}/api/votes", json={**vote, "choice": 5}).status_code == 400
-        for _ in range(200):
-            tally = httpx.get(f"{lab.url}/api/polls/lunch").json()
-            if tally:
-                break
-        assert tally == {"soup": 1}
+        wait_until(lambda: httpx.get(f"{lab.url}/api/polls/lunch").json() == {"soup": 1})
         assert "/votes" in httpx.get(f"{lab.url}/api/openapi.json").json()["paths"]
 
 

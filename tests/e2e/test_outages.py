@@ -81,8 +81,7 @@ def test_redis_runs_out_of_patience_and_the_message_is_dead_lettered_then_replay
         put_drop(api, "drop", 1)
         redis.kill()
         lab.command("enqueue", '{"order_id": "late", "drop_id": "drop", "customer_id": "bob", "quantity": 1}')
-        while not bus.stats("orders")["dead"]:
-            api.get("/health")
+        wait_until(lambda: bus.stats("orders")["dead"] == 1)
         redis.restart()
         ready_again(api)
         assert "late" in lab.command("dead-letters", "--replay")
