@@ -69,8 +69,8 @@ def plan_of(seed: int | str) -> Plan:
     pick, long = chance.choice, chance.random() < 0.05
     plan = Plan(
         str(seed),
-        duration_s=chance.uniform(3600, 5400) if long else pick((30, 30, 60, 120)),
-        instances=pick((1, 2, 3, 3, 4, 5)),
+        duration_s=chance.uniform(3600, 4500) if long else pick((30, 30, 60, 120)),
+        instances=pick((1, 2)) if long else pick((1, 2, 3, 3, 4, 5)),
         connections=pick((1, 1, 2, 3)),
         patience_s=120.0 if long else pick((5.0, 20.0, 120.0)),
         hold_s=900.0 if long else pick((5.0, 60.0, 900.0)),

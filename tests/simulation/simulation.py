@@ -77,7 +77,8 @@ class Simulation:
         finally:
             self._bury()
         faults = Counter(step.label for step in plan.steps if step.until)
-        counts = self.shop.tells + Counter(claim.outcome for claim in self.callers.claims)
+        counts = Counter(f"calls {claim.outcome or 'lost'}" for claim in self.callers.claims)
+        counts += Counter(calls=len(self.callers.claims), orders=len(self.shop.accepted), messages=len(self.bus.stored))
         return Result(world.broken, world.steps, world.now, world.digest, faults, counts, world.trace)
 
     def _begin(self, step: Step) -> None:
