@@ -13,6 +13,13 @@ FOLDERS = ("azure", "tickets", "proof")  # a later one may replace a command; th
 DESCRIPTION = "Run the app on this machine: no Docker, no Azure, no root."
 
 
+class Parser(argparse.ArgumentParser):
+    """Shows descriptions and examples as they were written; a command's parser is of this class, too."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **how)
+
+
 def _folders() -> list[Any]:
     try:
         return [importlib.import_module(f"lab.{name}.commands") for name in FOLDERS if find_spec(f"lab.{name}")]
@@ -24,11 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     folders = _folders()
     examples = "".join(folder.EXAMPLES for folder in folders)
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m lab",
         description=DESCRIPTION,
         epilog=f"start here:\n{examples}\nEach command explains itself: python -m lab up --help",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     named = {name: command for folder in folders for name, command in folder.COMMANDS.items()}

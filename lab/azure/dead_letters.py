@@ -81,7 +81,6 @@ def add_parser(
         help="list what the queue gave up on, send it back or throw it away",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--replay", action="store_true", help="send each one back to the queue with a fresh MessageId")

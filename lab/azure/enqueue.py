@@ -51,11 +51,7 @@ class Message:
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command `enqueue`."""
     parser = commands.add_parser(
-        "enqueue",
-        help="put messages on the queue by hand",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "enqueue", help="put messages on the queue by hand", description=DESCRIPTION, epilog=EXAMPLES
     )
     parser.add_argument("bodies", nargs="*", metavar="BODY", help="a message's body")
     parser.add_argument("--file", metavar="FILE", help="a file with one body per line, - for stdin")

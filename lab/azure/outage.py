@@ -51,11 +51,7 @@ class NothingToBreak(LookupError):
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command `break`."""
     parser = commands.add_parser(
-        "break",
-        help="take Redis or Service Bus away for a while",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "break", help="take Redis or Service Bus away for a while", description=DESCRIPTION, epilog=EXAMPLES
     )
     parser.add_argument("part", choices=("redis", "bus"), help="what to break")
     parser.add_argument("--for", dest="seconds", type=_seconds, default=10.0, metavar="S", help="seconds (default: 10)")

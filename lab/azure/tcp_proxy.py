@@ -1,12 +1,10 @@
 """A TCP proxy on 127.0.0.1 that fails on purpose: late, slow, mute, cut. Faults can be changed while it runs.
 
 For tests and measurements only: it listens on and connects to 127.0.0.1, nothing else.
-`python -m lab.azure.tcp_proxy TARGET` runs one in a process of its own and prints the port it listens on.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import socket
@@ -247,19 +245,3 @@ async def _first(task: asyncio.Task[None], other: Coroutine[Any, Any, object]) -
         await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
     finally:
         waiting.cancel()
-
-
-async def _serve(target_port: int, delay_s: float) -> None:
-    async with TcpProxy(target_port) as proxy:
-        proxy.to_server.delay_s = proxy.to_client.delay_s = delay_s
-        print(proxy.port, flush=True)
-        await asyncio.Event().wait()
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="A TCP proxy on 127.0.0.1 that delays each direction.")
-    parser.add_argument("target", type=int, help="the port on 127.0.0.1 to connect to")
-    parser.add_argument("--delay-ms", type=float, default=0.0, help="one way, in milliseconds")
-    options = parser.parse_args()
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(options.target, options.delay_ms / 1000))

@@ -90,7 +90,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="the app with a Valkey and a Service Bus of its own, until Ctrl-C",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--port", type=int, default=7071, help="of the app on 127.0.0.1; 0 picks a free one (default: 7071)"

@@ -33,7 +33,7 @@ from lab.proof.bench_loads import KEYS, LARGE, LOADS, META, MIDDLING, SCRIPT, Lo
 from lab.proof.bench_sides import KEY, SIDES, VALUE, Call, Side
 from lab.proof.report.markdown import table
 from lab.proof.report.page import write_page
-from lab.proof.spike.command import typed
+from lab.proof.results import add_results, save
 
 Right = Callable[[Any], bool]
 Clients = Callable[[], set[Any]]  # the ids of those that the server has now
@@ -347,10 +347,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "bench",
         help="how fast one multiplexed connection is, beside everything one might use instead",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every round and the ratios to FILE")
-    parser.add_argument("--report", type=Path, metavar="DIR", help="write a page and its numbers to DIR")
+    add_results(parser)
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5: about 4 minutes)")
     parser.add_argument("--seconds", type=float, default=0.4, help="per client, link and concurrency (default 0.4)")
     what = parser.add_mutually_exclusive_group()
@@ -374,11 +372,8 @@ def command(options: argparse.Namespace) -> int:
             per_round += len(LINKS) * len(CONCURRENCY) * len(SIDES)
         task = progress.add_task("measuring", total=options.rounds * per_round)
         report = measured(options.rounds, options.seconds, lambda: progress.advance(task))
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    save(options, report, lambda folder, typed: write_report(folder, report, typed))
     show(report, console)
-    if options.report:
-        print(f"report: {write_report(options.report, report, typed(sys.argv[1:]))}")
     return 0
 
 

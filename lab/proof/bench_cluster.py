@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import redis
 from redis.asyncio import Redis, RedisCluster
 
-from lab.proof.bench_loads import META, SCRIPT, Load, of_run, placed, script_arguments
-from lab.proof.bench_sides import HOST, VALUE, Call, Side
+from lab.proof.bench_loads import META, SCRIPT, Load, placed, script_arguments
+from lab.proof.bench_sides import HOST, VALUE, Ask, Side, of_run, side, url
 from services.redis_session import RedisService
 
 PRIMARIES, KEYS, DROPS = 3, 300, 30
 NAMES = [f"bench:{number}" for number in range(KEYS)]
 DROP_KEYS = [[f"{{drop:bench-{n}}}:{part}" for part in ("meta", "orders", "customers")] for n in range(DROPS)]
 _names, _drops = itertools.cycle(NAMES), itertools.cycle(DROP_KEYS)
-Ask = Callable[[Any], Awaitable[Any]]  # one call of a client that has redis-py's API
 
 
 def prepare(admin: redis.RedisCluster) -> None:
@@ -37,75 +35,57 @@ def clients(admin: redis.RedisCluster) -> set[Any]:
     return {(node, one["id"]) for node, listed in found.items() for one in listed}
 
 
-def _get(client: Any) -> Awaitable[Any]:
-    found: Awaitable[Any] = client.get(next(_names))
-    return found
+@asynccontextmanager
+async def ours(port: int) -> AsyncIterator[Redis]:
+    """The client that the session found to be one of a cluster."""
+    async with aclosing(RedisService(url(port))) as service:
+        yield await service.healthy_client()
 
 
-def _place(client: Any) -> Awaitable[Any]:
-    found: Awaitable[Any] = client.evalsha(*script_arguments(next(_drops)))
-    return found
+@asynccontextmanager
+async def glide(port: int) -> AsyncIterator[Any]:
+    """valkey-glide's."""
+    import glide
+
+    glide.Logger.set_logger_config(glide.LogLevel.OFF)
+    how = glide.GlideClusterClientConfiguration([glide.NodeAddress(HOST, port)], request_timeout=10_000)
+    client = await glide.GlideClusterClient.create(how)
+    yield client
+    await client.close()
 
 
-def _ours(ask: Ask) -> Side:
-    async def opened(port: int) -> AsyncIterator[Call]:
-        service = RedisService(f"redis://{HOST}:{port}/0")
-        client: Redis = await service.healthy_client()
-        yield lambda: ask(client)
-        await service.aclose()
+def coredis(port: int) -> Any:
+    """coredis'."""
+    import coredis
 
-    return asynccontextmanager(opened)
+    return coredis.RedisCluster(host=HOST, port=port, max_connections=PRIMARIES)
 
 
-def _redis_cluster(ask: Ask) -> Side:
-    async def opened(port: int) -> AsyncIterator[Call]:
-        async with RedisCluster(host=HOST, port=port) as client:
-            yield lambda: ask(client)
-
-    return asynccontextmanager(opened)
+def _get(client: Any) -> Any:
+    return client.get(next(_names))
 
 
-def _glide(ask: Ask) -> Side:
-    async def opened(port: int) -> AsyncIterator[Call]:
-        import glide
-
-        glide.Logger.set_logger_config(glide.LogLevel.OFF)
-        how = glide.GlideClusterClientConfiguration([glide.NodeAddress(HOST, port)], request_timeout=10_000)
-        client = await glide.GlideClusterClient.create(how)
-        yield lambda: ask(client)
-        await client.close()
-
-    return asynccontextmanager(opened)
+def _place(client: Any) -> Any:
+    return client.evalsha(*script_arguments(next(_drops)))
 
 
-def _glide_place(client: Any) -> Awaitable[Any]:
-    found: Awaitable[Any] = client.custom_command(["EVALSHA", *map(str, script_arguments(next(_drops)))])
-    return found
+def _glide_place(client: Any) -> Any:
+    return client.custom_command(["EVALSHA", *map(str, script_arguments(next(_drops)))])
 
 
-def _coredis(ask: Ask) -> Side:
-    async def opened(port: int) -> AsyncIterator[Call]:
-        import coredis
-
-        async with coredis.RedisCluster(host=HOST, port=port, max_connections=PRIMARIES) as client:
-            yield lambda: ask(client)
-
-    return asynccontextmanager(opened)
-
-
-def _coredis_place(client: Any) -> Awaitable[Any]:
+def _coredis_place(client: Any) -> Any:
     sha, _, *rest = script_arguments(next(_drops))
-    found: Awaitable[Any] = client.evalsha(sha, keys=rest[:3], args=rest[3:])
-    return found
+    return client.evalsha(sha, keys=rest[:3], args=rest[3:])
 
 
 def _sides(ask: Ask, of_glide: Ask, of_coredis: Ask) -> dict[str, Side]:
-    sides = {"ours": _ours(ask), "run": of_run(ask), "RedisCluster": _redis_cluster(ask)}
-    if importlib.util.find_spec("glide"):
-        sides["valkey-glide"] = _glide(of_glide)
-    if importlib.util.find_spec("coredis"):
-        sides["coredis"] = _coredis(of_coredis)
-    return sides
+    return {
+        "ours": side(ours, ask),
+        "run": of_run(ask),
+        "RedisCluster": side(lambda port: RedisCluster(host=HOST, port=port), ask),
+        "valkey-glide": side(glide, of_glide),
+        "coredis": side(coredis, of_coredis),
+    }
 
 
 LOADS = {

@@ -5,22 +5,18 @@ Every call of the script places a new order of a new customer. On loopback.
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
 
-from lab.proof.bench_sides import HOST, Bare, Call, Side
-from services.redis_session import MultiplexedRedis, RedisService
+from lab.proof.bench_sides import Bare, Side, default_pool, glide, installed, of_run, ours, side
 from services.tickets.store import Script
 
 LARGE, MIDDLING = b"v" * 64 * 1024, b"v" * 1024
 PIPELINE = 100  # commands
-WITHIN_S = 30.0  # a benchmark does not measure deadlines
 DROP = "{drop:bench}"
 KEYS = (f"{DROP}:meta", f"{DROP}:orders", f"{DROP}:customers")
 META: dict[Any, Any] = {
@@ -38,9 +34,12 @@ _numbers = itertools.count()
 class Load:
     """One kind of call, the sides that make it, and whether a reply is the right one."""
 
-    sides: dict[str, Side]
+    sides: dict[str, Side]  # those that are installed are left
     right: Callable[[Any], bool]
     concurrency: int = 100
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sides", installed(self.sides))
 
 
 def script_arguments(keys: Sequence[str] = KEYS) -> tuple[Any, ...]:
@@ -49,66 +48,40 @@ def script_arguments(keys: Sequence[str] = KEYS) -> tuple[Any, ...]:
     return SCRIPT._sha, len(keys), *keys, f"order-{number}", f"customer-{number}", "1", "900000"
 
 
-def _pipelined(client: Redis) -> Call:
-    async def call() -> Any:
-        pipeline = client.pipeline(transaction=False)
-        for _ in range(PIPELINE):
-            pipeline.get("middling")
-        return await pipeline.execute()
-
-    return call
+async def _pipelined(client: Redis) -> Any:
+    pipeline = client.pipeline(transaction=False)
+    for _ in range(PIPELINE):
+        pipeline.get("middling")
+    return await pipeline.execute()
 
 
-def _of_client(call: Callable[[Redis], Call], kind: type[Redis] = MultiplexedRedis) -> Side:
-    async def opened(port: int) -> AsyncIterator[Call]:
-        async with kind(host=HOST, port=port) as client:
-            yield call(client)
-
-    return asynccontextmanager(opened)
-
-
-def of_run(operation: Callable[[Redis], Any]) -> Side:
-    """The app's own way: each call through `RedisService.run`."""
-
-    async def opened(port: int) -> AsyncIterator[Call]:
-        service = RedisService(f"redis://{HOST}:{port}/0")
-        yield lambda: service.run(operation, idempotent=True, within_s=WITHIN_S)
-        await service.aclose()
-
-    return asynccontextmanager(opened)
-
-
-def _of_bare(call: Callable[[Bare], Call]) -> Side:
-    async def opened(port: int) -> AsyncIterator[Call]:
-        async with Bare.connected(port) as protocol:
-            yield call(protocol)
-
-    return asynccontextmanager(opened)
-
-
-def _of_glide(call: Callable[[Any], Call]) -> dict[str, Side]:
-    async def opened(port: int) -> AsyncIterator[Call]:
-        import glide
-
-        glide.Logger.set_logger_config(glide.LogLevel.OFF)
-        address = glide.NodeAddress(HOST, port)
-        client = await glide.GlideClient.create(glide.GlideClientConfiguration([address], request_timeout=10_000))
-        yield call(client)
-        await client.close()
-
-    return {"valkey-glide": asynccontextmanager(opened)} if importlib.util.find_spec("glide") else {}
-
-
-def _glide_pipelined(client: Any) -> Call:
+async def _glide_pipelined(client: Any) -> Any:
     import glide
 
-    async def call() -> Any:
-        batch = glide.Batch(is_atomic=False)
-        for _ in range(PIPELINE):
-            batch.get("middling")
-        return await client.exec(batch, raise_on_error=True)
+    batch = glide.Batch(is_atomic=False)
+    for _ in range(PIPELINE):
+        batch.get("middling")
+    return await client.exec(batch, raise_on_error=True)
 
-    return call
+
+def _place(client: Any) -> Any:
+    return client.evalsha(*script_arguments())
+
+
+def _glide_place(client: Any) -> Any:
+    return client.custom_command(["EVALSHA", *map(str, script_arguments())])
+
+
+def _middling(client: Any) -> Any:
+    return client.get("middling")
+
+
+def _large(client: Any) -> Any:
+    return client.get("large")
+
+
+def _write(client: Any) -> Any:
+    return client.set("written", MIDDLING)
 
 
 def placed(reply: Any) -> bool:
@@ -119,36 +92,24 @@ def placed(reply: Any) -> bool:
 LOADS = {
     "script": Load(
         {
-            "run": of_run(lambda redis: redis.evalsha(*script_arguments())),
-            "default pool": _of_client(lambda redis: lambda: redis.evalsha(*script_arguments()), Redis),
-            **_of_glide(lambda client: lambda: client.custom_command(["EVALSHA", *map(str, script_arguments())])),
-            "bare": _of_bare(lambda bare: lambda: bare.call(("EVALSHA", *script_arguments()))),
+            "run": of_run(_place),
+            "default pool": side(default_pool, _place),
+            "valkey-glide": side(glide, _glide_place),
+            "bare": side(Bare.connected, lambda bare: bare.call(("EVALSHA", *script_arguments()))),
         },
         placed,
     ),
-    "get": Load(
-        {
-            "run": of_run(lambda redis: redis.get("middling")),
-            "ours": _of_client(lambda redis: lambda: redis.get("middling")),
-        },
-        MIDDLING.__eq__,
-    ),
-    "get64k": Load(
-        {
-            "ours": _of_client(lambda redis: lambda: redis.get("large")),
-            **_of_glide(lambda client: lambda: client.get("large")),
-        },
-        LARGE.__eq__,
-    ),
+    "get": Load({"run": of_run(_middling), "ours": side(ours, _middling)}, MIDDLING.__eq__),
+    "get64k": Load({"ours": side(ours, _large), "valkey-glide": side(glide, _large)}, LARGE.__eq__),
     "set1k": Load(
-        {
-            "ours": _of_client(lambda redis: lambda: redis.set("written", MIDDLING)),
-            **_of_glide(lambda client: lambda: client.set("written", MIDDLING)),
-        },
-        lambda reply: reply in (True, "OK", b"OK"),
+        {"ours": side(ours, _write), "valkey-glide": side(glide, _write)}, lambda reply: reply in (True, "OK", b"OK")
     ),
     "pipeline100": Load(
-        {"ours": _of_client(_pipelined), **_of_glide(_glide_pipelined), "bare": _of_bare(lambda bare: bare.get_many)},
+        {
+            "ours": side(ours, _pipelined),
+            "valkey-glide": side(glide, _glide_pipelined),
+            "bare": side(Bare.connected, Bare.get_many),
+        },
         lambda replies: len(replies) == PIPELINE and replies[-1] == MIDDLING,
         concurrency=20,  # 2,000 commands at once, within the backlog
     ),

@@ -1,4 +1,4 @@
-"""The clients that the benchmark compares: each opens on a port and makes one kind of call, a GET of a small value.
+"""The clients that the benchmark compares, and what makes a side of one: a client on a port, and one kind of call.
 
 All on one event loop, with hiredis, RESP3 and bytes, where a client lets one choose.
 """
@@ -9,90 +9,90 @@ import asyncio
 import importlib.util
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from functools import partial
 from typing import Any, Self
 
 import hiredis
 from redis.asyncio import BlockingConnectionPool, Redis
 
+from lab.proof.strategies import LIBRARIES
 from lab.proof.strategies.ping_first import PingFirst
-from services.redis_session import MultiplexedRedis
+from services.redis_session import MultiplexedRedis, RedisService
 
 HOST, KEY, VALUE = "127.0.0.1", "bench", b"v" * 64
+WITHIN_S = 60.0  # a benchmark does not measure deadlines
 _GET = ("GET", KEY)
 
 Call = Callable[[], Awaitable[Any]]
+Ask = Callable[[Any], Awaitable[Any]]  # one call of a client
+Client = Callable[[int], AbstractAsyncContextManager[Any]]  # connected to a port
 Side = Callable[[int], AbstractAsyncContextManager[Call]]
-SIDES: dict[str, Side] = {}
 
 
-def side(name: str) -> Callable[[Callable[[int], AsyncIterator[Call]]], Side]:
-    """Register an async generator that yields the call of an opened client."""
+def side(client: Client, ask: Ask) -> Side:
+    """A client that makes one kind of call."""
 
-    def register(opened: Callable[[int], AsyncIterator[Call]]) -> Side:
-        SIDES[name] = asynccontextmanager(opened)
-        return SIDES[name]
-
-    return register
-
-
-@side("ours")
-async def ours(port: int) -> AsyncIterator[Call]:
-    """One multiplexed connection."""
-    async with MultiplexedRedis(host=HOST, port=port) as client:
-        yield lambda: client.get(KEY)
-
-
-@side("default pool")
-async def default_pool(port: int) -> AsyncIterator[Call]:
-    """redis-py with its defaults: a connection per call in flight, up to 100."""
-    async with Redis(host=HOST, port=port) as client:
-        yield lambda: client.get(KEY)
-
-
-@side("strategy 3")
-async def strategy_3(port: int) -> AsyncIterator[Call]:
-    """The 2023 write-up's: redis-py's pool, a PING before each use."""
-    session = PingFirst(f"redis://{HOST}:{port}/0")
-    yield lambda: session.run(lambda client: client.get(KEY), idempotent=True, within_s=60)
-    await session.aclose()
-
-
-def _blocking(size: int) -> Side:
+    @asynccontextmanager
     async def opened(port: int) -> AsyncIterator[Call]:
-        pool = BlockingConnectionPool(host=HOST, port=port, max_connections=size, timeout=60)
-        async with Redis.from_pool(pool) as client:
-            yield lambda: client.get(KEY)
+        async with client(port) as connected:
+            yield partial(ask, connected)
 
-    return asynccontextmanager(opened)
-
-
-for _size in (1, 2, 8):
-    SIDES[f"blocking pool ({_size})"] = _blocking(_size)
-
-if importlib.util.find_spec("glide"):
-
-    @side("valkey-glide")
-    async def valkey_glide(port: int) -> AsyncIterator[Call]:
-        """One multiplexed connection, Rust core."""
-        import glide
-
-        glide.Logger.set_logger_config(glide.LogLevel.OFF)
-        address = glide.NodeAddress(HOST, port)
-        client = await glide.GlideClient.create(glide.GlideClientConfiguration([address], request_timeout=10_000))
-        yield lambda: client.get(KEY)
-        await client.close()
+    return opened
 
 
-if importlib.util.find_spec("coredis"):
+def installed(sides: dict[str, Side]) -> dict[str, Side]:
+    """Those whose package is there."""
+    return {
+        name: one for name, one in sides.items() if name not in LIBRARIES or importlib.util.find_spec(LIBRARIES[name])
+    }
 
-    @side("coredis")
-    async def coredis_one(port: int) -> AsyncIterator[Call]:
-        """One multiplexed connection."""
-        import coredis
 
-        async with coredis.Redis(host=HOST, port=port, max_connections=1) as client:
-            yield lambda: client.get(KEY)
+def url(port: int) -> str:
+    """Where a session connects."""
+    return f"redis://{HOST}:{port}/0"
+
+
+def ours(port: int) -> Redis:
+    """One multiplexed connection."""
+    return MultiplexedRedis(host=HOST, port=port)
+
+
+def default_pool(port: int) -> Redis:
+    """redis-py with its defaults: a connection per call in flight, up to 100."""
+    return Redis(host=HOST, port=port)
+
+
+def blocking_pool(size: int, port: int) -> Redis:
+    """redis-py with so many connections, for which calls wait."""
+    return Redis.from_pool(BlockingConnectionPool(host=HOST, port=port, max_connections=size, timeout=WITHIN_S))
+
+
+@asynccontextmanager
+async def glide(port: int) -> AsyncIterator[Any]:
+    """One multiplexed connection, Rust core."""
+    import glide
+
+    glide.Logger.set_logger_config(glide.LogLevel.OFF)
+    address = glide.NodeAddress(HOST, port)
+    client = await glide.GlideClient.create(glide.GlideClientConfiguration([address], request_timeout=10_000))
+    yield client
+    await client.close()
+
+
+def coredis(port: int) -> Any:
+    """One multiplexed connection."""
+    import coredis
+
+    return coredis.Redis(host=HOST, port=port, max_connections=1)
+
+
+def of_run(operation: Callable[[Redis], Any]) -> Side:
+    """The app's own way: each call through `RedisService.run`."""
+    return side(
+        lambda port: aclosing(RedisService(url(port))),
+        lambda service: service.run(operation, idempotent=True, within_s=WITHIN_S),
+    )
 
 
 class Bare(asyncio.Protocol):
@@ -146,8 +146,21 @@ class Bare(asyncio.Protocol):
         self._out.clear()
 
 
-@side("bare")
-async def bare(port: int) -> AsyncIterator[Call]:
-    """asyncio and hiredis, nothing else."""
-    async with Bare.connected(port) as protocol:
-        yield protocol.get
+def _get(client: Any) -> Any:
+    return client.get(KEY)
+
+
+SIDES = installed(
+    {
+        "ours": side(ours, _get),
+        "default pool": side(default_pool, _get),
+        "strategy 3": side(
+            lambda port: aclosing(PingFirst(url(port))),
+            lambda session: session.run(_get, idempotent=True, within_s=WITHIN_S),
+        ),
+        **{f"blocking pool ({size})": side(partial(blocking_pool, size), _get) for size in (1, 2, 8)},
+        "valkey-glide": side(glide, _get),
+        "coredis": side(coredis, _get),
+        "bare": side(Bare.connected, Bare.get),
+    }
+)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 
 from lab.proof.outcome import Outcome, Parameters
+from lab.proof.results import console, save
 from lab.proof.scenarios.scenario import SCENARIOS
-from lab.proof.spike.command import add_size, parameters_of, typed, whole
+from lab.proof.spike.command import add_size, parameters_of, whole
 from lab.proof.strategies import OURS, SIDES, STRATEGIES
 
 SETTLE_S = 8.0  # for the last decisions: a strategy that failed has no more to show
@@ -38,11 +37,7 @@ Exit code 1 if ours broke a promise; the others are there to compare, and are no
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command `compare`."""
     parser = commands.add_parser(
-        "compare",
-        help="the same spike with every Redis session, in turn",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "compare", help="the same spike with every Redis session, in turn", description=DESCRIPTION, epilog=EXAMPLES
     )
     add_size(
         parser, Parameters(OURS, orders=3_000, users=1_000, instances=40, client_limit=52, seconds=15.0, pause=1.0)
@@ -63,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
         from lab.proof.scenarios import command
 
         scenarios = list(SCENARIOS) if "all" in options.scenario else options.scenario
-        return command.run(options, scenarios, options.side or list(SIDES), typed(sys.argv[1:]))
+        return command.run(options, scenarios, options.side or list(SIDES))
     return _run_app(options)
 
 
@@ -86,12 +81,9 @@ def _run_app(options: argparse.Namespace) -> int:
     with readable_errors(progress) as ending:
         outcomes = run_until_signal(all_of_them(options.strategy or list(STRATEGIES), progress))
         progress.done()
-        if options.json:
-            document = {"runs": [outcome.to_json() for outcome in outcomes]}
-            options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        show(outcomes)
-        if options.report:
-            print(f"report: {write_report(options.report, title(outcomes), outcomes, command=typed(sys.argv[1:]))}")
+        document = {"runs": [outcome.to_json() for outcome in outcomes]}
+        save(options, document, lambda folder, typed: write_report(folder, title(outcomes), outcomes, typed))
+        show(outcomes, console())
         ending.code = 1 if any(outcome.strategy == OURS and broken(outcome) for outcome in outcomes) else 0
     return ending.code
 

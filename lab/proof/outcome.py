@@ -1,4 +1,4 @@
-"""What one spike counted: the numbers, how they came about over time, on which machine. Data only; JSON both ways."""
+"""What one spike counted: the numbers, how they came about over time, on which machine. Data only."""
 
 from __future__ import annotations
 
@@ -84,24 +84,13 @@ class Outcome:
     machine: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """For a file; `from_json` reads it again."""
+        """For a file."""
         return asdict(self)
 
     def summary(self) -> dict[str, Any]:
         """The numbers without the series that the pictures are drawn from."""
         series = ("timeline", "latency_ms", "decision_ms")
         return {name: value for name, value in self.to_json().items() if name not in series}
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> Outcome:
-        """An outcome from what `to_json` wrote. Raises TypeError for anything else."""
-        values = dict(document)
-        values["timeline"] = [Moment(**moment) for moment in values.get("timeline", [])]
-        parameters = values.get("parameters")
-        values["parameters"] = None if parameters is None else Parameters(**parameters)
-        for name in ("latency_ms", "decision_ms"):
-            values[name] = [(share, ms) for share, ms in values.get(name, [])]
-        return cls(**values)
 
 
 PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99, 99.9, 100)

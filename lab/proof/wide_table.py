@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from lab.proof.report.markdown import unmarked
+
 TITLE_WIDTH = 24  # a row's title may be folded to this
-NARROW = 13  # the same on its side; the widest number is "4,440 / 6,045"
+NARROW = 13  # the same on its side
 ENDLESS = 10_000
 
 
 def show(headings: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> None:
-    """One row per row if that fits, else one column per row, as many beside each other as fit."""
+    """One row per row if that fits, else one column per row, as many beside each other as fit. Cells as in Markdown."""
+    rows = [list(map(unmarked, row)) for row in rows]
     if _width(_upright(headings, rows, TITLE_WIDTH), console) <= console.width:
         console.print(_upright(headings, rows, None))
         return
@@ -33,7 +36,7 @@ def _upright(headings: Sequence[str], rows: Sequence[Sequence[str]], title_width
     table = Table()
     table.add_column(headings[0], min_width=TITLE_WIDTH, max_width=title_width, overflow="fold")
     for heading in headings[1:]:
-        table.add_column(heading if "/" in heading else heading.replace(" ", "\n"), justify="right", no_wrap=True)
+        table.add_column(heading.replace(" ", "\n"), justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     return table

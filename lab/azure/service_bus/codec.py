@@ -57,32 +57,6 @@ def decode(buffer: Buffer, at: int = 0) -> tuple[Any, int]:
         raise CodecError(f"not an AMQP value: {bad}") from bad
 
 
-def skip(buffer: Buffer, at: int) -> int:
-    """The position after the value that starts here, descriptors included, without building it. Raises CodecError."""
-    try:
-        for _ in range(MAX_DEPTH):
-            if buffer[at] != 0x00:
-                return _after(buffer, at)
-            at = _after(buffer, at + 1)
-    except (IndexError, struct.error) as bad:
-        raise CodecError(f"truncated AMQP value: {bad}") from bad
-    raise CodecError("descriptors nested too deep")
-
-
-def _after(buffer: Buffer, at: int) -> int:
-    kind = buffer[at]
-    width = _WIDTHS[kind >> 4]
-    if width is None:
-        raise CodecError(f"unknown AMQP constructor 0x{kind:02x}")
-    if kind >= 0xA0:
-        size = buffer[at + 1] if width == 1 else _UINT.unpack_from(buffer, at + 1)[0]
-        width += size
-    end: int = at + 1 + width
-    if end > len(buffer):
-        raise CodecError("truncated AMQP value")
-    return end
-
-
 def encode(value: Any) -> bytes:
     """A value in AMQP's encoding; a plain int goes out as a long. Raises CodecError for a value with no AMQP type."""
     try:
@@ -97,8 +71,6 @@ def encode(value: Any) -> bytes:
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 _UINT = struct.Struct(">I")
-# Bytes after the constructor by its upper half: a fixed size, or how wide the size field is (0xA_ and up).
-_WIDTHS: tuple[int | None, ...] = (None, None, None, None, 0, 1, 2, 4, 8, 16, 1, 4, 1, 4, 1, 4)
 
 
 def _unknown(buffer: Buffer, at: int, _depth: int) -> tuple[Any, int]:

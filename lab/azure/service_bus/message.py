@@ -10,7 +10,7 @@ import uuid
 from typing import Any
 
 from .amqp_types import Described, Int, Symbol, Timestamp, UInt, ULong
-from .codec import CodecError, decode, encode, skip
+from .codec import CodecError, decode, encode
 from .queue import Entry
 
 BATCH_FORMAT = 0x80013700  # message-format of Service Bus's batch envelope: each data section holds one message
@@ -129,33 +129,22 @@ def batch(raw: bytes) -> list[bytes]:
 
 
 def sections(raw: bytes) -> dict[int, bytes]:
-    """An encoded message by section code, undecoded; data sections are joined. Raises CodecError."""
+    """An encoded message by section code, as they came; data sections are joined. Raises CodecError."""
     found: dict[int, list[bytes]] = {}
     at = 0
     while at < len(raw):
-        if raw[at] != 0x00:
+        part, end = decode(raw, at)
+        if not isinstance(part, Described) or not isinstance(code := part.code, ULong):
             raise CodecError("a message's part is not a section")
-        code, end = _code(raw, at), skip(raw, at)
         if not HEADER <= code <= FOOTER:
             raise CodecError(f"unknown message section 0x{code:02x}")
-        if code in (SEQUENCE, VALUE, FOOTER):
-            decode(raw, at)
-        elif code == DATA and raw[at + 3 : at + 4] not in (b"\xa0", b"\xb0"):
+        if code == DATA and not isinstance(part.value, bytes):
             raise CodecError("a data section without binary data")
         if code in found and code not in (DATA, SEQUENCE):
             raise CodecError(f"message section 0x{code:02x} twice")
         found.setdefault(code, []).append(raw[at:end])
         at = end
     return {code: b"".join(parts) for code, parts in found.items()}
-
-
-def _code(raw: bytes, at: int) -> int:
-    code, _ = decode(raw, at + 1)
-    if not isinstance(code, ULong):
-        raise CodecError("a section's descriptor is not a number")
-    if raw[at + 1] != 0x53:
-        raise CodecError("a section's descriptor is not a small number")
-    return code
 
 
 def section(code: int, content: Any) -> bytes:

@@ -5,7 +5,7 @@ It must never let a field of the wrong type through: what `parse` returns has th
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, get_args, get_origin, get_type_hints
 
 from .amqp_types import Described, Symbol, UByte, UInt, ULong, UShort
 from .codec import CodecError, encode
@@ -104,30 +104,15 @@ class SaslInit(NamedTuple):
 
 Performative: TypeAlias = Open | Begin | Attach | Flow | Transfer | Disposition | Detach | End | Close | SaslInit
 
-# Per field: its type, and whether it must be there. In the order of the classes above, which a unit test checks.
-_Spec: TypeAlias = tuple[tuple[type, bool], ...]
-_STR, _SYMBOL, _BYTES, _BOOL = (str, False), (Symbol, True), (bytes, False), (bool, False)
-_UBYTE, _USHORT, _UINT, _ULONG = (UByte, False), (UShort, False), (UInt, False), (ULong, False)
-_DESCRIBED, _MUST_UINT, _MUST_BOOL, _MUST_STR = (Described, False), (UInt, True), (bool, True), (str, True)
-_ANY = (object, False)
-_SPECS: dict[int, tuple[type[Any], _Spec]] = {
-    OPEN: (Open, (_MUST_STR, _STR, _UINT, _USHORT, _UINT)),
-    BEGIN: (Begin, (_USHORT, _MUST_UINT, _MUST_UINT, _MUST_UINT, _UINT)),
-    ATTACH: (
-        Attach,
-        (_MUST_STR, _MUST_UINT, _MUST_BOOL, _UBYTE, _UBYTE, _DESCRIBED, _DESCRIBED, _ANY, _ANY, _UINT, _ULONG),
-    ),
-    FLOW: (Flow, (_UINT, _MUST_UINT, _MUST_UINT, _MUST_UINT, _UINT, _UINT, _UINT, _UINT, _BOOL, _BOOL)),
-    TRANSFER: (
-        Transfer,
-        (_MUST_UINT, _UINT, _BYTES, _UINT, _BOOL, _BOOL, _UBYTE, _DESCRIBED, _BOOL, _BOOL),
-    ),
-    DISPOSITION: (Disposition, (_MUST_BOOL, _MUST_UINT, _UINT, _BOOL, _DESCRIBED)),
-    DETACH: (Detach, (_MUST_UINT, _BOOL, _DESCRIBED)),
-    END: (End, (_DESCRIBED,)),
-    CLOSE: (Close, (_DESCRIBED,)),
-    SASL_INIT: (SaslInit, (_SYMBOL, _BYTES)),
-}
+
+def _types(kind: type[Any]) -> list[tuple[type, ...]]:
+    """Per field, the types that its annotation allows."""
+    allowed = (get_args(hint) or (hint,) for hint in get_type_hints(kind).values())
+    return [tuple(get_origin(one) or one for one in ones) for ones in allowed]
+
+
+_CODES = (*range(OPEN, CLOSE + 1), SASL_INIT)  # in the order of Performative
+_SPECS = {code: (kind, _types(kind)) for code, kind in zip(_CODES, get_args(Performative), strict=True)}
 # Fields of each performative in the standard.
 _WIDTHS = {OPEN: 10, BEGIN: 8, ATTACH: 14, FLOW: 11, TRANSFER: 11, DISPOSITION: 6, DETACH: 3, END: 1, CLOSE: 1}
 
@@ -140,8 +125,8 @@ def parse(frame: Any) -> Performative:
         raise CodecError(f"unknown performative 0x{frame.code:02x}")
     kind, spec = known
     fields = frame.value[: len(spec)]
-    for at, (field, (type_, must)) in enumerate(zip(fields, spec, strict=False)):
-        if not (isinstance(field, type_) or (field is None and not must)):
+    for at, (field, types) in enumerate(zip(fields, spec, strict=False)):
+        if not isinstance(field, types):
             raise CodecError(f"{kind.__name__.lower()}.{kind._fields[at]} has the wrong type")
     try:
         parsed: Performative = kind(*fields)

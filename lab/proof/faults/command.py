@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.text import Text
 
 from lab.azure.up import primaries
 from lab.proof import wide_table
+from lab.proof.report import tables
+from lab.proof.results import add_results, console, save
 from lab.proof.strategies import OURS, SIDES
 
 if TYPE_CHECKING:
@@ -24,25 +25,10 @@ if TYPE_CHECKING:
 
 # Named here, not imported: every other command would pay for what a fleet needs.
 NAMES = (
-    "kill",
-    "empty",
-    "pause",
-    "black-hole",
-    "read-only",
-    "full-server",
-    "client-kill",
-    "script-flush",
-    "link-detach",
-    "server-busy",
-    "duplicates",
-    "instance-kill",
-    "worker-crash-loop",
-    "scale-in",
-    "drain",
-    "vanish",
-    "outage",
-    "long-outage",
-    "crowded-outage",
+    *("kill", "empty", "pause", "black-hole", "read-only", "full-server", "client-kill", "script-flush"),
+    *("link-detach", "server-busy", "duplicates"),
+    *("instance-kill", "worker-crash-loop", "scale-in", "drain", "vanish"),
+    *("outage", "long-outage", "crowded-outage"),
 )
 OF_A_SESSION = (
     *("kill", "pause", "long-pause", "client-kill", "black-hole", "idle-close", "full-server", "read-only"),
@@ -50,11 +36,6 @@ OF_A_SESSION = (
 )
 OF_A_CLUSTER = ("failover", "lossy-failover", "slot-move", "shard-pause", "node-comes-and-goes")
 OURS_FIRST = [OURS, *(side for side in SIDES if side != OURS)]
-PLAIN_WIDTH = 190
-HEADINGS = (
-    *("fault", "accepted", "lost", "decided twice", "oversold", "dead", "leaked", "replayed"),
-    *("client errors", "longest answer s", "recovery s", "bound s"),
-)
 
 DESCRIPTION = """\
 Prove the whole app under faults: a fleet in the middle of a spike, customers who repeat what was answered 503 as the
@@ -86,7 +67,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help=f"break Redis, Service Bus and instances in the middle of a spike, in {len(NAMES)} ways; or Redis alone",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--redis-cluster", type=primaries, metavar="N", help="faults of a Redis Cluster of N primaries, on one"
@@ -95,8 +75,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     pace = parser.add_mutually_exclusive_group()
     pace.add_argument("--full", action="store_true", help="200 instances, 256 clients, unscaled times")
     pace.add_argument("--quick", action="store_true", help="6 instances, short faults and clocks")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was counted to FILE")
-    parser.add_argument("--report", type=Path, metavar="DIR", help="write a page and its numbers to DIR")
+    add_results(parser)
     alone = parser.add_argument_group("the Redis session alone")
     alone.add_argument("--session", action="store_true", help="no app: sessions under a steady load")
     alone.add_argument("--side", action="append", choices=SIDES, help="this session (repeatable; default: all)")
@@ -113,15 +92,13 @@ def run(options: argparse.Namespace) -> int:
     if not options.session:
         return _run_app(options)
     from lab.proof.faults.session import command
-    from lab.proof.spike.command import typed
 
-    return command.run(options, options.side or OURS_FIRST, typed(sys.argv[1:]))
+    return command.run(options, options.side or OURS_FIRST)
 
 
 def _run_app(options: argparse.Namespace) -> int:
     from lab.proof.faults.pace import DEFAULT, FULL, QUICK
-    from lab.proof.report.page import write_report
-    from lab.proof.spike.command import typed
+    from lab.proof.report.page import write_faults
     from lab.proof.spike.local import readable_errors, run_until_signal
     from lab.proof.spike.progress import Progress
 
@@ -131,12 +108,8 @@ def _run_app(options: argparse.Namespace) -> int:
         outcomes = run_until_signal(endure_all(names, pace, progress, options.redis_cluster or 1))
         progress.done()
         document = as_json(outcomes, pace, time.monotonic() - began)
-        if options.json:
-            options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        show(outcomes, Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False))
-        if options.report:
-            page = write_report(options.report, "Faults", [], faults=document, command=typed(sys.argv[1:]))
-            print(f"report: {page}")
+        save(options, document, lambda folder, typed: write_faults(folder, document, typed))
+        show(document["faults"], console())
         ending.code = 1 if any(outcome.broken for outcome in outcomes) else 0
     return ending.code
 
@@ -165,16 +138,9 @@ def as_json(outcomes: Sequence[Outcome], pace: Pace, seconds: float) -> dict[str
     }
 
 
-def show(outcomes: Sequence[Outcome], console: Console) -> None:
+def show(faults: Sequence[Mapping[str, Any]], console: Console) -> None:
     """The numbers of each fault, then what was broken."""
-    rows = []
-    for one in outcomes:
-        counted = (one.accepted, one.lost, one.decided_twice, one.oversold, one.dead_lettered, one.leaked, one.replayed)
-        errors = ", ".join(f"{count} x {status}" for status, count in one.client_errors.items()) or "none"
-        times = (f"{one.longest_answer_s:.2f}", f"{one.recovery_s:.2f}", f"{one.bound_s:.0f}")
-        rows.append((one.title, *map(str, counted), errors, *times))
-    wide_table.show(HEADINGS, rows, console)
-    for one in outcomes:
-        said = "; ".join(["ok", *one.remarks])
-        text = f"[red]{one.name}: {'; '.join(one.broken)}[/red]" if one.broken else f"{one.name}: {said}"
-        console.print(text)
+    wide_table.show(tables.FAULT_HEADINGS, list(map(tables.fault_numbers, faults)), console)
+    for one in faults:
+        said = "; ".join(one["broken"] or ["ok", *one["remarks"]])
+        console.print(Text(f"{one['name']}: {said}", style="red" if one["broken"] else ""))

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from lab.proof.outcome import Outcome
 from lab.proof.report import comparison, over_faults, over_time
-from lab.proof.report.palette import labels
 from lab.proof.report.svg import as_svg, drawing
+from lab.proof.strategies import TITLES
 
 
 @dataclass(frozen=True)
@@ -78,22 +78,25 @@ FAULTS = "faults"
 NAMES = (*(plan.name for plan in _PLANS), FAULTS)
 
 
-def draw(runs: Sequence[Outcome], faults: Sequence[Mapping[str, Any]] = ()) -> list[Chart]:
-    """Every chart that these runs or faults fill, in reading order; none without them."""
+def draw(runs: Sequence[Outcome]) -> list[Chart]:
+    """Every chart that these runs fill, in reading order."""
     with drawing():
-        drawn = [_chart(plan, runs) for plan in _PLANS if runs and len(runs) >= plan.fewest_runs]
-        return drawn + ([_of_faults(faults)] if over_faults.with_errors(faults) else [])
+        return [_chart(plan, runs) for plan in _PLANS if len(runs) >= plan.fewest_runs]
 
 
-def _of_faults(faults: Sequence[Mapping[str, Any]]) -> Chart:
+def draw_faults(faults: Sequence[Mapping[str, Any]]) -> list[Chart]:
+    """The chart of the errors, if there were any."""
     shown = over_faults.with_errors(faults)
+    if not shown:
+        return []
     words = "; ".join(f"{one['title']}: {sum(one['client_errors'].values()):,} errors" for one in shown)
     read = "Errors are counted in the second in which customers got them. Under the other faults they saw none."
-    svg = as_svg(over_faults.errors(faults), FAULTS, alt=f"Errors that customers saw over time. {words}.")
-    return Chart(FAULTS, "Errors over time", read, words, svg)
+    with drawing():
+        svg = as_svg(over_faults.errors(faults), FAULTS, alt=f"Errors that customers saw over time. {words}.")
+    return [Chart(FAULTS, "Errors over time", read, words, svg)]
 
 
 def _chart(plan: _Plan, runs: Sequence[Outcome]) -> Chart:
-    words = "; ".join(f"{label}: {plan.in_words(run)}" for label, run in zip(labels(runs), runs, strict=True))
+    words = "; ".join(f"{TITLES[run.strategy]}: {plan.in_words(run)}" for run in runs)
     svg = as_svg(plan.draw(runs), plan.name, alt=f"{plan.title}. {words}.")
     return Chart(plan.name, plan.title, plan.how_to_read, words, svg)

@@ -27,7 +27,7 @@ def latency(runs: Sequence[Outcome]) -> Figure:
     entitled(drawn, "How long it took, on a logarithmic scale")
     answers, decided = drawn.subplots(2, 1, sharex=True, sharey=True)
     shares = sorted({share for run in runs for share, _ in (*run.latency_ms, *run.decision_ms)})
-    for run, look in zip(runs, looks(runs), strict=True):
+    for run, look in zip(runs, looks([run.strategy for run in runs]), strict=True):
         _percentiles(answers, run.latency_ms, shares, look)
         _percentiles(decided, run.decision_ms, shares, look)
     answers.set_title("from the scheduled time to the answer", color=INK)
@@ -62,7 +62,7 @@ def strategies(runs: Sequence[Outcome]) -> Figure:
     drawn = figure(STRATEGY * len(runs) + 100)
     entitled(drawn, "Strategies side by side")
     answers, peaks, refused, times = drawn.subplots(1, 4, sharey=True)
-    seen = looks(runs)
+    seen = looks([run.strategy for run in runs])
     _answers(answers, runs)
     _peaks(peaks, runs, seen)
     _bars(refused, [run.refused_connections for run in runs], seen)

@@ -22,6 +22,11 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*<>|\[\]_$&])", r"\\\1", line)
 
 
+def unmarked(cell: str) -> str:
+    """A table's cell as a terminal shows it: neither bold nor escaped."""
+    return re.sub(r"\\(.)|\*\*", r"\1", cell)
+
+
 def unbroken(text: str) -> str:
     """Plain text that is never wrapped: the name of a column."""
     return plain(text).replace(" ", "\N{NO-BREAK SPACE}").replace("-", "\N{NON-BREAKING HYPHEN}")

@@ -26,7 +26,7 @@ TITLE = 30
 def connected_clients(runs: Sequence[Outcome]) -> Figure:
     """Redis' clients against its limit."""
     drawn, rows = _rows(runs, "Clients connected to Redis", row=ROW + 14)
-    for run, look, axes in zip(runs, looks(runs), rows[:, 0], strict=True):
+    for run, look, axes in zip(runs, looks([run.strategy for run in runs]), rows[:, 0], strict=True):
         moments = thinned(run.timeline)
         _line(axes, moments, clients(moments), look)
         if run.client_limit:
@@ -89,7 +89,7 @@ def _rows(
     entitled(drawn, title)
     ratios = [2.2, 1][:columns]
     rows = drawn.subplots(len(runs), columns, sharex=True, sharey="col", squeeze=False, width_ratios=ratios)
-    for run, look, axes in zip(runs, looks(runs), rows[:, 0], strict=True):
+    for run, look, axes in zip(runs, looks([run.strategy for run in runs]), rows[:, 0], strict=True):
         axes.set_title(look.label, color=look.colour if look.ours else INK, fontweight=look.weight)
         if not run.timeline:
             axes.text(0.5, 0.5, "no samples", transform=axes.transAxes, ha="center", va="center", color=QUIET)

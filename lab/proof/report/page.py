@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lab.proof.outcome import Outcome
 from lab.proof.report import tables
 from lab.proof.report.markdown import plain, section
-from lab.proof.report.summary import summary
+from lab.proof.report.summary import summary, summary_of_faults
 
 if TYPE_CHECKING:
     from lab.proof.report.charts import Chart
@@ -23,31 +23,40 @@ NOTE = (
 )
 
 
-def write_report(
-    folder: Path,
-    title: str,
-    runs: Sequence[Outcome],
-    faults: Mapping[str, Any] | None = None,
-    command: str = "",
-) -> Path:
+def write_report(folder: Path, title: str, runs: Sequence[Outcome], command: str = "") -> Path:
     """Write the page, the numbers, and one SVG per chart into `folder`, which is made if need be; returns the page.
 
-    `runs` may be empty if there are `faults`: the JSON of `python -m lab faults`. `command` repeats what is shown.
-    The same arguments write the same bytes. Raises ValueError if there is nothing to report, OSError from writing.
+    `runs`: one at least. `command` repeats what is shown. The same arguments write the same bytes. Raises OSError.
     """
-    found: Sequence[Mapping[str, Any]] = (faults or {}).get("faults", ())
-    if not runs and not found:
-        raise ValueError("a report needs at least one run or one fault")
     from lab.proof.report import charts  # matplotlib takes a second to import, and most commands draw nothing
 
-    drawn = charts.draw(runs, found)
+    parts = [
+        summary(runs),
+        NOTE,
+        section("What happened", *_written(folder, charts.draw(runs), charts.NAMES)),
+        section("Numbers", tables.numbers(runs), tables.more_confirmed(runs), tables.failures(runs), tables.cpu(runs)),
+        section("How it was run", tables.parameters(runs), tables.machines(runs)),
+    ]
+    return write_page(folder, title, parts, {"runs": [run.summary() for run in runs]}, command)
+
+
+def write_faults(folder: Path, document: Mapping[str, Any], command: str = "") -> Path:
+    """The same for the JSON of `python -m lab faults`."""
+    from lab.proof.report import charts
+
+    faults = document["faults"]
+    shown = section("Faults", *_written(folder, charts.draw_faults(faults), charts.NAMES), tables.faults(faults))
+    return write_page(folder, "Faults", [summary_of_faults(faults), NOTE, shown], document, command)
+
+
+def _written(folder: Path, drawn: Sequence[Chart], names: Sequence[str]) -> list[str]:
+    """Write the pictures in place of earlier ones of these names; each as the page shows it."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in charts.NAMES:
+    for name in names:
         (folder / f"{name}.svg").unlink(missing_ok=True)
     for chart in drawn:
         (folder / f"{chart.name}.svg").write_text(chart.svg, encoding="utf-8")
-    numbers = {"runs": [run.summary() for run in runs]} if runs else dict(faults or {})
-    return write_page(folder, title, [summary(runs, found), NOTE, *_sections(runs, found, drawn)], numbers, command)
+    return [_chart(chart) for chart in drawn]
 
 
 def write_page(folder: Path, title: str, parts: Sequence[str], numbers: Mapping[str, Any], command: str = "") -> Path:
@@ -71,17 +80,6 @@ def as_json(value: Any, indent: str = "") -> str:
     else:
         items, ends = [as_json(inside, deeper) for inside in value], "[]"
     return f"{ends[0]}\n{deeper}" + f",\n{deeper}".join(items) + f"\n{indent}{ends[1]}"
-
-
-def _sections(runs: Sequence[Outcome], faults: Sequence[Mapping[str, Any]], drawn: Sequence[Chart]) -> list[str]:
-    if not runs:
-        return [section("Faults", *map(_chart, drawn), tables.faults(faults))]
-    return [
-        section("What happened", *map(_chart, drawn)),
-        section("Numbers", tables.numbers(runs), tables.more_confirmed(runs), tables.failures(runs), tables.cpu(runs)),
-        section("Faults", tables.faults(faults)) if faults else "",
-        section("How it was run", tables.parameters(runs), tables.machines(runs)),
-    ]
 
 
 def _chart(chart: Chart) -> str:

@@ -7,8 +7,7 @@ from typing import Any
 
 from lab.proof.outcome import Outcome
 from lab.proof.report.markdown import plain
-from lab.proof.report.palette import labels
-from lab.proof.strategies import OURS
+from lab.proof.strategies import OURS, TITLES
 
 _BROKEN_BOOKS = (
     ("lost", "lost"),
@@ -19,14 +18,10 @@ _BROKEN_BOOKS = (
 )
 
 
-def summary(runs: Sequence[Outcome], faults: Sequence[Mapping[str, Any]]) -> str:
-    """A list: the scene, then our run (or the first one), then the others, then the faults."""
-    named = sorted(zip(labels(runs), runs, strict=True), key=lambda pair: pair[1].strategy != OURS)
-    sentences = [_scene(named[0][1])] if named else []
-    sentences += [_at_length(name, run) for name, run in named[:1]]
-    sentences += [_in_short(name, run) for name, run in named[1:]]
-    sentences += [_faults(faults)] if faults else []
-    return "\n".join(f"- {sentence}" for sentence in sentences) if len(sentences) > 1 else "".join(sentences)
+def summary(runs: Sequence[Outcome]) -> str:
+    """A list: the scene, then our run (or the first one), then the others."""
+    first, *others = sorted(runs, key=lambda run: run.strategy != OURS)
+    return "\n".join(f"- {sentence}" for sentence in [_scene(first), _at_length(first), *map(_in_short, others)])
 
 
 def _scene(run: Outcome) -> str:
@@ -37,17 +32,17 @@ def _scene(run: Outcome) -> str:
     )
 
 
-def _at_length(name: str, run: Outcome) -> str:
-    return f"With {_quoted(name)}, {_answers(run)}; {_books(run)}; {_clients(run)}."
+def _at_length(run: Outcome) -> str:
+    return f"With {_quoted(run)}, {_answers(run)}; {_books(run)}; {_clients(run)}."
 
 
-def _in_short(name: str, run: Outcome) -> str:
+def _in_short(run: Outcome) -> str:
     refused = f"Redis refused {_connections(run)}"
-    return f"With {_quoted(name)}, {', '.join([_failed(run), *_broken_books(run), refused])}."
+    return f"With {_quoted(run)}, {', '.join([_failed(run), *_broken_books(run), refused])}."
 
 
-def _quoted(name: str) -> str:
-    return f"\N{LEFT DOUBLE QUOTATION MARK}{plain(name)}\N{RIGHT DOUBLE QUOTATION MARK}"
+def _quoted(run: Outcome) -> str:
+    return f"\N{LEFT DOUBLE QUOTATION MARK}{TITLES[run.strategy]}\N{RIGHT DOUBLE QUOTATION MARK}"
 
 
 def _answers(run: Outcome) -> str:
@@ -81,8 +76,9 @@ def _connections(run: Outcome) -> str:
     return f"{run.refused_connections:,} connections" if run.refused_connections else "no connection"
 
 
-def _faults(found: Sequence[Mapping[str, Any]]) -> str:
-    broken = [plain(str(one.get("title") or one.get("name"))) for one in found if one.get("broken")]
+def summary_of_faults(found: Sequence[Mapping[str, Any]]) -> str:
+    """How many broke a promise, and which."""
+    broken = [plain(str(one["title"])) for one in found if one["broken"]]
     if broken:
         return f"Of {len(found)} faults, {len(broken)} broke a promise: {', '.join(broken)}."
     return (

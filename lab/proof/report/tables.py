@@ -8,15 +8,14 @@ from typing import Any
 
 from lab.proof.outcome import Outcome
 from lab.proof.report.markdown import count, fault, plain, table, unbroken
-from lab.proof.report.palette import labels
-from lab.proof.strategies import OURS
+from lab.proof.strategies import OURS, TITLES
 
 MORE_CONFIRMED = (
     "More orders may be confirmed than accepted: an order whose answer was 503, or was lost, may have been recorded "
     "and queued, and is then decided like the others."
 )
 NOTHING = "\N{EN DASH}"
-_NUMBERS: tuple[tuple[str, Callable[[Outcome], str]], ...] = (
+NUMBERS: tuple[tuple[str, Callable[[Outcome], str]], ...] = (
     ("orders", lambda run: count(run.orders)),
     ("accepted", lambda run: count(run.accepted)),
     ("confirmed", lambda run: count(run.confirmed)),
@@ -35,6 +34,10 @@ _NUMBERS: tuple[tuple[str, Callable[[Outcome], str]], ...] = (
     ("answer, p99", lambda run: milliseconds(run.p99_ms)),
 )
 _FAULT_NUMBERS = ("accepted", "lost", "decided_twice", "oversold", "dead_lettered", "leaked")
+FAULT_HEADINGS = (
+    *("fault", *(name.replace("_", " ") for name in _FAULT_NUMBERS)),
+    *("replayed", "client errors", "longest answer", "recovery (bound)"),
+)
 
 
 def milliseconds(ms: float) -> str:
@@ -44,7 +47,7 @@ def milliseconds(ms: float) -> str:
 
 def numbers(runs: Sequence[Outcome]) -> str:
     """All numbers, a column per run."""
-    return table(_head("", runs), [[name, *map(cell, runs)] for name, cell in _NUMBERS])
+    return table(_head("", runs), [[name, *map(cell, runs)] for name, cell in NUMBERS])
 
 
 def more_confirmed(runs: Sequence[Outcome]) -> str:
@@ -82,26 +85,27 @@ def machines(runs: Sequence[Outcome]) -> str:
 
 def faults(found: Sequence[Mapping[str, Any]]) -> str:
     """A row per fault: the verdict, then what was counted."""
-    counted = [name.replace("_", " ") for name in _FAULT_NUMBERS]
-    return table(
-        ["fault", "verdict", *counted, "replayed", "client errors", "longest answer", "recovery (bound)"],
-        list(map(_fault_row, found)),
-    )
+    title, *headings = FAULT_HEADINGS
+    rows = []
+    for one in found:
+        title_of_one, *cells = fault_numbers(one)
+        broken = "; ".join(plain(str(text)) for text in one["broken"])
+        rows.append([title_of_one, f"**{broken}**" if broken else "ok", *cells])
+    return table([title, "verdict", *headings], rows)
 
 
-def _fault_row(one: Mapping[str, Any]) -> list[str]:
-    broken = "; ".join(plain(str(text)) for text in one.get("broken", ()))
-    errors = one.get("client_errors", {})
-    accepted, *others = (one.get(name, 0) for name in _FAULT_NUMBERS)
+def fault_numbers(one: Mapping[str, Any]) -> list[str]:
+    """What was counted under a fault, a cell for each of the FAULT_HEADINGS."""
+    errors = one["client_errors"]
+    accepted, *others = (one[name] for name in _FAULT_NUMBERS)
     return [
-        plain(str(one.get("title") or one.get("name", ""))),
-        f"**{broken}**" if broken else "ok",
+        plain(str(one["title"])),
         count(accepted),
         *map(fault, others),
-        count(one.get("replayed", 0)),
+        count(one["replayed"]),
         ", ".join(f"{number:,} x {plain(kind)}" for kind, number in errors.items()) or "none",
-        _seconds(one.get("longest_answer_s")),
-        f"{_seconds(one.get('recovery_s'))} ({_seconds(one.get('bound_s'))})",
+        _seconds(one["longest_answer_s"]),
+        f"{_seconds(one['recovery_s'])} ({_seconds(one['bound_s'])})",
     ]
 
 
@@ -134,5 +138,5 @@ def _plain(value: object) -> str:
 
 
 def _head(corner: str, runs: Sequence[Outcome]) -> list[str]:
-    names = [unbroken(name) for name in labels(runs)]
+    names = [unbroken(TITLES[run.strategy]) for run in runs]
     return [corner, *(f"**{name}**" if run.strategy == OURS else name for name, run in zip(names, runs, strict=True))]

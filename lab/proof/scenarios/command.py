@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import sys
 import time
 from collections.abc import Sequence
 
-from rich.console import Console
-
+from lab.proof.results import console, save
 from lab.proof.scenarios.cell import Cell, InstanceError, measure
 from lab.proof.scenarios.report import show, write_report
 from lab.proof.scenarios.result import better_rivals, results
@@ -19,11 +16,10 @@ from lab.proof.spike.local import readable_errors, run_until_signal
 from lab.proof.spike.progress import Progress
 from lab.proof.strategies import OURS
 
-PLAIN_WIDTH = 200
 CELL_S = 3.6  # about what one takes, for the time left
 
 
-def run(options: argparse.Namespace, scenarios: Sequence[str], sides: Sequence[str], command: str) -> int:
+def run(options: argparse.Namespace, scenarios: Sequence[str], sides: Sequence[str]) -> int:
     """Run and report; returns the exit code: 1 if of ours an answer was wrong or a change ran twice."""
     wanted = [SCENARIOS[name].shortened() if options.quick else SCENARIOS[name] for name in scenarios]
     rounds, began, progress = 1 if options.quick else options.rounds, time.monotonic(), Progress()
@@ -31,15 +27,15 @@ def run(options: argparse.Namespace, scenarios: Sequence[str], sides: Sequence[s
         cells = run_until_signal(run_all(wanted, sides, rounds, progress))
         progress.done()
         found, seconds = results(cells), time.monotonic() - began
-        if options.json:
-            options.json.write_text(json.dumps([dataclasses.asdict(cell) for cell in cells], indent=1) + "\n")
-        console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
-        show(found, console)
+        save(
+            options,
+            [dataclasses.asdict(cell) for cell in cells],
+            lambda folder, typed: write_report(folder, found, rounds, seconds, typed),
+        )
+        show(found, console())
         if OURS in sides:
             level = sum(not better_rivals(found, name) for name in scenarios)
-            console.print(f"ours is best or level in {level} of {len(scenarios)}")
-        if options.report:
-            print(f"report: {write_report(options.report, found, rounds, seconds, command)}")
+            print(f"ours is best or level in {level} of {len(scenarios)}")
         ending.code = 1 if any(cell.side == OURS and (cell.wrong or cell.twice) for cell in cells) else 0
     return ending.code
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
-from lab.proof.report.palette import INK, QUIET, side_looks
+from lab.proof.report.palette import INK, QUIET, looks
 from lab.proof.report.svg import as_svg, drawing, entitled, figure
 from lab.proof.scenarios.result import Result
 from lab.proof.scenarios.scenario import SCENARIOS
@@ -53,7 +53,7 @@ def draw(found: Sequence[Result]) -> str:
 def _panel(
     axes: Axes, found: Sequence[Result], names: Sequence[str], sides: Sequence[str], value: Callable[[Result], float]
 ) -> None:
-    for side, look in zip(sides, side_looks(sides), strict=True):
+    for side, look in zip(sides, looks(sides), strict=True):
         points = [(value(one), names.index(one.scenario) + 0.08) for one in found if one.side == side]
         axes.plot(
             [x for x, _ in points],

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
-import shlex
-import sys
-from pathlib import Path
 
 from lab.proof.outcome import Parameters
+from lab.proof.results import add_results, console, save
 from lab.proof.strategies import OURS, STRATEGIES, TITLES
 
 DESCRIPTION = """\
 The experiment of 2023 on one machine: a fleet of instances of this app, each a process with sessions of its own, behind
 one HTTP front; a Redis that lets in so many clients and no more; a Service Bus; and thousands who order in the same
 minutes. Every accepted order is followed to its decision, and the books are checked against Redis and the queue."""
-WRITTEN_TO = ("--json", "--report")  # options of where results go
 EXAMPLES = f"""\
 examples:
   python -m lab spike                                    35,480 orders, 200 instances, 256 clients: about 3 minutes
@@ -39,13 +35,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="35,480 orders on 200 instances, against a Redis that lets in 256 clients",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_size(parser, Parameters(OURS, orders=35_480, users=10_000, instances=200, client_limit=256, seconds=150.0))
     parser.add_argument("--strategy", choices=STRATEGIES, default=OURS, help="the Redis session (default: ours)")
-    parser.add_argument(
-        "--fulfilment", type=whole, metavar="N", help="instances of the Service Bus group (default: half of them)"
-    )
     parser.set_defaults(run=run)
 
 
@@ -76,9 +68,7 @@ def add_size(parser: argparse.ArgumentParser, default: Parameters) -> None:
         metavar="S",
         help=f"Redis stops answering for so long in the middle, as in a failover (default: {default.pause:g})",
     )
-    results = parser.add_argument_group("results")
-    results.add_argument("--json", type=Path, metavar="FILE", help="write everything that was counted to FILE")
-    results.add_argument("--report", type=Path, metavar="DIR", help="write a page with pictures to DIR/README.md")
+    add_results(parser)
 
 
 def whole(text: str) -> int:
@@ -113,20 +103,10 @@ def run(options: argparse.Namespace) -> int:
 
     parameters, progress = parameters_of(options, options.strategy), Progress()
     with readable_errors(progress) as ending:
-        outcome = run_until_signal(spike(parameters, plan_of(parameters, options.fulfilment), progress))
+        outcome = run_until_signal(spike(parameters, plan_of(parameters), progress))
         progress.done()
-        if options.json:
-            options.json.write_text(json.dumps(outcome.to_json(), indent=1) + "\n", encoding="utf-8")
-        show([outcome])
-        if options.report:
-            title = f"{outcome.orders:,} orders: {TITLES[outcome.strategy]}"
-            print(f"report: {write_report(options.report, title, [outcome], command=typed(sys.argv[1:]))}")
+        title = f"{outcome.orders:,} orders: {TITLES[outcome.strategy]}"
+        save(options, outcome.to_json(), lambda folder, typed: write_report(folder, title, [outcome], typed))
+        show([outcome], console())
         ending.code = 1 if outcome.strategy == OURS and broken(outcome) else 0
     return ending.code
-
-
-def typed(arguments: list[str]) -> str:
-    """The command line as one would type it to see the same: without where its results were written."""
-    where = {at for at, word in enumerate(arguments) if word in WRITTEN_TO}
-    kept = [word for at, word in enumerate(arguments) if not {at, at - 1} & where]
-    return shlex.join(["python", "-m", "lab", *kept])

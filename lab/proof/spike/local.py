@@ -25,12 +25,12 @@ T = TypeVar("T")
 OPEN_FILES = 20_000  # a connection per waiting order, twice: customers and front are one process
 
 
-def plan_of(parameters: Parameters, fulfilment: int | None = None) -> Plan:
-    """The stage for a spike: half of the instances take messages by default."""
-    second = parameters.instances // 2 if fulfilment is None else min(fulfilment, parameters.instances - 1)
+def plan_of(parameters: Parameters) -> Plan:
+    """The stage for a spike: half of the instances take messages."""
+    half = parameters.instances // 2
     return Plan(
-        http=max(1, parameters.instances - second),
-        fulfilment=max(1, second),
+        http=parameters.instances - half,
+        fulfilment=max(1, half),
         client_limit=parameters.client_limit,
         strategy=parameters.strategy,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -10,26 +9,8 @@ from rich.console import Console
 from lab.proof import wide_table
 from lab.proof.fleet.budget import LAB_CLIENTS
 from lab.proof.outcome import Outcome
+from lab.proof.report.tables import NUMBERS
 from lab.proof.strategies import TITLES
-
-PLAIN_WIDTH = 200
-COLUMNS = (
-    "orders",
-    "accepted",
-    "confirmed",
-    "refused",
-    "failed",
-    "lost",
-    "decided_twice",
-    "oversold",
-    "dead_lettered",
-    "undecided",
-)
-HEADINGS = (
-    "strategy",
-    *(name.replace("_", " ") for name in COLUMNS),
-    *("seconds", "orders/s", "peak clients", "refused connects", "p50 / p99 ms"),
-)
 
 
 def broken(outcome: Outcome) -> list[str]:
@@ -48,22 +29,10 @@ def broken(outcome: Outcome) -> list[str]:
     return [text for is_broken, text in checks if is_broken]
 
 
-def show(outcomes: Sequence[Outcome], console: Console | None = None) -> None:
+def show(outcomes: Sequence[Outcome], console: Console) -> None:
     """The numbers of each outcome, then what ours promised."""
-    console = console or Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
-    rows = [
-        (
-            TITLES[one.strategy],
-            *(f"{getattr(one, name):,}" for name in COLUMNS),
-            f"{one.seconds:.0f}",
-            f"{one.orders_per_second:.0f}",
-            f"{one.peak_clients} / {one.client_limit}",
-            f"{one.refused_connections:,}",
-            f"{one.p50_ms:,.0f} / {one.p99_ms:,.0f}",
-        )
-        for one in outcomes
-    ]
-    wide_table.show(HEADINGS, rows, console)
+    rows = [[TITLES[one.strategy], *(cell(one) for _, cell in NUMBERS)] for one in outcomes]
+    wide_table.show(["strategy", *(name for name, _ in NUMBERS)], rows, console)
     for one in outcomes:
         if one.strategy == "ours":
             found = broken(one)

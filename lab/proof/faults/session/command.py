@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import logging
-import sys
 import time
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-
-from rich.console import Console
 
 from lab.proof.faults.session.faults import FAULTS
 from lab.proof.faults.session.outcome import Outcome
@@ -21,21 +17,17 @@ from lab.proof.faults.session.pace import FULL, QUICK, Pace
 from lab.proof.faults.session.report import as_json, show, verdicts, write_report
 from lab.proof.faults.session.trial import endure
 from lab.proof.fleet import forks
+from lab.proof.results import console, save
 
-PLAIN_WIDTH = 150
 
-
-def run(options: argparse.Namespace, sides: Sequence[str], command: str) -> int:
+def run(options: argparse.Namespace, sides: Sequence[str]) -> int:
     """Run the trials, report; returns the exit code."""
     pace = QUICK if options.quick else FULL
     began = time.monotonic()
     outcomes = run_all(options.only or list(FAULTS), sides, pace, options.server, options.jobs)
     document = as_json(outcomes, pace, time.monotonic() - began)
-    if options.json:
-        options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    show(outcomes, pace, Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH))
-    if options.report:
-        print(f"report: {write_report(options.report, document, command)}")
+    save(options, document, lambda folder, typed: write_report(folder, document, typed))
+    show(outcomes, pace, console())
     return 1 if any(verdicts(outcomes, pace).values()) else 0
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from lab.proof.faults.session.faults import FAULTS
 from lab.proof.faults.session.outcome import Outcome, broken_promises
 from lab.proof.faults.session.pace import Pace
-from lab.proof.report.markdown import fault, plain, table
+from lab.proof.report.markdown import fault, plain, table, unmarked
 from lab.proof.report.page import write_page
 from lab.proof.strategies import OURS
 
@@ -73,10 +73,7 @@ def show(outcomes: list[Outcome], pace: Pace, console: Console) -> None:
     for name in _NUMBERS:
         table.add_column(name.removesuffix("_s").replace("_", " "), justify="right")
     for outcome in outcomes:
-        row = asdict(outcome)
-        cells = ("never" if row[name] is None else str(row[name]) for name in _NUMBERS)
-        first = outcome.side == OURS or all(other.side != OURS for other in outcomes)
-        table.add_row(FAULTS[outcome.fault].title if first else "", outcome.side, *cells)
+        table.add_row(*map(unmarked, _row(asdict(outcome))))
     console.print(table)
     for name, broken in verdicts(outcomes, pace).items():
         bound = f"(recovery within {FAULTS[name].bound_s(pace):g} s)"

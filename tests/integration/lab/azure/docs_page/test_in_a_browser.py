@@ -10,8 +10,7 @@ import httpx
 import pytest
 
 from blueprints.web.operations import OPERATIONS
-from tests.integration.lab.azure.docs_page.devtools import Tab, open_tab
-from tests.integration.lab.proof.report.browser import find
+from tests.browser import Tab, find, open_tab
 from tests.running_lab import Lab, running_lab
 
 KEY = "k-for-the-page"
@@ -21,7 +20,7 @@ SHOWN = "document.querySelectorAll('.opblock').length"
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    find(tmp_path_factory.mktemp("none"))  # without a browser no lab is started
+    find()  # without a browser no lab is started
     with running_lab(tmp_path_factory.mktemp("lab"), "--key", KEY) as lab:
         drop = {"stock": 5, "per_customer": 4}
         httpx.put(f"{lab.url}/api/drops/demo", json=drop, headers={"x-functions-key": KEY}).raise_for_status()
@@ -30,7 +29,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture
 async def tab(lab: Lab, tmp_path: Path) -> AsyncIterator[Tab]:
-    async with open_tab(find(tmp_path)) as tab:
+    async with open_tab(tmp_path) as tab:
         await tab.call("Page.navigate", url=f"{lab.url}/docs")
         await tab.until(SHOWN)
         yield tab

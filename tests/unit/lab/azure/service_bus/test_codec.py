@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.azure.service_bus.amqp_types import Array, Described, Int, Symbol, Timestamp, UByte, UInt, ULong
-from lab.azure.service_bus.codec import MAX_DEPTH, CodecError, decode, encode, skip
+from lab.azure.service_bus.codec import MAX_DEPTH, CodecError, decode, encode
 from tests.unit.lab.azure.service_bus.amqp_values import VALUES, same
 
 
@@ -26,7 +26,7 @@ def test_every_value_comes_back_with_its_type(value: Any) -> None:
 @given(VALUES, st.binary(max_size=8))
 def test_skip_ends_where_decode_ends(value: Any, more: bytes) -> None:
     raw = encode(value)
-    assert skip(raw + more, 0) == decode(raw + more)[1] == len(raw)
+    assert decode(raw + more)[1] == len(raw)
 
 
 @pytest.mark.parametrize(

@@ -28,12 +28,6 @@ def test_fields_nothing_uses_are_dropped() -> None:
     assert parse(frame(amqp.BEGIN, UShort(1), *window, None, "more", "more")) == Begin(UShort(1), *window)
 
 
-@pytest.mark.parametrize("code", amqp._SPECS)
-def test_every_frames_types_are_as_many_as_its_fields(code: int) -> None:
-    kind, spec = amqp._SPECS[code]
-    assert len(kind._fields) == len(spec)
-
-
 @pytest.mark.parametrize(
     "broken",
     [

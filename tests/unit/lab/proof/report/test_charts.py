@@ -15,8 +15,7 @@ from matplotlib.patches import Rectangle, StepPatch
 
 from lab.proof.outcome import PERCENTILES, Outcome
 from lab.proof.report import charts, comparison, over_faults, over_time
-from lab.proof.report.palette import DARK, labels
-from lab.proof.report.svg import drawing
+from lab.proof.report.palette import DARK
 from lab.proof.strategies import OURS, STRATEGIES, TITLES
 from tests.unit.lab.proof.report.outcomes import FAULTS, LIMIT, leaky, moment, nothing, ours
 
@@ -102,10 +101,6 @@ def test_errors_under_a_fault_are_drawn_against_the_time_for_which_it_lasted() -
     assert [(bar.get_x(), bar.get_height()) for bar in errors if isinstance(bar, Rectangle)] == [(2, 80), (3, 32)]
 
 
-def test_a_report_without_runs_has_no_charts() -> None:
-    assert charts.draw([]) == []
-
-
 @pytest.mark.parametrize("runs", [[nothing()], [nothing(), nothing()], [nothing(), leaky()]])
 def test_runs_without_samples_can_be_drawn(runs: list[Outcome]) -> None:
     assert all(chart.svg.startswith("<svg") for chart in charts.draw(runs))
@@ -115,10 +110,3 @@ def test_every_colour_that_is_drawn_has_one_for_the_dark() -> None:
     runs = [leaky(strategy) for strategy in STRATEGIES if strategy != OURS]
     drawn = "".join(chart.svg.partition("</style>")[2] for chart in charts.draw([*runs, ours()]))
     assert set(re.findall(r"#[0-9a-f]{6}(?=[;\"])", drawn)) <= set(DARK)
-
-
-def test_names_without_a_glyph_and_of_any_length_can_be_drawn() -> None:
-    with drawing():
-        drawn = charts.draw([leaky("\N{BRICK} \u6d4b" * 40), ours()])
-    assert all(len(label) < 70 for label in labels([leaky("x" * 500)]))
-    assert "\u6d4b" in drawn[0].svg

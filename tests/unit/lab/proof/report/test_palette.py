@@ -1,14 +1,11 @@
-"""The colours, and how runs are called."""
+"""The colours."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from lab.proof.report.palette import BLUE, DARK, GRID, labels, looks
-from lab.proof.strategies import OURS, STRATEGIES, TITLES
-from tests.unit.lab.proof.report.outcomes import leaky, ours
+from lab.proof.report.palette import BLUE, DARK, GRID, looks
+from lab.proof.strategies import OURS, STRATEGIES
 
 WHITE, NIGHT = "#ffffff", "#151b23"
 SEEN = [pair for pair in DARK.items() if pair[0] != GRID]
@@ -33,25 +30,12 @@ def test_every_line_stands_out_by_day_and_in_the_dark(day: str, dark: str) -> No
 
 
 def test_no_two_strategies_look_alike() -> None:
-    seen = looks([*(leaky(strategy) for strategy in STRATEGIES if strategy != OURS), ours()])
+    seen = looks(list(STRATEGIES))
     assert len({look.colour for look in seen}) == len({look.marker for look in seen}) == len(STRATEGIES)
 
 
 def test_only_ours_is_blue_bold_and_thick() -> None:
-    theirs, our = looks([leaky(), ours()])
+    theirs, our = looks(["never-closed", OURS])
     assert (our.colour, our.weight, our.ours) == (BLUE, "bold", True)
     assert our.width > theirs.width
     assert (theirs.colour == BLUE, theirs.weight, theirs.ours) == (False, "normal", False)
-
-
-def test_a_run_is_called_by_its_strategys_title() -> None:
-    assert labels([leaky(), ours(), leaky("home-made")]) == [TITLES["never-closed"], TITLES[OURS], "home-made"]
-
-
-def test_runs_of_one_strategy_have_different_labels() -> None:
-    few = replace(leaky("x"), instances=5)
-    assert labels([leaky("x"), few, few]) == ["x, 200 instances", "x, 5 instances", "x, 5 instances (2)"]
-
-
-def test_a_name_keeps_no_control_characters() -> None:
-    assert labels([leaky("a\x00b\nc")]) == ["a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c"]

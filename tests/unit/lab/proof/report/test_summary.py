@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from lab.proof.report.summary import summary
+from lab.proof.report.summary import summary, summary_of_faults
 from tests.unit.lab.proof.report.outcomes import FAULTS, leaky, nothing, ours
 
 
-def test_it_tells_the_scene_then_ours_then_the_others_then_the_faults() -> None:
-    assert summary([leaky(), ours()], FAULTS["faults"]) == (
+def test_it_tells_the_scene_then_ours_then_the_others() -> None:
+    assert summary([leaky(), ours()]) == (
         "- 12,000 orders came in within 60 seconds, to 200 instances in front of a Redis that lets 250 clients in.\n"
         "- With “one multiplexed connection per process”, 12,000 were accepted and no request failed; every accepted "
         "order was decided once, none was lost and nothing oversold; Redis had at most 204 clients and refused no "
         "connection.\n- With “(1) client per call, never closed”, 8,000 failed (66.7%), 2 lost, Redis refused 31,200 "
-        "connections.\n- Of 2 faults, 1 broke a promise: Service Bus drops every link."
+        "connections."
     )
 
 
@@ -35,16 +35,21 @@ def test_it_tells_the_scene_then_ours_then_the_others_then_the_faults() -> None:
 )
 def test_it_never_says_that_all_is_well_when_it_is_not(number: str, words: str) -> None:
     changed: dict[str, Any] = {number: 7}
-    assert words in summary([replace(ours(), **changed)], [])
+    assert words in summary([replace(ours(), **changed)])
 
 
 def test_counts_that_do_not_add_up_are_not_called_right() -> None:
-    assert "every accepted order" not in summary([replace(ours(), undecided=1)], [])
+    assert "every accepted order" not in summary([replace(ours(), undecided=1)])
 
 
 def test_a_run_in_which_nothing_was_accepted_decided_nothing() -> None:
-    assert "0 were accepted and no request failed; so there was nothing to decide" in summary([nothing()], [])
+    assert "0 were accepted and no request failed; so there was nothing to decide" in summary([nothing()])
+
+
+def test_faults_that_broke_a_promise_are_named() -> None:
+    expected = "Of 2 faults, 1 broke a promise: Service Bus drops every link."
+    assert summary_of_faults(FAULTS["faults"]) == expected
 
 
 def test_faults_that_broke_nothing_are_shown_too() -> None:
-    assert summary([], FAULTS["faults"][:1] * 3) == "Under each of 3 faults every promise held."
+    assert summary_of_faults(FAULTS["faults"][:1] * 3) == "Under each of 3 faults every promise held."

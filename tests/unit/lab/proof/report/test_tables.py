@@ -26,7 +26,7 @@ def test_cpu_is_shown_per_role_and_per_order() -> None:
 
 
 def test_a_role_that_a_run_did_not_have_is_left_blank() -> None:
-    found = tables.cpu([replace(ours(), cpu_s={"proxy": 6.0}), ours()])
+    found = tables.cpu([replace(leaky(), cpu_s={"proxy": 6.0}), ours()])
     assert row(found, "proxy") == ["6.0 s (0.50 ms)", "\N{EN DASH}"]
 
 

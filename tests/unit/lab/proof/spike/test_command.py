@@ -7,7 +7,8 @@ import argparse
 import pytest
 
 from lab.proof.outcome import Parameters
-from lab.proof.spike.command import add_parser, parameters_of, typed
+from lab.proof.results import typed
+from lab.proof.spike.command import add_parser, parameters_of
 from lab.proof.spike.local import plan_of
 from lab.proof.strategies import STRATEGIES
 
@@ -34,7 +35,7 @@ def test_every_size_can_be_chosen() -> None:
     assert parameters_of(options, "redis-py") == Parameters("redis-py", 1, 2, 3, 4, 5.5, stock=6, seed=7)
 
 
-@pytest.mark.parametrize("option", ["--orders", "--users", "--instances", "--client-limit", "--stock", "--fulfilment"])
+@pytest.mark.parametrize("option", ["--orders", "--users", "--instances", "--client-limit", "--stock"])
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", ""])
 def test_a_size_below_one_is_refused_by_name(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
@@ -47,12 +48,7 @@ def test_every_strategy_can_be_chosen(strategy: str) -> None:
     assert parse("--strategy", strategy).strategy == strategy
 
 
-@pytest.mark.parametrize(
-    ("instances", "fulfilment", "groups"),
-    [(200, None, (100, 100)), (9, None, (5, 4)), (8, 2, (6, 2)), (8, 8, (1, 7)), (2, None, (1, 1))],
-)
-def test_half_of_the_instances_take_messages_by_default(
-    instances: int, fulfilment: int | None, groups: tuple[int, int]
-) -> None:
-    plan = plan_of(Parameters("ours", 1, 1, instances, 256, 1.0), fulfilment)
+@pytest.mark.parametrize(("instances", "groups"), [(200, (100, 100)), (9, (5, 4)), (2, (1, 1)), (1, (1, 1))])
+def test_half_of_the_instances_take_messages(instances: int, groups: tuple[int, int]) -> None:
+    plan = plan_of(Parameters("ours", 1, 1, instances, 256, 1.0))
     assert (plan.http, plan.fulfilment) == groups

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
-from tests.integration.lab.proof.report.browser import Browser
-
-OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-port=0")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+OPTIONS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"),
+    "--remote-debugging-port=0",
+)
 OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 PATIENCE_S = 40.0
+
+
+def find() -> str:
+    """The browser of this machine. Without one the test is skipped, or fails if REQUIRE_CHROMIUM is set."""
+    if program := next(filter(None, map(shutil.which, NAMES)), None):
+        return program
+    if os.environ.get("REQUIRE_CHROMIUM"):
+        pytest.fail("REQUIRE_CHROMIUM is set and there is no chromium: apt-get install chromium")
+    pytest.skip("no chromium on this machine")
 
 
 @dataclass
@@ -66,14 +80,13 @@ class Tab:
 
 
 @contextlib.asynccontextmanager
-async def open_tab(browser: Browser) -> AsyncIterator[Tab]:
-    """A tab of a browser that finds no host but this machine."""
-    profile = f"--user-data-dir={browser.profile}"
+async def open_tab(profile: Path) -> AsyncIterator[Tab]:
+    """A tab of a browser that finds no host but this machine. `profile`: a folder of its own."""
     process = await asyncio.create_subprocess_exec(
-        browser.program, *OPTIONS, OFFLINE, profile, "about:blank", stderr=asyncio.subprocess.DEVNULL
+        *(find(), *OPTIONS, OFFLINE, f"--user-data-dir={profile}", "about:blank"), stderr=asyncio.subprocess.DEVNULL
     )
     try:
-        port = await _port(browser.profile)
+        port = await _port(profile)
         async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/json/list") as listed:
             address = next(one for one in await listed.json() if one["type"] == "page")["webSocketDebuggerUrl"]
             async with session.ws_connect(address, max_msg_size=0) as socket:
