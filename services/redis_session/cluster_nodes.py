@@ -21,7 +21,7 @@ from .errors import NotSent, RedisUnavailable
 from .multiplexed_redis import MultiplexedRedis
 from .topology import SLOTS, Place, Topology, fetch_topology
 
-SETTLED_S = 5.0  # a topology that has lasted this long starts the backoff of its fetches anew
+SETTLED_S = 5.0  # a topology that has lasted this long resets the backoff of its fetches
 RETIRE_TICK_S = 0.05
 
 
