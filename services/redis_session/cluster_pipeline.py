@@ -26,7 +26,7 @@ class ClusterPipeline(MultiplexedPipeline):
         raise NeedsOwnConnection("WATCH on a cluster needs a redis.asyncio.RedisCluster of your own")
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
-        """Send the batch and return its results. ResponseErrors stand among them if not `raise_on_error`."""
+        """Send the batch and return its results. ResponseErrors are among them if not `raise_on_error`."""
         if not self.command_stack or not self._needs_connection():
             return await super().execute(raise_on_error)
         try:
