@@ -24,7 +24,7 @@ class ClusterPipeline(MultiplexedPipeline):
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
         """Send the batch and return its results. ResponseErrors stand among them if not `raise_on_error`."""
-        if not self._needs_connection():
+        if not self.command_stack or not self._needs_connection():
             return await super().execute(raise_on_error)
         try:
             slots = {self._slot(args) for args, _ in self.command_stack}

@@ -96,10 +96,9 @@ async def send_at(node: ClusterNode, calls: list[RoutedCall]) -> None:
     except (RedisError, RedisUnavailable, asyncio.CancelledError) as error:
         raise _judged(error, node, client) from error.__cause__
     for call in calls:
-        if call.asked is not None:
-            next(outcomes)
+        if call.asked is not None and not isinstance(next(outcomes), ResponseError):
+            take_back(1)  # ASKING itself does nothing; a refused one has been taken back already
         call.outcome = next(outcomes)
-    take_back(sum(call.asked is not None for call in calls))  # ASKING itself does nothing
 
 
 async def send_all(nodes: ClusterNodes, calls: list[RoutedCall]) -> None:

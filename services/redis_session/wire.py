@@ -14,7 +14,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from .call_deadline import current_deadline
 from .command_plan import CommandPlan
-from .errors import NotSent
+from .errors import NotSent, RedisUnavailable
 from .opening import open_stream, place
 from .packing import Packer
 from .reply_stream import Call, ReplyStream, StreamLimits
@@ -94,6 +94,8 @@ class Wire:
         calls = await self.batch(commands)
         found = [self._outcome(call, *command[1:]) for call, command in zip(calls, commands, strict=True)]
         for index, result in enumerate(found):
+            if isinstance(result, Exception) and not isinstance(result, ResponseError):
+                raise result  # only now: all of them have been looked at, so that what was refused counts as unwritten
             if hasattr(result, "__await__"):  # of a callback that is a coroutine
                 found[index] = await result
         return found
@@ -101,7 +103,7 @@ class Wire:
     def _outcome(self, call: Call, plan: CommandPlan, options: dict[str, Any]) -> Any:
         try:
             return self._result(call, plan, options)
-        except ResponseError as error:
+        except (RedisError, RedisUnavailable) as error:
             return error
 
     def _result(self, call: Call, plan: CommandPlan, options: dict[str, Any]) -> Any:

@@ -10,7 +10,14 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from services.redis_session import CallDeadline, MultiplexedRedis, NotSent, RedisService, RedisUnavailable
+from services.redis_session import (
+    CallDeadline,
+    MultiplexedRedis,
+    NotSent,
+    OutcomeUnknown,
+    RedisService,
+    RedisUnavailable,
+)
 from tests.simulation.instance import PASSWORD, Gone, Instance
 from tests.simulation.loop import SimLoop, World
 from tests.simulation.network import Network
@@ -18,6 +25,7 @@ from tests.simulation.redis_model import RedisModel
 
 SCRIPT = "redis.call('INCR', KEYS[1]) return redis.error_reply('BUSY slot taken')"
 BACKLOG = 20
+HEARD_S = 0.005  # a busy process has handled by then what has arrived
 SLOW = ("inner_deadline", "blocking")  # may take longer than their deadline though nothing is wrong
 
 
@@ -109,6 +117,7 @@ class Callers:
         self.claims: list[Claim] = []
         self.bare: list[SimLoop] = []
         self.calm_since = 0.0  # since when nothing has been wrong for long enough; inf while something is
+        self.unmoved_since = 0.0  # likewise, for calls of several keys: a slow move of a slot harms them
 
     def _claim(self, what: str, tokens: int, idempotent: bool) -> Claim:
         own = str(len(self.claims))
@@ -125,7 +134,8 @@ class Callers:
     def call(self, instance: Instance, kind: str, within_s: float, idempotent: bool, cancel_s: float | None) -> None:
         """One `run` with an operation of that kind; cancelled after `cancel_s` seconds if that is not None."""
         claim, began = self._claim(f"{kind} on {instance.loop.name}", 4, idempotent), self.world.now
-        session = instance.app.redis_service
+        session, who, frozen_s = instance.app.redis_service, instance.loop.name, instance.frozen_s
+        ended = self.network.ended[who]
 
         def done(outcome: Any) -> None:
             claim.outcome = _word(outcome)
@@ -135,11 +145,18 @@ class Callers:
                 isinstance(outcome, RedisUnavailable)
                 and within_s >= 2
                 and kind not in SLOW
-                and began >= self.calm_since
+                and began >= (self.unmoved_since if kind == "transaction" else self.calm_since)
             ):
                 self.world.violate(f"{claim.what}: {outcome!r}, and nothing is wrong")
             elif isinstance(outcome, tuple) and not (idempotent and kind == "incr"):
                 self._own(outcome)
+            if (
+                isinstance(outcome, OutcomeUnknown)
+                and kind in ("incr", "two", "nested_run", "pipeline")
+                and (ended, frozen_s) == (self.network.ended[who], instance.frozen_s)
+                and not instance.loop.frozen
+            ):
+                self._check_unknown(claim, who, outcome)
 
         async def operation(redis: Any) -> Any:
             return await OPERATIONS[kind](redis, claim.tokens, session, self.random)
@@ -148,6 +165,16 @@ class Callers:
         task = instance.begin(f"{kind} {claim.tokens[0]}", run, within_s, done)
         if cancel_s is not None and task is not None:
             self.world.later(cancel_s, task.cancel)
+
+    def _check_unknown(self, claim: Claim, who: str, outcome: OutcomeUnknown) -> None:
+        """What the server has refused, and said so, did not run."""
+        refused_at = max(self.redis.refused.get(token.encode(), 0.0) for token in claim.tokens)
+        heard = not isinstance(outcome.__cause__, TimeoutError) or refused_at < self.world.now - HEARD_S
+        if refused_at and heard and self.network.quiet(who) and not self._ran(claim):
+            self.world.violate(f"{claim.what} was refused, and its outcome is said to be unknown: {outcome!r}")
+
+    def _ran(self, claim: Claim) -> bool:
+        return any(self.redis.ran[token.encode()] for token in claim.tokens)
 
     def bare_client(self, calls: int, size: int) -> None:
         """A MultiplexedRedis that decodes, speaks RESP3 and has a small backlog, on a process of its own."""

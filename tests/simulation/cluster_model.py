@@ -6,15 +6,19 @@ One store behind all of them, so that what ran and what was lost is known in one
 from __future__ import annotations
 
 import random
+from collections import Counter, defaultdict, deque
 from typing import Any
 
 from redis.crc import key_slot
 
 from tests.simulation.loop import World
-from tests.simulation.redis_model import RedisModel, Refusal, _Client
+from tests.simulation.network import Link
+from tests.simulation.redis_model import STATES, TOKEN, RedisModel, Refusal, _Client
 
 PORTS = (6379, 6380, 6381)  # a node that takes over has a port of its own
-BLOCKS, SLOTS = 12, 16384  # slots move by the block
+MOST_TOPOLOGIES = 16  # that one process asks for in a second
+MOST_MOVED = 8  # times that one call is sent to another node
+BLOCKS, SLOTS = 6, 16384  # slots move by the block
 HEARS_S = (0.0, 2.0)  # how long news of a move take to the other nodes
 _KEYLESS = frozenset(b"HELLO AUTH QUIT CLIENT PING ECHO TIME MULTI EXEC CLUSTER ASKING".split())
 
@@ -38,22 +42,27 @@ class ClusterModel(RedisModel):
         self._commands |= {b"CLUSTER": lambda *_: self._slots, b"ASKING": lambda *_: "OK"}
         self._asking: set[_Client] = set()
         self._slots: list[Any] = []
+        self.moved: Counter[tuple[str, bytes]] = Counter()  # process, key of one call -> how often it was sent away
+        self._topologies: defaultdict[str, deque[float]] = defaultdict(deque)
 
     def _admit(self, client: _Client, name: bytes, command: list[bytes]) -> None:
         super()._admit(client, name, command)
         asked = client in self._asking
         self._asking.discard(client)
+        if name == b"ASKING" and self.state == "noasking":
+            raise Refusal(STATES["noperm"].format("asking"))
         if name == b"ASKING":
             self._asking.add(client)
         elif name == b"CLUSTER":
+            self._asked_for_the_topology(client.link.who)
             self._slots = self._as_seen_by(client.link.port)
         elif name not in _KEYLESS:
             keys = command[3 : 3 + int(command[2])] if name.startswith(b"EVAL") else [command[1]]
-            self._route(client.link.port, keys, asked)
+            self._route(client.link, keys, asked)
 
-    def _route(self, port: int, keys: list[bytes], asked: bool) -> None:
+    def _route(self, link: Link, keys: list[bytes], asked: bool) -> None:
         """As Redis does, also for several keys of a slot on its way."""
-        slot = key_slot(keys[0])
+        port, slot = link.port, key_slot(keys[0])
         block = block_of(slot)
         target, there = self.targets.get(block), sum(key in self.carried for key in keys)
         if port == self.owners[block]:
@@ -68,7 +77,24 @@ class ClusterModel(RedisModel):
                 raise Refusal("TRYAGAIN Multiple keys request during rehashing of slot")
             self.carried.update(keys)
             return
+        self._sent_away(link.who, keys[0])
         raise Refusal(f"MOVED {slot} 10.0.0.1:{self.views[port][block]}")
+
+    def _sent_away(self, who: str, key: bytes) -> None:
+        """Who is told that a slot has moved remembers it, and who is told to ask does so."""
+        if key.startswith(TOKEN) and self.state != "noasking":
+            self.moved[who, key] += 1
+            if self.moved[who, key] > MOST_MOVED:
+                self.world.violate(f"{who} was told {self.moved[who, key]} times that {key.decode()} has moved")
+
+    def _asked_for_the_topology(self, who: str) -> None:
+        """However many callers want it, and however often they are redirected."""
+        times = self._topologies[who]
+        times.append(self.world.now)
+        while times[0] < self.world.now - 1:
+            times.popleft()
+        if len(times) > MOST_TOPOLOGIES:
+            self.world.violate(f"{who} asks for the topology {len(times)} times in a second")
 
     def _as_seen_by(self, port: int) -> list[Any]:
         edges = [block * SLOTS // BLOCKS + (block * SLOTS % BLOCKS > 0) for block in range(BLOCKS + 1)]

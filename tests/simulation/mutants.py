@@ -15,9 +15,20 @@ from typing import Any
 
 Edit = tuple[str, str, str]  # module, the text, its replacement
 STORE, DESK, QUEUE = "services.tickets.store", "services.tickets.desk", "services.queue_session.queue_service"
-SERVICE, STREAM, DEADLINE, WIRE, POOL, REPLY, FAILURES = (
+SERVICE, STREAM, DEADLINE, WIRE, POOL, REPLY, FAILURES, NODES, ROUTING, PIPELINE = (
     f"services.redis_session.{name}"
-    for name in ("redis_service", "reply_stream", "call_deadline", "wire", "side_pool", "server_reply", "failures")
+    for name in (
+        "redis_service",
+        "reply_stream",
+        "call_deadline",
+        "wire",
+        "side_pool",
+        "server_reply",
+        "failures",
+        "cluster_nodes",
+        "cluster_routing",
+        "cluster_pipeline",
+    )
 )
 READ = '(_LUA / f"{name}.lua").read_text()'
 ALONE = """\
@@ -91,6 +102,21 @@ MUTANTS: dict[str, list[Edit]] = {
     "backlog-unbounded": [(STREAM, "if len(waiting) >= self._room or size >", "if size >")],
     "unknown-outcome-repeated": [(FAILURES, "and (self._idempotent or not ran) ", "")],
     "replies-in-the-wrong-order": [(STREAM, "call = owed.popleft()", "call = owed.popleft() if len(owed) < 3 else owed.pop()")],
+    "refusals-of-a-batch-forgotten": [(WIRE, "except (RedisError, RedisUnavailable) as error:\n            return error", "except ResponseError as error:\n            return error")],
+    # on a cluster
+    "ask-without-asking": [
+        (ROUTING, "return [_ASKING, own] if self.asked else [own]", "return [own]"),
+        (ROUTING, "call.asked is not None and not isinstance(next(outcomes), ResponseError)", "False"),
+    ],
+    "moved-is-forgotten": [(ROUTING, "nodes.moved(self.slot, place)", "nodes.refresh_soon()")],
+    "a-storm-of-topologies": [
+        (NODES, "if self.closed or self._refreshing:", "if self.closed:"),
+        (NODES, "await asyncio.sleep(max(self._backoff.next_wait_s(), self._not_before - self._loop.time()))", "pass"),
+    ],
+    "redirect-counted-as-run": [(WIRE, "and did_not_run(error)", "and did_not_run(error) and ':63' not in str(error)")],
+    "refused-asking-taken-back-twice": [(ROUTING, "call.asked is not None and not isinstance(next(outcomes), ResponseError)", "call.asked is not None and (next(outcomes), )")],
+    "transaction-stays-where-it-was": [(PIPELINE, "_discarded(results) and await", "False and await")],
+    "nodes-that-left-stay-open": [(NODES, "self._spawn(self._nodes.pop(place).retire(self._clocks.reply_s))", "self._nodes.pop(place)")],
 }
 # fmt: on
 

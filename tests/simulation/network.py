@@ -37,6 +37,7 @@ class Network:
         self.hole = self.held = self.refusing = False
         self.links: dict[Link, None] = {}  # as the server sees them
         self.open_at: Counter[str] = Counter()  # process -> connections as it sees them, attempts included
+        self.ended: Counter[str] = Counter()  # process -> connections that have ended
         self.bound: dict[str, int] = {}
         self.dead: set[int] = set()
 
@@ -71,6 +72,10 @@ class Network:
         else:
             answer.set_result(None)
 
+    def quiet(self, who: str) -> bool:
+        """Whether nothing of that process is on its way or lost: it knows what the server knows."""
+        return not any(link.busy for link in self.links if link.who == who)
+
     def reset_all(self) -> None:
         """Every connection is reset, as when the server's process dies."""
         for link in list(self.links):
@@ -98,6 +103,11 @@ class Link:
         self._arrives = {True: 0.0, False: 0.0}  # the last packet of each direction: none overtakes another
         network.links[self] = None
         network.server.connected(self)
+
+    @property
+    def busy(self) -> bool:
+        """Whether bytes are on their way, or lost."""
+        return self.lossy or bool(self.to_server or self.to_client or self.transport.unread)
 
     def send(self, data: bytes | None) -> None:
         """Client to server: bytes, or None for the end."""
@@ -159,6 +169,7 @@ class Link:
 
     def _end(self) -> None:
         self.gone = True
+        self.network.ended[self.who] += 1
         self.network.links.pop(self, None)
         self.network.server.closed(self)
 
@@ -229,6 +240,11 @@ class SimTransport(asyncio.Transport):
             if not self.link.gone:
                 self.link.send(None)
             self.loop.call_soon(self.protocol.connection_lost, error)
+
+    @property
+    def unread(self) -> bool:
+        """Whether bytes wait here, for the kernel or for the process."""
+        return bool(self._buffer or self._received)
 
     # --- the network's side -------------------------------------------------------------------------------------------
     def taken(self, count: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from tests.simulation.cluster_model import BLOCKS
 
 CALLS = ("echo", "incr", "two", "script", "pipeline", "inner_deadline", "nested_run", "gather", "children")
+KEYED = ("incr", "two", "pipeline", "nested_run", "gather")
 SIDE_CALLS = ("transaction", "blocking")
 STATES = ("loading", "busy", "oom", "misconf", "noreplicas", "noperm")
 CLUSTERS = 0.3  # of the worlds
@@ -113,20 +114,24 @@ def _session(chance: random.Random, plan: Plan, scale: float) -> list[Step]:
     for _ in range(int(chance.uniform(20, 120) * scale)):
         near = chance.random() < 0.85
         at = at + pick((0, 0, 0.0005, 0.003, 0.05)) if near else chance.uniform(1, plan.duration_s)
-        about = {
-            "instance": chance.randrange(plan.instances),
-            "kind": pick(kinds),
-            "within_s": pick((0.002, 0.01, 0.1, 1.0, 2.5, 2.5)),
-            "idempotent": chance.random() < 0.3,
-            "cancel_s": chance.uniform(0, 0.01) if chance.random() < 0.15 else None,
-        }
-        steps.append(Step(at, "call", about))
+        steps.append(_call(chance, plan, kinds, at))
     for _ in range(pick((0, 1, 2)) if scale else 0):
         about = {"calls": pick((5, 15, 30)), "size": pick((0, 100, 30_000))}
         steps.append(Step(at := chance.uniform(1, plan.duration_s), "bare", about))
         if chance.random() < 0.3:
             steps.append(Step(at, "push", {"payload": pick(PUSHES), "every_s": 0.002}, at + 1))
     return steps
+
+
+def _call(chance: random.Random, plan: Plan, kinds: tuple[str, ...], at: float) -> Step:
+    about = {
+        "instance": chance.randrange(plan.instances),
+        "kind": chance.choice(kinds),
+        "within_s": chance.choice((0.002, 0.01, 0.1, 1.0, 2.5, 2.5)),
+        "idempotent": chance.random() < 0.3,
+        "cancel_s": chance.uniform(0, 0.01) if chance.random() < 0.15 else None,
+    }
+    return Step(at, "call", about)
 
 
 def _faults(chance: random.Random, plan: Plan, long: bool) -> list[Step]:
@@ -147,11 +152,16 @@ def _moves(chance: random.Random, plan: Plan) -> list[Step]:
     """Blocks of slots that move, and nodes whose replica takes over, mostly while somebody calls."""
     pick, steps = chance.choice, []
     busy = [step.at for step in plan.steps if step.kind != "put"] or [1.0]
-    for _ in range(pick((0, 1, 3, 8))):
+    for _ in range(pick((0, 1, 4, 10))):
         at = max(0.1, pick(busy) + chance.uniform(-0.5, 0.5))
-        if chance.random() < 0.7:
+        if chance.random() < 0.8:
             about = {"block": chance.randrange(BLOCKS), "to": chance.randrange(3)}
-            steps.append(Step(at, "move", about, at + pick((0.001, 0.05, 1.0, 5.0)) * chance.uniform(0.5, 1.5)))
+            until = at + pick((0.001, 0.05, 0.5, 4.0)) * chance.uniform(0.5, 1.5)
+            steps.append(Step(at, "move", about, until))
+            if chance.random() < 0.15:  # to a node that nobody may ask
+                steps.append(Step(at, "set", {"part": "redis", "state": "noasking"}, until))
+            for _ in range(pick((0, 4, 8))):
+                steps.append(_call(chance, plan, KEYED, chance.uniform(at, until + 0.2)))
         else:
             lost = {"node": chance.randrange(3), "lost_s": pick((0.0, 0.0, 0.05, 0.5))}
             steps.append(Step(at, "lose_node", lost, at + pick((0.5, 2.0, 5.0))))

@@ -63,6 +63,7 @@ class RedisModel:
         self.clients: dict[Link, _Client] = {}
         self.peak_clients = self.commands = self.refused_clients = 0
         self.ran: Counter[bytes] = Counter()
+        self.refused: dict[bytes, float] = {}  # token -> when it was refused last
         self.lost: set[bytes] = set()  # hash fields whose newest acknowledged value is gone
         self.losses = 0
         self.on_write: Callable[[bytes, bytes, bytes | None, bytes | None], None] = lambda *_: None
@@ -118,6 +119,8 @@ class RedisModel:
             value = self.execute(client, command)
         except Refusal as refused:
             value = self._spoil(client, name, refused)
+            if command[1:] and command[1].startswith(TOKEN):
+                self.refused[command[1]] = self.world.now
         return None if client.blocked else encode(value, client.resp3)
 
     def _admit(self, client: _Client, name: bytes, command: list[bytes]) -> None:

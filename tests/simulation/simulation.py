@@ -24,6 +24,7 @@ from tests.simulation.shop import Shop
 RECOVERY_S = 8.0  # connect_s + 2 s, and one more for the backoff: from then on nothing may fail
 REST_S = 1800.0  # a world that has not come to rest by then has lost something
 AUDIT_S = 5.0
+SLOW_S = 1.0  # a move that takes longer is noticed by who needs several keys at once
 LAST = operator.methodcaller("incr", "last")
 
 
@@ -56,7 +57,7 @@ class Simulation:
         self.shop = Shop(world, self.redis, self.bus, self.instances, plan.seed)
         self.callers = Callers(world, self.redis, self.network, plan.seed)
         self.people: list[asyncio.Task[Any]] = []
-        self._troubles = 0
+        self._troubles: Counter[bool] = Counter()
         self._as_they_were: dict[tuple[str, str], Any] = {}
 
     def run(self) -> Result:
@@ -78,19 +79,24 @@ class Simulation:
     def _begin(self, step: Step) -> None:
         if step.until:
             self.world.note("fault", str(step))
-            self._trouble(step.kind != "push")  # which harms nobody
+            self._trouble(step, 1)
             self.world.at(max(step.until, self.world.now), self._end, step)
         getattr(self, f"_{step.kind}")(step, **step.about)
 
     def _end(self, step: Step) -> None:
         self.world.note("fault", f"{step.kind} ends")
         getattr(self, f"_{step.kind}_ends", lambda **_: None)(**step.about)
-        self._trouble(-(step.kind != "push"))
+        self._trouble(step, -1)
 
-    def _trouble(self, more: int) -> None:
-        self._troubles += more
-        calm_since = float("inf") if self._troubles else self.world.now + RECOVERY_S
-        self.shop.calm_since = self.callers.calm_since = calm_since
+    def _trouble(self, step: Step, more: int) -> None:
+        """Pushes and moves harm nobody; but who needs several keys at once waits until they are in one place."""
+        if step.kind == "push" or (step.kind == "move" and step.until - step.at < SLOW_S):
+            return
+        self._troubles[step.kind == "move"] += more
+        calm_since = self.world.now + RECOVERY_S
+        self.shop.calm_since = float("inf") if self._troubles.total() else calm_since
+        self.callers.calm_since = float("inf") if self._troubles[False] else calm_since
+        self.callers.unmoved_since = self.shop.calm_since
 
     def _audit(self) -> None:
         self.shop.audit()
@@ -270,7 +276,7 @@ def simulate(seed: int | str, keep: set[int] | None = None, keep_trace: bool = F
     logging.disable(logging.CRITICAL)
     gc.disable()
     try:
-        with patch("redis.utils.get_lib_version", lambda: "0"):  # redis-py reads files for it, again for each client
+        with patch("services.redis_session.reply_stream.READ_BYTES", 16_384):  # a world has no more to read at once
             return Simulation(plan, keep_trace).run()
     finally:
         gc.enable()

@@ -95,7 +95,7 @@ async def test_each_of_many_callers_gets_an_error_of_its_own(open_session: Open)
 
 async def test_a_refused_connect_says_where_it_went_and_why(open_session: Open) -> None:
     with pytest.raises(NotSent, match=r"127\.0\.0\.1:1"):
-        await open_session("redis://127.0.0.1:1/0").ping(2)
+        await open_session("redis://127.0.0.1:1/0").ping(0.5)
 
 
 async def test_attempts_at_a_closed_port_are_spaced_across_callers(proxy: TcpProxy, open_session: Open) -> None:

@@ -65,7 +65,7 @@ async def test_a_refused_execute_leaves_an_empty_pipeline(connect: Connect) -> N
 
 
 async def test_a_closed_client_opens_no_side_connection_even_for_a_holder_of_one(own_redis: RedisServer) -> None:
-    client = MultiplexedRedis.from_url(own_redis.url, side_connections=1)
+    client = MultiplexedRedis.from_url(own_redis.url, side_connections=2)
     await client.connect()
     listening = client.pubsub()
     await listening.subscribe("news")

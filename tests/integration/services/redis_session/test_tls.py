@@ -10,7 +10,7 @@ import pytest
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from lab.azure.tcp_proxy import TcpProxy
-from services.redis_session import NotSent, OutcomeUnknown, RedisUnavailable
+from services.redis_session import Clocks, NotSent, OutcomeUnknown, RedisUnavailable
 from services.redis_session.multiplexed_redis import MultiplexedRedis
 from tests.integration.services.conftest import Open
 from tests.integration.services.redis_session.conftest import Connect
@@ -53,9 +53,11 @@ async def test_calls_small_and_large_go_both_ways(connect: Connect, tls_port: in
 async def test_a_certificate_that_is_not_trusted_and_tls_that_is_not_spoken_are_named(
     tls_port: int, open_session: Open, caplog: pytest.LogCaptureFixture, scheme: str, reason: str
 ) -> None:
-    session = open_session(f"{scheme}://127.0.0.1:{tls_port}/0")
+    session = open_session(f"{scheme}://127.0.0.1:{tls_port}/0", clocks=Clocks())
+    with pytest.raises(RedisUnavailable):
+        await session.healthy_client()
     with pytest.raises(RedisUnavailable) as shown:
-        await session.ping(2)
+        await session.ping(0.2)
     assert shown.value.reason == reason
     assert reason in caplog.text
     await session.aclose()

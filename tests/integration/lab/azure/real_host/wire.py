@@ -21,10 +21,10 @@ class Exchange:
     writer: asyncio.StreamWriter
     answers: list[dict[str, Any]]
 
-    async def after(self, expected: str | None) -> str:
+    async def after(self, expected: str | None, patience: float) -> str:
         if expected == "closed":
             try:
-                async with asyncio.timeout(ANSWER_S):
+                async with asyncio.timeout(patience):
                     await self.reader.read()
             except TimeoutError:
                 return "open"

@@ -180,6 +180,7 @@ async def test_blocking_commands_and_transactions_use_side_connections_if_allowe
     await client.rpush("a", "x")
     assert list(await client.blpop(["a"], timeout=1)) == [b"a", b"x"]
     assert await client.pipeline().set("{t}a", 1).incr("{t}a").execute() == [True, 2]
+    assert await client.pipeline().execute() == []
     with pytest.raises(NeedsOwnConnection, match="one slot"):
         await client.pipeline().set("a", 1).set("b", 1).execute()
 

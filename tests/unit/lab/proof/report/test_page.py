@@ -20,6 +20,7 @@ from tests.pages import tables
 from tests.unit.lab.proof.report.outcomes import FAULTS, leaky, nothing, ours
 
 OVER_TIME = ["clients", "latency", "requests"]
+COMMAND = "lab spike --orders 5 > it"
 HOSTILE = "\"'></svg>|</table><script>alert(1)</script>![x](http://x) `# &amp; $title $\\frac{1}{0}$ \x00\n# %"
 
 
@@ -30,6 +31,12 @@ def svgs(folder: Path) -> list[str]:
 def numbers(page: Path) -> Any:
     """What lies beside the page."""
     return json.loads(page.with_name("summary.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of two runs, to be read only."""
+    return write_report(tmp_path_factory.mktemp("both"), "A drop", [leaky(), ours()], COMMAND)
 
 
 def row(page: Path, name: str) -> list[str]:
@@ -51,16 +58,15 @@ def test_the_numbers_are_without_the_series_of_the_pictures(tmp_path: Path) -> N
     assert run == {name: value for name, value in asdict(ours()).items() if name in run}
 
 
-def test_several_runs_are_drawn_side_by_side_too(tmp_path: Path) -> None:
-    write_report(tmp_path, "A drop", [leaky(), ours()])
-    assert svgs(tmp_path) == sorted([*OVER_TIME, "strategies"])
+def test_several_runs_are_drawn_side_by_side_too(both: Path) -> None:
+    assert svgs(both.parent) == sorted([*OVER_TIME, "strategies"])
 
 
 def test_a_chart_of_an_earlier_report_does_not_stay(tmp_path: Path) -> None:
-    write_report(tmp_path, "A drop", [leaky(), ours()])
-    (tmp_path / "mine.svg").touch()
     write_report(tmp_path, "A drop", [ours()])
-    assert svgs(tmp_path) == sorted([*OVER_TIME, "mine"])
+    (tmp_path / "mine.svg").touch()
+    write_faults(tmp_path, FAULTS)
+    assert svgs(tmp_path) == ["faults", "mine"]
 
 
 def test_every_number_of_a_run_is_in_the_table(tmp_path: Path) -> None:
@@ -72,19 +78,18 @@ def test_every_number_of_a_run_is_in_the_table(tmp_path: Path) -> None:
     assert [name for name, number in given.items() if f"{number:,}" not in text] == []
 
 
-def test_each_run_has_its_own_column(tmp_path: Path) -> None:
-    page = write_report(tmp_path, "A drop", [leaky(), ours()])
-    assert f"| {unbroken(TITLES['never-closed'])} | **{unbroken(TITLES[OURS])}** |" in page.read_text()
-    assert row(page, "accepted") == ["4,000", "12,000"]
-    assert row(page, "peak clients / limit") == ["249 / 250", "204 / 250"]
-    assert row(page, "timeout") == ["**771**", "0"]
+def test_each_run_has_its_own_column(both: Path) -> None:
+    assert f"| {unbroken(TITLES['never-closed'])} | **{unbroken(TITLES[OURS])}** |" in both.read_text()
+    assert row(both, "accepted") == ["4,000", "12,000"]
+    assert row(both, "peak clients / limit") == ["249 / 250", "204 / 250"]
+    assert row(both, "timeout") == ["**771**", "0"]
 
 
-def test_the_page_says_how_to_read_it_and_how_to_repeat_it_and_what_it_is_not(tmp_path: Path) -> None:
-    text = write_report(tmp_path, "A drop", [leaky(), ours()], command="lab spike --orders 5 > it").read_text()
+def test_the_page_says_how_to_read_it_and_how_to_repeat_it_and_what_it_is_not(both: Path) -> None:
+    text = both.read_text()
     assert text.count("![") == 4
     assert "Read upwards from a percentile" in text
-    assert "    lab spike --orders 5 > it\n" in text
+    assert f"    {COMMAND}\n" in text
     assert NOTE in text
 
 
@@ -112,28 +117,26 @@ def test_hostile_texts_are_only_texts(tmp_path: Path) -> None:
     assert all(tables(text.replace("\\|", "")))
 
 
-def test_page_and_charts_load_nothing(tmp_path: Path) -> None:
-    page = write_report(tmp_path, "A drop", [leaky(), ours()])
-    charts = "".join(chart.read_text() for chart in tmp_path.glob("*.svg"))
-    text = re.sub(r'xmlns(:xlink)?="[^"]+"', "", page.read_text() + charts)
+def test_page_and_charts_load_nothing(both: Path) -> None:
+    charts = "".join(chart.read_text() for chart in both.parent.glob("*.svg"))
+    text = re.sub(r'xmlns(:xlink)?="[^"]+"', "", both.read_text() + charts)
     assert [word for word in ("http://", "https://", "@import", "<script") if word in text] == []
     assert [target for target in re.findall(r"url\(([^)]*)\)", text) if not target.startswith("#")] == []
     assert [target for target in re.findall(r'href="([^"]*)"', text) if not target.startswith(("#", "data:"))] == []
 
 
-def test_every_chart_tells_in_words_what_it_shows(tmp_path: Path) -> None:
-    text = write_report(tmp_path, "A drop", [leaky(), ours()]).read_text()
-    words = re.findall(r"!\[(.*)\]\(\w+\.svg\)", text)
-    words += re.findall(r'aria-label="([^"]*)"', "".join(chart.read_text() for chart in tmp_path.glob("*.svg")))
+def test_every_chart_tells_in_words_what_it_shows(both: Path) -> None:
+    charts = "".join(chart.read_text() for chart in both.parent.glob("*.svg"))
+    words = re.findall(r"!\[(.*)\]\(\w+\.svg\)", both.read_text())
+    words += re.findall(r'aria-label="([^"]*)"', charts)
     assert len(words) == 8
     assert all(TITLES[OURS] in shown and TITLES["never-closed"] in shown for shown in words)
 
 
-def test_the_same_runs_write_the_same_bytes(tmp_path: Path) -> None:
-    for folder in ("one", "two"):
-        write_report(tmp_path / folder, "A drop", [leaky(), ours()], "again")
-    for file in (tmp_path / "one").iterdir():
-        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
+def test_the_same_runs_write_the_same_bytes(both: Path, tmp_path: Path) -> None:
+    write_report(tmp_path, "A drop", [leaky(), ours()], COMMAND)
+    for file in both.parent.iterdir():
+        assert file.read_bytes() == (tmp_path / file.name).read_bytes()
 
 
 def test_charts_of_every_strategy_and_a_long_run_stay_small(tmp_path: Path) -> None:
