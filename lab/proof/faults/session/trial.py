@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
 from lab.azure.redis_server import HOST, RedisServer
 from lab.azure.tcp_proxy import TcpProxy
@@ -26,7 +25,7 @@ def session_of(side: str, pace: Pace) -> Callable[[str], Session]:
     return (lambda url: RedisService(url, clocks=pace.clocks)) if side == OURS else SIDES[side]
 
 
-async def endure(fault: Fault, side: str, pace: Pace, binary: Path | None = None) -> Outcome:
+async def endure(fault: Fault, side: str, pace: Pace) -> Outcome:
     """Run it; that the fault had no effect is noted. Raises RedisServerError if no server starts."""
     complaints: list[object] = []
     loop = asyncio.get_running_loop()
@@ -35,7 +34,7 @@ async def endure(fault: Fault, side: str, pace: Pace, binary: Path | None = None
     password = new_password()
     options = {"user": f"{USER} on >{password} ~* &* +@all", **fault.options}  # a line of redis.conf
     try:
-        with RedisServer(binary=binary, options=options) as server, Sentinel() as sentinel:
+        with RedisServer(options=options) as server, Sentinel() as sentinel:
             async with TcpProxy(server.port) as proxy:
                 target = Target(server, proxy)
                 preload(side)

@@ -100,18 +100,18 @@ async def test_a_session_broken_on_purpose_makes_its_counter_rise(
 
 def test_plain_redis_py_repeats_what_had_run() -> None:
     """It sends again whatever was in flight when the connection died."""
-    (outcome,) = run_all(["cut-reply"], ["redis-py"], QUICK, None, jobs=1)
+    (outcome,) = run_all(["cut-reply"], ["redis-py"], QUICK, jobs=1)
     assert outcome.done_twice > 0, outcome
 
 
 def test_strategy_3_keeps_a_connection_per_call_in_flight() -> None:
-    (outcome,) = run_all(["client-kill"], ["strategy3"], QUICK, None, jobs=1)
+    (outcome,) = run_all(["client-kill"], ["strategy3"], QUICK, jobs=1)
     assert outcome.leaked >= QUICK.callers / 2, outcome
 
 
 def test_the_trials_are_forked_from_the_labs_one_warm_process() -> None:
     """A second list of what to import first would be the one that every fleet started afterwards got."""
-    run_all(["client-kill"], ["ours"], QUICK, None, jobs=1)
+    run_all(["client-kill"], ["ours"], QUICK, jobs=1)
     assert getattr(forkserver, "_forkserver")._preload_modules == ["lab.proof.fleet.warm"]  # noqa: B009 - as in forks.py
 
 
