@@ -192,8 +192,11 @@ class SimLoop(asyncio.BaseEventLoop):
         try:
             for _ in range(len(ready)):
                 handle = ready.popleft()
-                if not handle._cancelled:
-                    handle._run()
+                if not handle._cancelled:  # as Handle._run, whose own frame costs
+                    try:
+                        handle._context.run(handle._callback, *handle._args)  # type: ignore[attr-defined] # asyncio's own
+                    except Exception as error:  # noqa: BLE001 - as asyncio does
+                        self.call_exception_handler({"message": f"in {handle._callback}", "exception": error})  # type: ignore[attr-defined]
         finally:
             events._set_running_loop(None)
         if ready and not self._awake:

@@ -165,6 +165,7 @@ def _moves(chance: random.Random, plan: Plan) -> list[Step]:
     """Blocks of slots that move, and nodes whose replica takes over, mostly while somebody calls."""
     pick, steps = chance.choice, []
     busy = [step.at for step in plan.steps if step.kind != "put"] or [1.0]
+    kinds = KEYED + (("transaction",) * 2 if plan.connections > 1 else ())
     for _ in range(pick((0, 1, 4, 10))):
         at = max(0.1, pick(busy) + chance.uniform(-0.5, 0.5))
         if chance.random() < 0.8:
@@ -174,7 +175,7 @@ def _moves(chance: random.Random, plan: Plan) -> list[Step]:
             if chance.random() < 0.15:  # to a node that nobody may ask
                 steps.append(Step(at, "set", {"part": "redis", "state": "noasking"}, until))
             for _ in range(pick((0, 4, 8))):
-                steps += [_call(chance, plan, KEYED, chance.uniform(at, until + 0.2))]
+                steps += [_call(chance, plan, kinds, chance.uniform(at, until + 0.2))]
         else:
             lost = {"node": chance.randrange(3), "lost_s": pick((0.0, 0.0, 0.05, 0.5))}
             steps.append(Step(at, "lose_node", lost, at + pick((0.5, 2.0, 5.0))))

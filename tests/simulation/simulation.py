@@ -12,6 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+from redis.client import CaseInsensitiveDict
+
 from tests.simulation.bus import Bus
 from tests.simulation.callers import Callers
 from tests.simulation.cluster_model import PORTS, ClusterModel
@@ -285,6 +287,7 @@ def simulate(seed: int | str, keep: set[int] | None = None, keep_trace: bool = F
         clock = SimpleNamespace(time=lambda: EPOCH_S + simulation.world.now, monotonic=lambda: simulation.world.now)
         with (
             patch("services.redis_session.credential.time", clock),
+            patch.object(CaseInsensitiveDict, "__init__", dict.update),  # redis-py's 170 callbacks: upper case already
             patch("services.redis_session.reply_stream.READ_BYTES", 16_384),  # a world has no more to read at once
         ):
             return simulation.run()
