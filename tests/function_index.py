@@ -25,7 +25,7 @@ print(json.dumps(told))
 def index_of(function_app: Path) -> dict[str, Any]:
     """Function name -> its bindings, read in a process of its own: `get_functions()` may be called once per process."""
     command = [sys.executable, "-W", "ignore", "-c", INDEX, str(function_app), str(ROOT)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     functions = json.loads(done.stdout)
     assert len({function["name"] for function in functions}) == len(functions)
     return {function["name"]: function["bindings"] for function in functions}

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests import ROOT
 
-START_S = 30
+START_S = 120
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Lab:
     def command(self, *arguments: str) -> str:
         """The output of `python -m lab ...` against this lab."""
         command = [sys.executable, "-m", "lab", *arguments, *shlex.split(self.queue_options)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -63,5 +63,5 @@ def running_lab(folder: Path, *arguments: str, **environment: str) -> Iterator[L
             yield Lab(found["url"], f"--state {state}", pids=found["pids"], redis_url=found["redis_url"])
         finally:
             process.send_signal(signal.SIGINT)
-            code = process.wait(30)
+            code = process.wait(120)
     assert code == 0, log.read_text()

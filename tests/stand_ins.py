@@ -63,7 +63,7 @@ class StandIns:
             env={"PATH": path, "HOME": str(self.folder), **(environment or {})},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-async def until(condition: Callable[[], bool], deadline_s: float = 30) -> None:
+async def until(condition: Callable[[], bool], deadline_s: float = 120) -> None:
     """Wait until it is true. Raises TimeoutError."""
     async with asyncio.timeout(deadline_s):
         while not condition():  # noqa: ASYNC110 - it happens in another process or thread
             await asyncio.sleep(0.01)
 
 
-def wait_until(condition: Callable[[], bool], deadline_s: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], deadline_s: float = 120) -> None:
     """The same without an event loop."""
     ends = time.monotonic() + deadline_s
     while not condition():

@@ -18,7 +18,6 @@ from lab.azure.processes import Child
 from lab.azure.redis_server import free_port
 
 SOON_S, PATIENT_S = 1.0, 30.0
-pytestmark = pytest.mark.timeout(120)
 
 
 class Partner:

@@ -39,7 +39,7 @@ def ordered(lab: Lab, folder: Path, language: str, key: str, quantity: int) -> s
     program, command = {"python": ("client.py", sys.executable), "javascript": ("client.mjs", "node")}[language]
     (folder / program).write_text(code + CALLS[language])
     words = [command, program, lab.url, f"{language}-{key}", str(quantity)]
-    return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=50, check=False)
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
 
 
 NODE = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js 18 or newer on PATH")

@@ -127,7 +127,7 @@ def test_plain_asyncio_needs_no_more(tmp_path: Path, redis_url: str) -> None:
         env={**os.environ, "REDIS_URL": redis_url},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=True,
     )
     assert done.stdout == "100\n"

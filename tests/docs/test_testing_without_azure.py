@@ -25,7 +25,7 @@ def run(code: str, folder: Path) -> str:
     file = folder / "test_of_the_page.py"
     file.write_text(code)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "pyproject.toml", str(file)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     return done.stdout + done.stderr
 
 
@@ -38,7 +38,7 @@ def elsewhere(tmp_path: Path) -> Path:
 
 def run_there(folder: Path, *words: str) -> str:
     command = [sys.executable, *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=50, check=True).stdout
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
 def test_its_first_lines_work_in_somebody_elses_project(elsewhere: Path) -> None:

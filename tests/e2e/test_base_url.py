@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from tests import ROOT
 from tests.e2e.conftest import KEY_SETTING
 from tests.running_lab import running_lab
 
+ELSEWHERE = "https://func-example.azurewebsites.net"
 KEY = "k3y-of-an-app-elsewhere"
 
 pytestmark = pytest.mark.own_lab("it is about --base-url itself")
@@ -28,10 +30,12 @@ def run_pytest(*arguments: str, key: str = "") -> subprocess.CompletedProcess[st
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
-def collected(*arguments: str) -> set[str]:
+@functools.cache
+def collected(*arguments: str) -> frozenset[str]:
     done = run_pytest("--collect-only", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
-    return {name.split("[")[0] for name in re.findall(r"^tests/e2e/test_\w+\.py::(\w+)", done.stdout, re.MULTILINE)}
+    names = re.findall(r"^tests/e2e/test_\w+\.py::(\w+)", done.stdout, re.MULTILINE)
+    return frozenset(name.split("[")[0] for name in names)
 
 
 def is_taken(port: int) -> bool:
@@ -39,7 +43,6 @@ def is_taken(port: int) -> bool:
         return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
-@pytest.mark.timeout(180)  # a run of the whole folder in one test
 def test_an_app_that_wants_a_key_passes_every_test_that_is_not_left_out(tmp_path: Path) -> None:
     with running_lab(tmp_path, "--key", KEY) as lab:
         done = run_pytest("--base-url", lab.url, "--queue-options", lab.queue_options, key=KEY)
@@ -52,7 +55,7 @@ def test_an_app_that_wants_a_key_passes_every_test_that_is_not_left_out(tmp_path
 
 def test_an_app_elsewhere_is_spared_what_needs_this_machine_or_its_queue() -> None:
     here = collected("--base-url", "http://localhost:7071")
-    elsewhere = collected("--base-url", "https://func-example.azurewebsites.net")
+    elsewhere = collected("--base-url", ELSEWHERE)
     assert here - elsewhere == {
         "test_a_chunked_body_arrives_empty_and_is_a_400_that_says_so",
         "test_a_message_put_on_the_queue_by_hand_is_decided",
@@ -61,9 +64,8 @@ def test_an_app_elsewhere_is_spared_what_needs_this_machine_or_its_queue() -> No
 
 
 def test_messages_go_to_an_app_elsewhere_once_its_queue_is_named() -> None:
-    url = "https://func-example.azurewebsites.net"
-    named = collected("--base-url", url, "--queue-options", "--namespace sb-example")
-    assert named - collected("--base-url", url) == {
+    named = collected("--base-url", ELSEWHERE, "--queue-options", "--namespace sb-example")
+    assert named - collected("--base-url", ELSEWHERE) == {
         "test_a_message_put_on_the_queue_by_hand_is_decided",
         "test_every_command_of_the_walk_through_shows_what_the_readme_says",
     }

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.running_lab import Lab, running_lab
+from tests.waiting import wait_until
 
 KEY = "k-for-the-test"
 PROTECTED = (
@@ -22,9 +23,15 @@ PROTECTED = (
 
 
 @pytest.fixture(scope="module")
-def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the host writes its log."""
+    return tmp_path_factory.mktemp("locked")
+
+
+@pytest.fixture(scope="module")
+def locked(folder: Path) -> Iterator[Lab]:
     """A lab that demands its key."""
-    with running_lab(tmp_path_factory.mktemp("locked"), "--key", KEY) as lab:
+    with running_lab(folder, "--key", KEY) as lab:
         yield lab
 
 
@@ -83,9 +90,7 @@ def test_a_chunked_body_arrives_empty_and_is_a_400_that_says_so(lab: Lab, drop_i
 
 
 @pytest.mark.own_lab("it reads the host's log")
-def test_a_dead_letter_keeps_its_reason_in_the_log(tmp_path: Path) -> None:
-    with running_lab(tmp_path) as lab:
-        lab.command("enqueue", '{"order_id": "lost", "drop_id": "no-such-drop", "customer_id": "ada", "quantity": 1}')
-        while "lost" not in lab.command("dead-letters"):
-            pass
-    assert "order lost: there is no drop no-such-drop" in (tmp_path / "up.log").read_text()
+def test_a_dead_letter_keeps_its_reason_in_the_log(locked: Lab, folder: Path) -> None:
+    locked.command("enqueue", '{"order_id": "lost", "drop_id": "no-such-drop", "customer_id": "ada", "quantity": 1}')
+    wait_until(lambda: "lost" in locked.command("dead-letters"))
+    assert "order lost: there is no drop no-such-drop" in (folder / "up.log").read_text()

@@ -30,7 +30,6 @@ def shop(clustered: Lab) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.mark.timeout(90)
 def test_drops_on_every_shard_sell_what_they_have_and_no_more(clustered: Lab, shop: httpx.Client) -> None:
     drops = [f"drop-{number}" for number in range(12)]
     shards = {key_slot(f"drop:{drop}".encode()) * PRIMARIES // 16384 for drop in drops}
@@ -44,7 +43,6 @@ def test_drops_on_every_shard_sell_what_they_have_and_no_more(clustered: Lab, sh
     assert {shop.get(f"/drops/{drop}").json()["remaining"] for drop in drops} == {0}
 
 
-@pytest.mark.timeout(90)
 def test_it_is_ready_on_one_connection_to_each_primary(clustered: Lab, shop: httpx.Client, tmp_path: Path) -> None:
     assert shop.get("/health/ready").json() == {"status": "ready", "reason": None}
     with redis.RedisCluster.from_url(clustered.redis_url, client_name="lab") as cluster:

@@ -115,11 +115,8 @@ def test_a_mute_service_bus_is_answered_for_with_503(redis: RedisServer, tmp_pat
         bus.faults.unmute()
 
 
-@pytest.mark.parametrize(
-    "address", ["http://user:hunter2@example.test", "rediss://host:6380,password=hunter2", "redis://x,password=hunter2"]
-)
-def test_an_unusable_redis_setting_is_named_by_readiness_and_answered_with_503(tmp_path: Path, address: str) -> None:
-    with running_lab(tmp_path, "--redis", address) as lab:
+def test_an_unusable_redis_setting_is_named_by_readiness_and_answered_with_503(tmp_path: Path) -> None:
+    with running_lab(tmp_path, "--redis", "rediss://host:6380,password=hunter2") as lab:
         ready = httpx.get(f"{lab.url}/api/health/ready", timeout=5)
         assert ready.status_code == 503
         assert ready.json()["reason"] == "Bad app setting: REDIS_URL; the log says what is wrong"

@@ -31,7 +31,7 @@ def smoke(url: str, key: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "FUNCTIONS_KEY": key},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=False,
     )
 

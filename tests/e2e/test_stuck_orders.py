@@ -82,7 +82,7 @@ def test_no_proxy_comes_between_requeue_and_an_app_on_this_machine(lab: Lab) -> 
     words = [sys.executable, "-m", "lab", "requeue", "--drop", "none", *shlex.split(lab.queue_options)]
     nobody = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"), "http://127.0.0.1:1")
     environment = {**os.environ, **nobody, "NO_PROXY": "", "no_proxy": ""}
-    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, "There is no drop none." in done.stderr) == (1, True), done.stderr
 
 

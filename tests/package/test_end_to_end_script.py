@@ -35,5 +35,5 @@ def test_func_has_ended_before_its_service_bus_is_told_to(tmp_path: Path) -> Non
         (tools / name).chmod(0o700)
     ended = tmp_path / "ended"
     environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "ENDED": str(ended)}
-    subprocess.run([tmp_path / ".ci/e2e", "func"], env=environment, check=True, timeout=60)
+    subprocess.run([tmp_path / ".ci/e2e", "func"], env=environment, check=True, timeout=120)
     assert ended.read_text().split() == ["func", "make", "azurite"]

@@ -159,7 +159,7 @@ class Package:
         command: list[str | Path] = [self.python, "-W", "ignore", "-c", PROBE, json.dumps([*DEVELOPMENT, *LAZY])]
         environment = {"PATH": os.environ["PATH"], **settings}
         done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120, check=False
         )
         assert done.returncode == 0, done.stderr
         document: dict[str, Any] = json.loads(done.stdout)

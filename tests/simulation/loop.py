@@ -12,6 +12,7 @@ import asyncio
 import contextvars
 import heapq
 import itertools
+import operator
 import random
 import zlib
 from asyncio import events
@@ -183,7 +184,9 @@ class SimLoop(asyncio.BaseEventLoop):
             ready.extend(self._io)
             self._io.clear()
         if self._timers:
-            ready.extend(sorted(self._timers, key=lambda handle: handle.when()))  # type: ignore[attr-defined] # all are timers
+            if len(self._timers) > 1:
+                self._timers.sort(key=operator.methodcaller("when"))
+            ready.extend(self._timers)
             self._timers.clear()
         events._set_running_loop(self)
         try:

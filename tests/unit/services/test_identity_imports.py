@@ -19,7 +19,7 @@ def imported_by(code: str, **environment: str) -> set[str]:
     """Which of the costly modules a new process has after running this."""
     code += f"\nimport sys; print(*({COSTLY!r} & set(sys.modules)))"
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=50, check=True)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=True)
     return set(done.stdout.split())
 
 
@@ -43,7 +43,7 @@ def test_only_a_client_id_gives_the_session_a_credential() -> None:
             env={"REDIS_URL": "rediss://cache.example:10000/0", "REDIS_ENTRA_CLIENT_ID": client_id},
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=120,
             check=True,
         ).stdout.strip()
         for client_id in ("", CLIENT_ID)

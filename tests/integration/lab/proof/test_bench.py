@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -43,38 +44,51 @@ CLUSTER_RATIOS = {
 }
 
 
-def shown_by(folder: Path, *options: str) -> dict[str, Any]:
-    """What a short run writes."""
-    report = folder / "bench.json"
-    command = [sys.executable, "-m", "lab", "bench", "--rounds", "1", "--seconds", "0.05", "--json", str(report)]
-    subprocess.run([*command, *options], cwd=ROOT, check=True, capture_output=True, timeout=55)
-    shown: dict[str, Any] = json.loads(report.read_text())
-    return shown
+RUNS = {
+    "one server": [],
+    "cluster": ["--cluster", "--report", "."],
+    "app": ["--app", "--seconds", "0.02"],
+}
 
 
-def test_a_round_of_the_benchmark_reports_every_ratio_and_one_connection_of_ours(tmp_path: Path) -> None:
-    shown = shown_by(tmp_path)
-    assert set(shown["ratios"]) == RATIOS
-    assert None not in shown["ratios"].values()
-    assert shown["connections"]["ours"] == 1
-    assert {cell["side"] for cell in shown["rounds"]} == {*shown["connections"], "run"}
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What short runs write, all at the same time."""
+
+    def run(options: list[str]) -> Any:
+        folder = tmp_path_factory.mktemp("bench")
+        command = [sys.executable, "-m", "lab", "bench", "--rounds", "1", "--seconds", "0.05", "--json", "bench.json"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        subprocess.run([*command, *options], cwd=folder, env=environment, check=True, capture_output=True, timeout=150)
+        return json.loads((folder / "bench.json").read_text())
+
+    with ThreadPoolExecutor(len(RUNS)) as pool:
+        return dict(zip(RUNS, pool.map(run, RUNS.values()), strict=True))
 
 
-def test_a_round_on_a_cluster_reports_its_ratios_and_one_connection_to_each_shard(tmp_path: Path) -> None:
-    shown = shown_by(tmp_path, "--cluster", "--report", str(tmp_path))
-    assert set(shown["ratios"]) == CLUSTER_RATIOS
-    assert None not in shown["ratios"].values()
-    assert shown["ratios"]["cluster_connections_per_shard"] == 1
-    assert (shown["connections"]["ours"], shown["connections"]["run"]) == (3, 3)
-    assert {(cell["side"], cell["load"]) for cell in shown["rounds"]} == {
-        (side, load) for side in shown["connections"] for load in ("get", "script")
+def test_a_round_of_the_benchmark_reports_every_ratio_and_one_connection_of_ours(shown: dict[str, Any]) -> None:
+    run = shown["one server"]
+    assert set(run["ratios"]) == RATIOS
+    assert None not in run["ratios"].values()
+    assert run["connections"]["ours"] == 1
+    assert {cell["side"] for cell in run["rounds"]} == {*run["connections"], "run"}
+
+
+def test_a_round_on_a_cluster_reports_its_ratios_and_one_connection_to_each_shard(shown: dict[str, Any]) -> None:
+    run = shown["cluster"]
+    assert set(run["ratios"]) == CLUSTER_RATIOS
+    assert None not in run["ratios"].values()
+    assert run["ratios"]["cluster_connections_per_shard"] == 1
+    assert (run["connections"]["ours"], run["connections"]["run"]) == (3, 3)
+    assert {(cell["side"], cell["load"]) for cell in run["rounds"]} == {
+        (side, load) for side in run["connections"] for load in ("get", "script")
     }
 
 
-def test_an_order_through_the_whole_app_is_split_into_its_parts(tmp_path: Path) -> None:
-    shown = shown_by(tmp_path, "--app", "--seconds", "0.02")
+def test_an_order_through_the_whole_app_is_split_into_its_parts(shown: dict[str, Any]) -> None:
+    run = shown["app"]
     parts = ["http", "parse", "answer", "redis", "send", "log"]
-    assert list(shown["cpu_us_per_order"]) == [*parts, "as it ships"]
-    assert list(shown["rounds"][0]) == parts
-    assert shown["rounds"][0]["send"] == pytest.approx(shown["cpu_us_per_order"]["as it ships"], abs=0.1)
-    assert shown["import_vs_libraries"] > 0
+    assert list(run["cpu_us_per_order"]) == [*parts, "as it ships"]
+    assert list(run["rounds"][0]) == parts
+    assert run["rounds"][0]["send"] == pytest.approx(run["cpu_us_per_order"]["as it ships"], abs=0.1)
+    assert run["import_vs_libraries"] > 0

@@ -247,6 +247,6 @@ async def test_the_sdk_is_imported_at_the_first_send_and_not_on_the_event_loops_
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )
     assert done.stdout.strip() == "[False]", done.stderr

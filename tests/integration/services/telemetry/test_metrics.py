@@ -116,7 +116,6 @@ async def test_a_lost_connection_is_one_recreate_and_what_it_had_counted_stays(
     assert largest == 20
 
 
-@pytest.mark.timeout(60)
 async def test_in_a_cluster_each_number_is_that_of_all_shards(exported: Exported) -> None:
     keys = ("{a}", "{b}", "{c}")  # one on each shard
 

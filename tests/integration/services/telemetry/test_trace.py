@@ -33,7 +33,7 @@ def exported(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
         }
         wanted = {"settings": settings, "sdk_tracing": request.param, "traces": TRACES, "key": KEY}
         command = [sys.executable, "-m", "tests.integration.services.telemetry.observed_app", json.dumps(wanted)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=55, check=False)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
         yield json.loads(done.stdout)
 

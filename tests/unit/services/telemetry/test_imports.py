@@ -29,7 +29,7 @@ IMPORT = "import function_app; print(*sys.modules)"
 def run(code: str, **changes: str) -> subprocess.CompletedProcess[str]:
     environment = {**SETTINGS, **changes}
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=50, check=True
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=True
     )
 
 

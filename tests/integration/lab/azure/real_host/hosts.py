@@ -16,7 +16,7 @@ from tests.integration.lab.azure.real_host.recorded_cases import RECORDED, text
 
 KEY = "recorded-function-key"
 MASTER = "recorded-master-key"
-START_S = 60.0
+START_S = 120.0
 ROOT = Path(__file__).parents[5]
 
 

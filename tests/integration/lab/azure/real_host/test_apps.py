@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +89,11 @@ def verdict(told: str) -> list[str]:
     return told.split()[:2] if told.startswith("OK") else ["FAIL"]
 
 
-@pytest.mark.parametrize("name", SERVED)
-def test_an_app_is_served_as_the_real_host_does(name: str, tmp_path: Path) -> None:
-    difference = served(SERVED[name], tmp_path / name)
-    judge("apps", {name: difference} if difference else {}, {name})
+def test_an_app_is_served_as_the_real_host_does(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as hosts:
+        found = hosts.map(lambda name: served(SERVED[name], tmp_path / name), SERVED)
+        differences = {name: difference for name, difference in zip(SERVED, found, strict=True) if difference}
+    judge("apps", differences, set(SERVED))
 
 
 def served(case: dict[str, Any], folder: Path) -> str:

@@ -7,7 +7,6 @@ import pytest
 from tests.integration.lab.proof.faults.enduring import broken_under
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     "names", [("instance-kill", "worker-crash-loop"), ("scale-in", "drain", "vanish")], ids=" ".join
 )

@@ -7,7 +7,6 @@ import pytest
 from tests.integration.lab.proof.faults.enduring import broken_under
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     "names", [("pause", "black-hole", "read-only"), ("full-server", "client-kill", "script-flush")], ids=" ".join
 )

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from lab.__main__ import main
 from tests import ROOT
 from tests.waiting import gone, wait_until
 
-pytestmark = pytest.mark.timeout(120)
 KEYS = {
     "orders", "accepted", "confirmed", "refused", "failed", "lost", "decided_twice", "oversold", "dead_lettered",
     "seconds", "orders_per_second", "peak_clients", "client_limit", "refused_connections", "p50_ms", "p99_ms",
@@ -48,15 +48,23 @@ def run(folder: Path, *words: str) -> Done:
 
 
 @pytest.fixture(scope="module")
-def enough(tmp_path_factory: pytest.TempPathFactory) -> Done:
+def spikes(tmp_path_factory: pytest.TempPathFactory) -> list[Done]:
+    """One with a stock for everybody and one with a stock for one in six, beside each other."""
+    words = ("--orders 300 --seconds 4", "--orders 300 --seconds 2 --stock 50")
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda line: run(tmp_path_factory.mktemp("spike"), *line.split()), words))
+
+
+@pytest.fixture
+def enough(spikes: list[Done]) -> Done:
     """A stock for everybody."""
-    return run(tmp_path_factory.mktemp("enough"), "--orders", "300", "--seconds", "4")
+    return spikes[0]
 
 
-@pytest.fixture(scope="module")
-def short(tmp_path_factory: pytest.TempPathFactory) -> Done:
+@pytest.fixture
+def short(spikes: list[Done]) -> Done:
     """A stock for one in six."""
-    return run(tmp_path_factory.mktemp("short"), "--orders", "300", "--seconds", "2", "--stock", "50")
+    return spikes[1]
 
 
 def test_with_enough_stock_every_order_is_accepted_and_confirmed(enough: Done) -> None:
@@ -126,7 +134,7 @@ class Running:
         """Ctrl-C; its exit code, and the processes that it had started."""
         started = [child.pid for child in psutil.Process(self.process.pid).children(recursive=True)]
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(40), started
+        return self.process.wait(120), started
 
 
 @contextlib.contextmanager

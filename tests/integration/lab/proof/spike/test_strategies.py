@@ -11,7 +11,6 @@ from lab.proof.fleet.budget import LAB_CLIENTS
 from lab.proof.strategies import OURS, STRATEGIES
 from tests.integration.lab.proof.spike.small import FULFILMENT, HTTP, WAIT_S, Spike, small_spike
 
-pytestmark = pytest.mark.timeout(120)
 LIMIT = HTTP + FULFILMENT + LAB_CLIENTS
 BURSTS = 20
 Counter = Callable[[Spike], Awaitable[int]]
@@ -40,22 +39,26 @@ async def burst(strategy: str, *counters: Counter) -> list[int]:
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("strategy", OTHERS)
-async def test_with_another_strategy_redis_refuses_connections(strategy: str) -> None:
+@pytest.mark.parametrize("strategies", [OTHERS[::2], OTHERS[1::2]], ids=" ".join)
+async def test_with_another_strategy_redis_refuses_connections(strategies: list[str]) -> None:
+    async with asyncio.TaskGroup() as spikes:
+        for strategy in strategies:
+            spikes.create_task(refused_in_the_end(strategy))
+
+
+async def refused_in_the_end(strategy: str) -> None:
     async with small_spike(strategy=strategy, client_limit=LIMIT) as spike, asyncio.timeout(WAIT_S):
         for _ in range(BURSTS):  # a pool of two keeps what it opens: with each burst more instances have both
             await spike.order(100, 0.2)
             if await refused(spike):
                 return
-    raise AssertionError("Redis has refused no connection")
-
-
-@pytest.mark.parametrize("strategy", ["never-closed", "redis-py"])
-async def test_with_a_strategy_that_keeps_what_it_opened_orders_fail(strategy: str) -> None:
-    """redis-py's default pool among them: the negative control of `failed`."""
-    (orders,) = await burst(strategy, failed)
-    assert orders > 0
+    raise AssertionError(f"{strategy}: Redis has refused no connection")
 
 
 async def test_with_ours_redis_refuses_nothing_and_no_order_fails() -> None:
-    assert await burst(OURS, refused, failed) == [0, 0]
+    """With a strategy that keeps what it opened orders fail, redis-py's default pool among them: the control."""
+    async with asyncio.TaskGroup() as spikes:
+        keeping = [spikes.create_task(burst(strategy, failed)) for strategy in ("never-closed", "redis-py")]
+        ours = spikes.create_task(burst(OURS, refused, failed))
+    assert all(orders > 0 for spike in keeping for orders in spike.result())
+    assert ours.result() == [0, 0]

@@ -40,7 +40,6 @@ async def warm(redis: RedisService, cluster: RedisCluster) -> ClusterRedis:
     return client_of(redis)
 
 
-@pytest.mark.timeout(120)
 async def test_a_replica_that_takes_over_is_found(replicated: RedisCluster, session: Session) -> None:
     redis = session(replicated.url)
     await warm(redis, replicated)
@@ -50,7 +49,6 @@ async def test_a_replica_that_takes_over_is_found(replicated: RedisCluster, sess
     assert client_of(redis) is client_of(redis)
 
 
-@pytest.mark.timeout(120)
 async def test_a_dead_shard_fails_the_calls_to_it_alone(session: Session) -> None:
     with RedisCluster(3, node_timeout_ms=1000) as cluster:
         redis = session(cluster.nodes[2].url)  # even the configured address is gone then
@@ -68,7 +66,6 @@ async def test_a_dead_shard_fails_the_calls_to_it_alone(session: Session) -> Non
         assert [clients_of(node) for node in cluster.nodes] == [1, 1, 1]
 
 
-@pytest.mark.timeout(120)
 async def test_a_paused_shard_delays_its_own_callers_only(session: Session) -> None:
     with RedisCluster(3, node_timeout_ms=60_000) as cluster:
         redis = session(cluster.url)
@@ -83,7 +80,6 @@ async def test_a_paused_shard_delays_its_own_callers_only(session: Session) -> N
         assert [clients_of(node) for node in cluster.nodes] == [1, 1, 1]
 
 
-@pytest.mark.timeout(120)
 async def test_a_node_that_joins_is_used_and_one_that_is_emptied_and_left_is_closed(session: Session) -> None:
     with RedisCluster(3) as cluster:
         redis = session(cluster.url, Clocks(**{**vars(QUICK), "topology_s": 0.5}))
@@ -102,7 +98,6 @@ async def test_a_node_that_joins_is_used_and_one_that_is_emptied_and_left_is_clo
         assert [clients_of(node) for node in cluster.nodes] == [1, 1, 1]
 
 
-@pytest.mark.timeout(60)
 async def test_a_node_that_leaves_is_closed_after_its_replies(cluster: RedisCluster, session: Session) -> None:
     redis = session(cluster.url)
     client = await warm(redis, cluster)

@@ -162,7 +162,6 @@ async def test_a_node_that_refuses_the_password_fails_its_own_calls_alone(
     assert access.users() == [["app"], ["app"], []]
 
 
-@pytest.mark.timeout(60)
 async def test_an_identity_is_renewed_on_every_node_in_its_stream(cluster: RedisCluster, access: AclCluster) -> None:
     identity = Identity(access, life_s=1.5)  # type: ignore[arg-type] # all that it asks of a server
     credential = RedisCredential(identity.shared(), CredentialClocks(margin_s=0.3, backoff_base_s=0.05))

@@ -98,20 +98,25 @@ async def test_a_session_broken_on_purpose_makes_its_counter_rise(
     assert getattr(outcome, counter) > 0, outcome
 
 
-def test_plain_redis_py_repeats_what_had_run() -> None:
+@pytest.fixture(scope="module")
+def others() -> dict[tuple[str, str], Outcome]:
+    """By fault and side."""
+    outcomes = run_all(["cut-reply", "client-kill"], ["redis-py", "strategy3"], QUICK, None, jobs=4)
+    return {(outcome.fault, outcome.side): outcome for outcome in outcomes}
+
+
+def test_plain_redis_py_repeats_what_had_run(others: dict[tuple[str, str], Outcome]) -> None:
     """It sends again whatever was in flight when the connection died."""
-    (outcome,) = run_all(["cut-reply"], ["redis-py"], QUICK, None, jobs=1)
-    assert outcome.done_twice > 0, outcome
+    assert others["cut-reply", "redis-py"].done_twice > 0, others
 
 
-def test_strategy_3_keeps_a_connection_per_call_in_flight() -> None:
-    (outcome,) = run_all(["client-kill"], ["strategy3"], QUICK, None, jobs=1)
-    assert outcome.leaked >= QUICK.callers / 2, outcome
+def test_strategy_3_keeps_a_connection_per_call_in_flight(others: dict[tuple[str, str], Outcome]) -> None:
+    assert others["client-kill", "strategy3"].leaked >= QUICK.callers / 2, others
 
 
+@pytest.mark.usefixtures("others")
 def test_the_trials_are_forked_from_the_labs_one_warm_process() -> None:
     """A second list of what to import first would be the one that every fleet started afterwards got."""
-    run_all(["client-kill"], ["ours"], QUICK, None, jobs=1)
     assert getattr(forkserver, "_forkserver")._preload_modules == ["lab.proof.fleet.warm"]  # noqa: B009 - as in forks.py
 
 
