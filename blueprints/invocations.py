@@ -1,4 +1,4 @@
-"""What an invocation is known by: its trace and the fields of its log lines. Never a key, a header or a body."""
+"""Identifies an invocation: its trace and the fields of its log lines. Never a key, a header or a body."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ def trace_of(context: func.Context) -> dict[str, str]:
 
 
 def trace_of_message(message: func.ServiceBusMessage) -> dict[str, str]:
-    """The W3C trace context that a message carries; what is no text counts as none, for anybody may have sent it."""
+    """The W3C trace context that a message carries; anything but text counts as none: anybody may have sent it."""
     properties: Mapping[str, Any] = message.application_properties or {}
     parent = properties.get("traceparent") or properties.get("Diagnostic-Id")
     return _w3c(parent, properties.get("tracestate")) if isinstance(parent, str) else {}

@@ -33,7 +33,7 @@ def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names: set[str] = set()
     for name, _ in pairs:
         if name in names:
-            raise InvalidInput((_shown(name), "stands twice in one object"))
+            raise InvalidInput((_shown(name), "occurs twice in one object"))
         names.add(name)
     return dict(pairs)
 

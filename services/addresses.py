@@ -53,7 +53,7 @@ def check_connection_string(text: str) -> None:
         endpoint = urlsplit(parts.get("endpoint", ""))
         sound = endpoint.port != 0
     except ValueError:
-        raise ValueError("its Endpoint has a port that is no number from 1 to 65535") from None
+        raise ValueError("its Endpoint has a port that is not a number from 1 to 65535") from None
     if endpoint.scheme != "sb":
         raise ValueError("must be a Service Bus connection string (Endpoint=sb://...)")
     if not endpoint.hostname or not sound:

@@ -78,7 +78,7 @@ def build(
 
 @contextmanager
 def _noted(sends: RecentSends, *about: Any) -> Iterator[Mapping[str, str]]:
-    """A send's span, and a note for readiness how the send went."""
+    """A send's span, and a note for readiness of how the send went."""
     with telemetry.spans.sending(*about) as properties:
         try:
             yield properties

@@ -4,8 +4,8 @@
     clients   = instances x worker_processes x (primaries + connections_per_worker - 1)
     clients  <= tier_limit x (100 - headroom_percent) / 100
 
-The one table of limits, redis_tiers.json, is read by this module, by the Bicep files and by the tests; a source and the
-day it was looked up stand with every row. Pure arithmetic: no I/O but reading that table.
+The one table of limits, redis_tiers.json, is read by this module, by the Bicep files and by the tests; every row has
+its source and the day it was looked up. Pure arithmetic: no I/O but reading that table.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def tier_limits() -> dict[str, int]:
 
 
 def kept_ready(*asked: int, zone_redundant: bool = False) -> int:
-    """Always-ready instances of all scale groups, each given as what was asked for it.
+    """Always-ready instances of all scale groups, from what was asked for each.
 
     A zone-redundant plan keeps at least two of each group, whatever was asked (reliability/reliability-functions).
     """

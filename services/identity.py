@@ -50,7 +50,7 @@ class SharedFetch(Generic[T]):
         self._thread: threading.Thread | None = None
 
     async def __call__(self) -> T:
-        """The result of the fetch that runs, that has ended unheard, or of a new one. Raises what the fetch raises."""
+        """The result of the running fetch, of one that nobody took, or of a new one. Raises what the fetch raises."""
         running = self._joinable() or self._start()
         await _end_of(running)
         if self._running is running:
@@ -119,12 +119,12 @@ def entra_credential(client_id: str) -> Credential:
             raise RedisUnavailable(f"{_reason(error)}; {_ADVICE}") from None
     username = token.try_get("oid")
     if not username:
-        raise RedisUnavailable("the token names no object id (oid)")
+        raise RedisUnavailable("the token has no object id (oid)")
     return Credential(username, token.get_value(), token.get_expires_at_ms() / 1000)
 
 
 def _reason(error: Exception) -> str:
-    """What the endpoint said, which redis-entraid wraps twice; of others, which may quote headers, the class."""
+    """What the endpoint said, which redis-entraid wraps twice; of other errors, which may quote headers, the class."""
     cause = error.args[0] if error.args else error
     if isinstance(cause, type(error)):
         return _TOKEN.sub("***", str(cause))[:200]

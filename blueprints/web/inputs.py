@@ -29,7 +29,7 @@ def headers(req: func.HttpRequest, model: type[Model]) -> Model:
 
 
 def mount(req: func.HttpRequest, route: str) -> str:
-    """What stands before the route in the request's path, `/api` by default: the host's routePrefix."""
+    """What comes before the route in the request's path, `/api` by default: the host's routePrefix."""
     found = _PATH.match(req.url)
     if found is None:  # the Host is whatever the caller sent
         return DEFAULT_MOUNT
@@ -37,7 +37,7 @@ def mount(req: func.HttpRequest, route: str) -> str:
 
 
 def query(req: func.HttpRequest, model: type[Model]) -> Model:
-    """The query. An unknown name is refused, and so is an empty value: a filter that is misspelt would be none.
+    """The query. An unknown name is refused, and so is an empty value: a misspelt filter must not be ignored.
 
     Raises InvalidInput.
     """

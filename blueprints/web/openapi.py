@@ -66,7 +66,7 @@ class Answer:
     """What an operation answers when it does not refuse.
 
     Attributes:
-        model: of its JSON body; None is a body of which nothing is said.
+        model: of its JSON body; None: the body is not described.
         always, sometimes: names of HEADERS that it carries.
     """
 
@@ -151,7 +151,7 @@ def document(title: str, description: str, operations: Iterable[Operation], max_
 
 
 class _Schema(GenerateJsonSchema):
-    """JSON Schema speaks ECMA-262, where `$` is what `\\z` is to pydantic; titles would only repeat the names."""
+    """JSON Schema uses ECMA-262, where `$` means what `\\z` means to pydantic; titles would only repeat the names."""
 
     def str_schema(self, schema: core_schema.StringSchema) -> Json:
         described = super().str_schema(schema)

@@ -42,7 +42,7 @@ def problem(error: Exception, headers: Mapping[str, str] | None = None) -> func.
 
 
 class Warnings:
-    """One line in the log for each 503, at most so many a second in a process; then one line with how many more."""
+    """One line in the log for each 503, at most `per_second` in a process; then one line with how many more."""
 
     def __init__(self, per_second: int = 10) -> None:
         self._per_second = per_second

@@ -15,7 +15,7 @@ _INHERITED: list[object] = []  # of a parent process: not even the collector may
 
 
 class DependencyUnavailable(Exception):
-    """It cannot be used now: a 503, once it stands in UNAVAILABLE of services/errors.py."""
+    """It cannot be used now: a 503, once it is in UNAVAILABLE of services/errors.py."""
 
 
 class CallNotSent(DependencyUnavailable):

@@ -58,13 +58,10 @@ def needs_of(triggers: Iterable[Mapping[str, Any]], settings: Mapping[str, str])
     )
 
 
-def write_config(queues: Iterable[str], base: Path | None, path: Path) -> None:
-    """Write a Config.json: the queues of `base` (default: the shipped one) plus those of `queues` that it lacks.
-
-    Raises ValueError or OSError if `base` cannot be read as JSON.
-    """
-    content = json.loads((base or SHIPPED).read_text(encoding="utf-8"))
-    known = content["UserConfig"]["Namespaces"][0].setdefault("Queues", [])
-    names = {str(queue.get("Name")).lower() for queue in known}
+def write_config(queues: Iterable[str], path: Path) -> None:
+    """Write a Config.json: the shipped one's queues, and those of `queues` that it lacks."""
+    content = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    known = content["UserConfig"]["Namespaces"][0]["Queues"]
+    names = {queue["Name"].lower() for queue in known}
     known += [{"Name": queue, "Properties": PROPERTIES} for queue in queues if queue.lower() not in names]
     path.write_text(json.dumps(content), encoding="utf-8")

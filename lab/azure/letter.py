@@ -24,13 +24,9 @@ EXPIRES_AT, CREATED_AT, SESSION = 8, 9, 10  # places in the properties; the Mess
 class Letter:
     """What is known of a letter; nothing if its bytes cannot be read.
 
-    Attributes:
-        raw: the encoded message.
-        number: the broker's, by which it is found again.
-        message_id: as text, or `number N` if it has none.
-        reason, description: why it died.
-        kind: of its body: data, value, sequence or unreadable.
-        content: its body, as bytes, as a value or as a list.
+    `raw`: the encoded message. `number`: the broker's, by which it is found again. `message_id`: as text, or `number N`
+    if it has none. `reason`, `description`: why it died. `kind`: of its body: data, value, sequence or unreadable.
+    `content`: its body, as bytes, as a value or as a list.
     """
 
     def __init__(self, raw: bytes) -> None:

@@ -43,6 +43,7 @@ from lab.azure.settings import (
     serve_redis,
 )
 from lab.azure.state_file import DEFAULT_PATH, LabState, read_state, remove_state, write_state
+from lab.azure.whole import whole
 
 HOST = "127.0.0.1"
 START_S = 30.0
@@ -98,13 +99,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--redis", metavar="URL", help="use this Redis instead of starting one")
     which.add_argument(
-        "--redis-cluster", type=primaries, metavar="N", help=f"a cluster of N primaries, {FEWEST_PRIMARIES} or more"
+        "--redis-cluster",
+        type=whole(FEWEST_PRIMARIES),
+        metavar="N",
+        help=f"a cluster of N primaries, {FEWEST_PRIMARIES} or more",
     )
     parser.add_argument(
         "--service-bus", metavar="CONNECTION_STRING", help="use this Service Bus instead of a local one"
-    )
-    parser.add_argument(
-        "--queues", type=Path, metavar="FILE", help="a Config.json with more queues than the app's triggers name"
     )
     parser.add_argument(
         "--without-app",
@@ -113,24 +114,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--key", help="enforce this function key (default: no key is asked for)")
     parser.add_argument(
-        "--client-limit", type=at_least_one, metavar="N", help="clients the started Redis takes (default: 10000)"
+        "--client-limit", type=whole(), metavar="N", help="clients the started Redis takes (default: 10000)"
     )
     parser.add_argument("--state", type=Path, default=DEFAULT_PATH, metavar="FILE", help="where to note what runs")
     parser.set_defaults(run=run)
-
-
-def at_least_one(text: str) -> int:
-    """A number of clients. Raises ArgumentTypeError."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of clients: 1 or more")
-    return int(text)
-
-
-def primaries(text: str) -> int:
-    """A number of primaries of a cluster. Raises ArgumentTypeError."""
-    if not text.isdigit() or int(text) < FEWEST_PRIMARIES:
-        raise argparse.ArgumentTypeError(f"{text!r}: a cluster has {FEWEST_PRIMARIES} primaries or more")
-    return int(text)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -214,7 +201,8 @@ class Lab:
         if self._options.redis:
             serve_redis(self.settings, self._options.redis)
             return
-        port, limit, primaries = self._redis_port(), self._options.client_limit, self._options.redis_cluster
+        port = REDIS_PORT if self._options.without_app else 0
+        limit, primaries = self._options.client_limit, self._options.redis_cluster
         if primaries:
             from lab.azure.redis_cluster import RedisCluster  # when used: one server needs no redis-py
 
@@ -225,9 +213,6 @@ class Lab:
             self._redis = [self._cleanup.enter_context(RedisServer(port=port, maxclients=limit))]
         self._name_redis()
         serve_redis(self.settings, self._redis[0].url)
-
-    def _redis_port(self) -> int:
-        return REDIS_PORT if self._options.without_app else 0
 
     def _name_redis(self) -> None:
         for number, server in enumerate(self._redis, 1):
@@ -245,10 +230,7 @@ class Lab:
             self._name_bus(self._options.service_bus)
             return
         config = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="lab-bus-"))) / "Config.json"
-        try:
-            write_config(self.needs.queues, self._options.queues, config)
-        except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
-            raise StartError(f"{self._options.queues} is not a Config.json of queues: {error}") from error
+        write_config(self.needs.queues, config)
         lines: queue.Queue[str] = queue.Queue()
 
         def on_line(line: str) -> None:

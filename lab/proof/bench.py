@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ Clients = Callable[[], set[Any]]  # the ids of those that the server has now
 CONCURRENCY = (1, 32, 100)
 ORDERS_PER_S = 1000  # with --app: so many per part and round, for each of --seconds
 SMALL = "get64"  # the load of every side: a GET of 64 bytes
-is_value = VALUE.__eq__
+SMALL_LOADS = [(SMALL, Load(SIDES, VALUE.__eq__, concurrency)) for concurrency in CONCURRENCY]
 MEASURES = ("calls_per_s", "cpu_us", "p50_ms", "p99_ms")
 UVLOOP = "uvloop"
 WHAT = {"one server": "GET of 64 bytes", "a cluster": "A cluster of three: GET over many slots, script over many drops"}
@@ -96,7 +96,7 @@ async def drive(call: Call, concurrency: int, seconds: float, right: Callable[[A
     return latencies
 
 
-async def measure(where: tuple[int, str, int, str, str], call: Call, seconds: float, right: Right = is_value) -> Cell:
+async def measure(where: tuple[int, str, int, str, str], call: Call, seconds: float, right: Right) -> Cell:
     """One cell; `where`: its round, link, concurrency, side and load."""
     began, cpu = time.perf_counter(), time.process_time()
     latencies = sorted(await drive(call, where[2], seconds, right))
@@ -118,37 +118,19 @@ async def opened(
     return call, len(clients() - before)
 
 
-async def measure_link(
-    link: str, port: int, clients: Clients, rounds: int, seconds: float, advance: Callable[[], None]
-) -> tuple[list[Cell], dict[str, int]]:
-    """All cells on one link, and how many connections each client had opened at concurrency 100."""
-    cells: list[Cell] = []
-    connections: dict[str, int] = {}
-    async with AsyncExitStack() as stack:
-        calls: dict[str, Call] = {}
-        first = max(CONCURRENCY), seconds / 2, is_value
-        for name, side in SIDES.items():
-            calls[name], connections[name] = await opened(side, port, clients, first, stack)
-        for number in range(rounds):
-            for concurrency in CONCURRENCY:
-                for name, call in calls.items():
-                    cells.append(await measure((number, link, concurrency, name, SMALL), call, seconds))
-                    advance()
-    return cells, connections
-
-
 async def measure_loads(
-    loads: dict[str, Load],
+    link: str,
+    loads: Iterable[tuple[str, Load]],
     port: int,
     clients: Clients,
     rounds: int,
     seconds: float,
     advance: Callable[[], None],
 ) -> tuple[list[Cell], dict[str, int]]:
-    """The other loads, on loopback, and how many of the server's `clients` each side was at most."""
+    """All cells on one link, and how many of the server's `clients` each side was at most."""
     cells: list[Cell] = []
     connections: dict[str, int] = {}
-    for name, load in loads.items():
+    for name, load in loads:
         async with AsyncExitStack() as stack:
             calls: dict[str, Call] = {}
             first = load.concurrency, seconds / 4, load.right
@@ -157,7 +139,7 @@ async def measure_loads(
                 connections[side_name] = max(connections.get(side_name, 0), count)
             for number in range(rounds):
                 for side_name, call in calls.items():
-                    where = number, "loopback", load.concurrency, side_name, name
+                    where = number, link, load.concurrency, side_name, name
                     cells.append(await measure(where, call, seconds, load.right))
                     advance()
     return cells, connections
@@ -263,27 +245,35 @@ def write_report(folder: Path, report: dict[str, Any], command: str) -> Path:
     """The page of the medians, and its numbers beside it; returns the page. Raises OSError."""
     found = medians(report)
     head = ["client", "connections", *_titles(report)]
-    rows = [
-        [side, str(count), *(_cell(one, "; ") for one in found if one["side"] == side)]
-        for side, count in report["connections"].items()
-    ]
     text = f"{WHAT[report['on']]}: calls/s; p50 / p99 in ms; CPU per call. The medians of interleaved rounds."
     ratios = table(["ours / theirs", "median over the rounds"], [[n, str(r)] for n, r in report["ratios"].items()])
     numbers = {**{name: report[name] for name in ("seconds", "ratios", "connections")}, "medians": found}
-    return write_page(folder, "The session's client beside others", [text, table(head, rows), ratios], numbers, command)
+    return write_page(
+        folder,
+        "The session's client beside others",
+        [text, table(head, _rows(report, found, "; ")), ratios],
+        numbers,
+        command,
+    )
 
 
 def show(report: dict[str, Any], console: Console) -> None:
     """The medians as one table, then the ratios."""
-    found = medians(report)
     title = f"{WHAT[report['on']]}: calls/s, p50 / p99 in ms, CPU per call in us"
     shown = Table("client", "connections", title=title)
     for heading in _titles(report):
         shown.add_column(heading, justify="right")
-    for side, count in report["connections"].items():
-        shown.add_row(side, str(count), *(_cell(one, "\n") for one in found if one["side"] == side))
+    for row in _rows(report, medians(report), "\n"):
+        shown.add_row(*row)
     console.print(shown)
     console.print("Ours / theirs, the median over the rounds:", report["ratios"])
+
+
+def _rows(report: dict[str, Any], found: list[dict[str, Any]], between: str) -> list[list[str]]:
+    return [
+        [side, str(count), *(_cell(one, between) for one in found if one["side"] == side)]
+        for side, count in report["connections"].items()
+    ]
 
 
 def _cell(one: dict[str, Any], between: str) -> str:
@@ -312,10 +302,10 @@ def run(rounds: int, seconds: float, advance: Callable[[], None] = lambda: None)
 
         for link, delay_ms in LINKS.items():
             with delay_proxy(server.port, delay_ms) as port, asyncio.Runner(loop_factory=_loop_factory(link)) as runner:
-                found, counts = runner.run(measure_link(link, port, clients, rounds, seconds, advance))
+                found, counts = runner.run(measure_loads(link, SMALL_LOADS, port, clients, rounds, seconds, advance))
             cells += found
             connections = connections or counts
-        found, _ = asyncio.run(measure_loads(LOADS, server.port, clients, rounds, seconds, advance))
+        found, _ = asyncio.run(measure_loads("loopback", LOADS.items(), server.port, clients, rounds, seconds, advance))
     return _report("one server", cells + found, ratios(cells + found), connections, began)
 
 
@@ -325,7 +315,9 @@ def run_cluster(rounds: int, seconds: float, advance: Callable[[], None] = lambd
     with RedisCluster(bench_cluster.PRIMARIES) as cluster, redis.RedisCluster.from_url(cluster.url) as admin:
         bench_cluster.prepare(admin)
         port, clients = cluster.nodes[0].port, lambda: bench_cluster.clients(admin)
-        cells, connections = asyncio.run(measure_loads(bench_cluster.LOADS, port, clients, rounds, seconds, advance))
+        cells, connections = asyncio.run(
+            measure_loads("loopback", bench_cluster.LOADS.items(), port, clients, rounds, seconds, advance)
+        )
     return _report("a cluster", cells, cluster_ratios(cells, connections), connections, began)
 
 

@@ -30,7 +30,7 @@ SCRIPT = Script("place_order")
 _numbers = itertools.count()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Load:
     """One kind of call, the sides that make it, and whether a reply is the right one."""
 
@@ -39,7 +39,7 @@ class Load:
     concurrency: int = 100
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sides", installed(self.sides))
+        self.sides = installed(self.sides)
 
 
 def script_arguments(keys: Sequence[str] = KEYS) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ import hiredis
 from redis.asyncio import BlockingConnectionPool, Redis
 
 from lab.proof.strategies import LIBRARIES
-from lab.proof.strategies.ping_first import PingFirst
+from lab.proof.strategies.redis_py import PingFirst
 from services.redis_session import MultiplexedRedis, RedisService
 
 HOST, KEY, VALUE = "127.0.0.1", "bench", b"v" * 64

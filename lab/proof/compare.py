@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
+from lab.azure.whole import whole
 from lab.proof.outcome import Outcome, Parameters
 from lab.proof.results import console, save
 from lab.proof.scenarios.scenario import SCENARIOS
-from lab.proof.spike.command import add_size, parameters_of, whole
+from lab.proof.spike.command import add_size, parameters_of
 from lab.proof.strategies import OURS, SIDES, STRATEGIES
 
 SETTLE_S = 8.0  # for the last decisions: a strategy that failed has no more to show
@@ -47,7 +48,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     names = [*SCENARIOS, "all"]
     alone.add_argument("--scenario", action="append", choices=names, help="this situation (repeatable), or all ten")
     alone.add_argument("--side", action="append", choices=SIDES, help="this session (repeatable; default: all)")
-    alone.add_argument("--rounds", type=whole, default=3, metavar="N", help="interleaved rounds (default: 3)")
+    alone.add_argument("--rounds", type=whole(), default=3, metavar="N", help="interleaved rounds (default: 3)")
     alone.add_argument("--quick", action="store_true", help="one round of shorter cells: about 6 minutes")
     parser.set_defaults(run=run)
 

@@ -52,14 +52,14 @@ class ServiceBusConnection:
         return QueueSender(await self._new_client(), queue_name)
 
     async def _new_client(self) -> ServiceBusClient:
-        """Without the SDK's own retries: whoever repeats has to know what is known."""
+        """Without the SDK's own retries: whoever repeats must know how each attempt ended."""
         client = await asyncio.to_thread(_client_class)  # imports that take 0.1 to 0.5 s, off the event loop
         options = {"retry_total": 0, "try_timeout": TRY_S, **self.options}
         if self.connection_string is not None:
             try:
                 return client.from_connection_string(self.connection_string, **options)
             except ValueError:
-                raise QueueNotConfigured("the Service Bus connection string is no connection string") from None
+                raise QueueNotConfigured("the Service Bus connection string is malformed") from None
         if self.namespace is None or self.credential is None:
             raise QueueNotConfigured("the Service Bus connection is missing or unusable")
         if self._made is None:
@@ -111,7 +111,7 @@ async def within(seconds: float, call: Coroutine[Any, Any, T]) -> T:
 
 
 def raise_if_asked_to_end(error: BaseException) -> None:
-    """Raise a cancellation that somebody asked of this task; one that comes out of the SDK is an error like others."""
+    """Raise a cancellation that was requested of this task; one that the SDK raises is an ordinary error."""
     task = asyncio.current_task()
     if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
         raise error
@@ -139,7 +139,7 @@ def _create_quick_handler(sender: Any, create_handler: Any, *auth: Any) -> None:
 
 
 async def _ready(take_a_step: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
-    """Open the link, each step once the answer to the last is there; the SDK sleeps 50 ms after each of nine."""
+    """Open the link, each of nine steps as soon as the last is answered; the SDK sleeps 50 ms after each."""
     for _ in range(STEPS):
         if await take_a_step():  # waits up to READ_S for an answer
             return True

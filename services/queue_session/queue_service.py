@@ -70,7 +70,7 @@ class _Waiting:
         return MessageNotSent(f"not sent to Service Bus: {reason}")
 
     def halve(self, batch: int) -> None:
-        """A batch of so many was refused for its size: of this message nothing is said yet."""
+        """A batch of this many was refused for its size: nothing is known of this message yet."""
         self.batch_most, self.attempts = batch // 2, self.attempts - 1
 
     def fail(self, error: QueueUnavailable) -> None:
@@ -113,7 +113,7 @@ class QueueHooks:
 
 
 class SenderSource(Protocol):
-    """Where senders come from: a ServiceBusConnection, or what takes its place in a simulation."""
+    """Where senders come from: a ServiceBusConnection, or its replacement in a simulation."""
 
     async def new_sender(self, queue_name: str) -> QueueSender:
         """A sender for one queue, not yet connected. Raises QueueNotConfigured."""
@@ -419,7 +419,7 @@ def _is_refusal(error: BaseException) -> bool:
 
 
 def _is_final(error: BaseException) -> bool:
-    """Service Bus knows us and this queue, and will not have it: no such queue, switched off, no right to send."""
+    """Service Bus refuses for good: no such queue, a disabled queue, or no right to send."""
     from azure.servicebus import exceptions as sdk
 
     finals = (sdk.MessagingEntityNotFoundError, sdk.MessagingEntityDisabledError, sdk.ServiceBusAuthorizationError)

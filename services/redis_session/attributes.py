@@ -1,6 +1,6 @@
 """RESP3 attributes, taken out of what a server sends before hiredis reads it: to hiredis they are replies like others.
 
-An attribute (`|`, a map) may stand before any reply or push, and before any value inside one. It answers nobody.
+An attribute (`|`, a map) may come before any reply or push, and before any value inside one. It answers nobody.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Attributes:
         self._last = _NEWLINE  # the byte that was received last
 
     def left_out(self, received: bytearray, size: int) -> Iterable[tuple[int, int]]:
-        """Where the pieces of the first `size` bytes begin and end that are no attributes.
+        """Where the pieces that are not attributes begin and end, within the first `size` bytes.
 
         Each piece has to be fed to the reader, and its replies taken, before the next one is asked for.
         """
@@ -44,7 +44,7 @@ class Attributes:
             at = self._skip(received, end, size)
 
     def _skip(self, received: bytearray, at: int, size: int) -> int:
-        """The end of the attributes that begin or go on here. They are read by line: every value ends with one."""
+        """The end of the attributes that begin or continue here. They are read by line: every value ends with one."""
         while at < size and (self._begins(received[at]) or self._begun):
             if self._begins(received[at]):
                 self._begun.append(Reader(notEnoughData=_INCOMPLETE))

@@ -1,6 +1,6 @@
 """A deadline around Redis calls that says, when it expires, whether anything had been written: repeat it or not?
 
-It closes no connection. It is `asyncio.timeout` plus one count, which whoever writes raises at the moment of writing.
+It closes no connection. It is `asyncio.timeout` plus one count, which the writer raises at the moment of writing.
 It is written out here because asyncio's own takes three times as long (`lab bench`: run_over_client_us).
 """
 
@@ -63,7 +63,7 @@ class CallDeadline:
         raise NotSent(f"not written within {self.seconds:.3g} s") from expired
 
     def count(self, commands: int) -> None:
-        """So many more have been written; fewer, when the server says that it has not run one."""
+        """This many more have been written; fewer, when the server says that it has not run one."""
         scope: CallDeadline | None = self
         while scope is not None:
             scope.written += commands

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Clocks:
-    """How long the session waits for what, in seconds."""
+    """How long the session waits for each thing, in seconds."""
 
     ping_s: float = 0.5
     connect_s: float = 5.0

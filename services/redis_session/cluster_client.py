@@ -153,7 +153,7 @@ async def join_cluster(
     except ResponseError:
         return seed
     except TimeoutError as error:
-        raise RedisTimeoutError("the cluster did not say who serves what") from error
+        raise RedisTimeoutError("the cluster did not say which node serves which slot") from error
     await seed.aclose()
     side_connections = cluster.connection_pool
     side_connections.share(side_connections)

@@ -21,7 +21,7 @@ from .errors import NotSent, RedisUnavailable
 from .multiplexed_redis import MultiplexedRedis
 from .topology import SLOTS, Place, Topology, fetch_topology
 
-SETTLED_S = 5.0  # a topology that has lasted this long starts the backoff of its fetches anew
+SETTLED_S = 5.0  # a topology that has lasted this long resets the backoff of its fetches
 RETIRE_TICK_S = 0.05
 
 
@@ -60,7 +60,7 @@ class ClusterNode:
         return self.session.judge(error, self.session.open_client)
 
     def suspect(self) -> None:
-        """It was of no use: another may have taken over."""
+        """The node was of no use: another may have taken over."""
         self._nodes.refresh_soon()
 
     @property
@@ -146,7 +146,7 @@ class ClusterNodes:
         return [client for node in self._nodes.values() if (client := node.session.open_client) is not None]
 
     def moved(self, slot: int, place: Place) -> None:
-        """A node has said that the slot is served elsewhere: it is from now on, and more may have changed."""
+        """A node has said that the slot is served elsewhere: ask there from now on; more may have changed."""
         self._owners[slot] = self.at(place)
         self.refresh_soon()
 
@@ -166,7 +166,7 @@ class ClusterNodes:
         self._on_topology(len(topology.primaries))
 
     def refresh_soon(self) -> None:
-        """Ask for the topology in the background, unless that is being done."""
+        """Ask for the topology in the background, unless somebody is asking already."""
         if self.closed or self._refreshing:
             return
         if self._loop.time() - self._fetched_at > SETTLED_S:
@@ -199,7 +199,7 @@ class ClusterNodes:
         return None
 
     async def _ask(self, place: Place, client: MultiplexedRedis | None) -> Topology:
-        """By the client that is there, or by one for this question alone."""
+        """By the existing client, or by one made for this question alone."""
         async with asyncio.timeout(self._clocks.ping_s if client else self._clocks.connect_s):
             if client is not None:
                 return await fetch_topology(client.execute_command, place)

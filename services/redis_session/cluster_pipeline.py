@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from redis.exceptions import ExecAbortError, ResponseError
+from redis.exceptions import CrossSlotTransactionError, ExecAbortError, RedisClusterException, ResponseError
 
 from .cluster_routing import REDIRECTS, RoutedCall, outcome_of, send_all, take_back
 from .command_plan import command_plan
@@ -14,7 +14,10 @@ from .pipeline import MultiplexedPipeline
 
 
 class ClusterPipeline(MultiplexedPipeline):
-    """As redis-py's. The batches of several nodes run side by side: only commands of one slot keep their order."""
+    """As redis-py's. The batches of several nodes run side by side: only commands of one slot keep their order.
+
+    Raises RedisClusterException, and sends nothing, if a command has no key or a transaction's keys several slots.
+    """
 
     _client: Any  # a ClusterRedis, which makes this one
 
@@ -23,13 +26,15 @@ class ClusterPipeline(MultiplexedPipeline):
         raise NeedsOwnConnection("WATCH on a cluster needs a redis.asyncio.RedisCluster of your own")
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
-        """Send the batch and return its results. ResponseErrors stand among them if not `raise_on_error`."""
+        """Send the batch and return its results. ResponseErrors are among them if not `raise_on_error`."""
         if not self.command_stack or not self._needs_connection():
             return await super().execute(raise_on_error)
         try:
             slots = {self._slot(args) for args, _ in self.command_stack}
             if len(slots) != 1:
-                raise NeedsOwnConnection("a transaction's keys lie in one slot of a cluster: give them one {hash tag}")
+                raise CrossSlotTransactionError(
+                    "a transaction's keys lie in one slot of a cluster: give them one {hash tag}"
+                )
             return await self._at_owner(RoutedCall(slots.pop(), ("EXEC",), {}), raise_on_error)
         finally:
             await self.reset()  # type: ignore[no-untyped-call] # redis-py's
@@ -60,7 +65,7 @@ class ClusterPipeline(MultiplexedPipeline):
         plan = command_plan(args[0])
         slot = slot_of(plan.name, plan.split(args), self._client.encode)
         if slot is None:  # redis-py's cluster pipelines refuse most of them, too
-            raise NeedsOwnConnection(f"{args[0]} has no key: on a cluster, call it outside of the pipeline")
+            raise RedisClusterException(f"{args[0]} has no key: on a cluster, call it outside of the pipeline")
         return slot
 
 

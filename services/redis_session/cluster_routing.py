@@ -84,7 +84,7 @@ async def call_at(node: ClusterNode, plan: CommandPlan, args: tuple[Any, ...], o
 
 
 async def send_at(node: ClusterNode, calls: list[RoutedCall]) -> None:
-    """In one write. Afterwards each has its outcome; raises as `call_at` what is none."""
+    """In one write. Afterwards each has its outcome; whatever else fails is raised, as by `call_at`."""
     first = calls[0]
     if first.alone:
         first.outcome = await outcome_of(call_at(node, first.plan, first.args, dict(first.options)))
@@ -116,7 +116,7 @@ async def send_all(nodes: ClusterNodes, calls: list[RoutedCall]) -> None:
 
 
 def take_back(written: int) -> None:
-    """So many of what was counted as written has done nothing."""
+    """This many of the commands counted as written have done nothing."""
     if (scope := current_deadline()) is not None:
         scope.count(-written)
 

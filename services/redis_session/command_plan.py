@@ -21,7 +21,7 @@ class Need(Enum):
 
 
 class CommandPlan(NamedTuple):
-    """`words`: what the name is sent as, None if as it stands. `key`: looks up the response callback.
+    """`words`: what the name is sent as, None if unchanged. `key`: looks up the response callback.
 
     `need`: None, or a function of the command's arguments (its name first, split) that says what it needs.
     """

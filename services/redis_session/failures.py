@@ -9,7 +9,7 @@ from .errors import NotSent, OutcomeUnknown, Overloaded, RedisUnavailable
 
 
 class Failures:
-    """Of an operation that may run twice only if `idempotent`, and that waits for anything if `patient`."""
+    """Failures of an operation that may run twice only if `idempotent`, and that waits for anything if `patient`."""
 
     def __init__(self, idempotent: bool, patient: bool, randomness: random.Random | None) -> None:
         self._idempotent, self._patient, self._backoff = idempotent, patient, Backoff(randomness=randomness)

@@ -1,4 +1,4 @@
-"""Which hash slot a command belongs to: its name tells where its keys stand, and the keys hash to the slot.
+"""Which hash slot a command belongs to: its name tells where its keys are, and the keys hash to the slot.
 
 It asks no server. The positions are those of Valkey 9.1 and Redis 8 (`COMMAND`). A command that is not named here is
 taken to have one key, its first argument, like most commands and those of modules.

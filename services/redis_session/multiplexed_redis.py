@@ -193,7 +193,7 @@ class MultiplexedRedis(Redis):
 
     @property
     def counters(self) -> StreamCounters:
-        """What happened on it so far."""
+        """What has happened on it."""
         return sum((stream.counters for stream in self.streams()), StreamCounters())
 
     def __repr__(self) -> str:

@@ -73,7 +73,7 @@ def reason_not_connected(error: BaseException) -> str:
 class Outage:
     """What callers of one session need to know of each other. Times are those of the event loop, in seconds.
 
-    `known_after_s`: for so long without a good answer an attempt may fail or hang before callers are told at once.
+    `known_after_s`: how long attempts may fail or hang, without a good answer, before callers are told at once.
     """
 
     def __init__(self, known_after_s: float) -> None:
@@ -117,7 +117,7 @@ class Outage:
         self.reason, self._refused_at = reason, now if refused else None
 
     def note(self, text: str) -> None:
-        """A WARNING for the next caller to log; of many the last eight."""
+        """A WARNING for the next caller to log; at most the last eight."""
         self.notices.append((logging.WARNING, text))
 
     def say(self, log: logging.Logger) -> None:

@@ -42,7 +42,7 @@ class MultiplexedPipeline(Pipeline):
         self._client = client
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
-        """Send the batch and return its results. ResponseErrors stand among them if not `raise_on_error`."""
+        """Send the batch and return its results. ResponseErrors are among them if not `raise_on_error`."""
         try:
             if self._needs_connection():
                 self._client.check_side_connection("this pipeline")

@@ -1,4 +1,4 @@
-"""The two clocks of a connection, *stall* and *trickle*: they say when it is of no more use, whoever waits or not.
+"""The two clocks of a connection, *stall* and *trickle*: they say when it is of no more use, even if nobody waits.
 
 Plain arithmetic over what the stream counts; it holds no timer, reads no socket and closes nothing itself.
 """

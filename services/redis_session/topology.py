@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 SLOTS = 16384
@@ -48,13 +49,14 @@ async def fetch_topology(ask: Callable[..., Awaitable[Any]], asked: Place) -> To
     Raises ResponseError if it is in no cluster or may not say.
     """
     owners: list[Place | None] = [None] * SLOTS
+    primaries: dict[Place, None] = {}
     replicas: list[Place] = []
-    for first, last, *nodes in await ask("CLUSTER", "SLOTS"):
+    for first, last, *nodes in sorted(await ask("CLUSTER", "SLOTS"), key=itemgetter(0)):
         primary, *others = [Place(_host(node[0], asked), int(node[1])) for node in nodes]
         owners[int(first) : int(last) + 1] = [primary] * (int(last) + 1 - int(first))
+        primaries[primary] = None
         replicas += others
-    primaries = tuple(dict.fromkeys(place for place in owners if place is not None))
-    return Topology(tuple(owners), primaries, tuple(replicas))
+    return Topology(tuple(owners), tuple(primaries), tuple(replicas))
 
 
 def redirected_to(text: str, asked: Place) -> Place | None:

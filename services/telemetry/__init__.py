@@ -1,4 +1,4 @@
-"""Where the app says what it is doing, for whoever traces it. Off, which is the default, a span is nothing at all.
+"""Where the app says what it is doing, for whoever traces it. By default it is off, and a span does nothing.
 
 Nothing here imports OpenTelemetry: app_services puts otel_spans.py in the place of `spans` when telemetry is on.
 A span changes nothing in the code inside it, and no attribute carries a secret.

@@ -78,7 +78,7 @@ class OtelSpans(Spans):
 
 
 def _origin(invocation: Context, message: Context) -> tuple[Context, list[Link]]:
-    """What a function's span hangs from: the host's span if it is of the message's trace, else the message itself."""
+    """The parent of a function's span: the host's span if it is of the message's trace, else the message itself."""
     ours, theirs = _span_context(invocation), _span_context(message)
     if not theirs.is_valid or ours.trace_id == theirs.trace_id:
         return invocation, []

@@ -49,7 +49,7 @@ def _digits_only(value: Any) -> Any:
 
 def _in_64_bits(cursor: str) -> str:
     if int(cursor) >= 2**64:
-        raise ValueError("is no cursor that a page has given")
+        raise ValueError("is not a cursor from a page of this list")
     return cursor
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from tests import ROOT
 from tests.docs import test_redis_session as session
+from tests.docs import test_simulation_page as simulation
 from tests.docs import test_the_experiment as experiment
 from tests.pages import proof, with_rows
 
 EXPERIMENT, README, SESSION = ROOT / "docs/the-experiment.md", ROOT / "README.md", ROOT / "docs/redis-session.md"
+SIMULATION = ROOT / "docs/simulation.md"
 
 
 def rewrite(file: Path, heading: str, rows: Sequence[str], nth: int = 0) -> None:
@@ -28,6 +30,8 @@ def main() -> None:
     spikes = [experiment.spiked(proof(name)["runs"][0]) for name in ("spike", "spike-stock-5000")]
     rewrite(EXPERIMENT, "| orders | stock", spikes)
     rewrite(SESSION, "| client | connections", [session.measured(side) for side in session.CLIENTS])
+    rewrite(SIMULATION, "| seeds | turns", [simulation.summary()])
+    rewrite(SIMULATION, "| fault | first seed", simulation.faults_found())
 
 
 if __name__ == "__main__":

@@ -116,6 +116,7 @@ class Callers:
         self.random = random.Random(f"{seed}/callers")
         self.claims: list[Claim] = []
         self.bare: list[SimLoop] = []
+        self._sent: list[list[str]] = []  # on each bare client, in order
         self.calm_since = 0.0  # since when nothing has been wrong for long enough; inf while something is
         self.unmoved_since = 0.0  # likewise, for calls of several keys: a slow move of a slot harms them
 
@@ -191,12 +192,14 @@ class Callers:
         except Exception as error:  # noqa: BLE001 - whatever it is, there is nothing to look at
             self.world.note("bare", f"no connection: {type(error).__name__}")
             return
+        sent: list[str] = []
+        self._sent.append(sent)
         for _ in range(2):
-            await asyncio.gather(*[self._bare_call(client, size) for _ in range(calls)])
+            await asyncio.gather(*[self._bare_call(client, size, sent) for _ in range(calls)])
             await asyncio.sleep(self.random.uniform(0, 0.5))
         await client.aclose()
 
-    async def _bare_call(self, client: MultiplexedRedis, size: int) -> None:
+    async def _bare_call(self, client: MultiplexedRedis, size: int, sent: list[str]) -> None:
         claim, chance, task = self._claim("on a bare client", 1, False), self.random, asyncio.current_task()
         value = f"{claim.tokens[0]} {'x' * size}"
         await asyncio.sleep(chance.choice((0, 0, 0.001, 0.002)))
@@ -206,6 +209,7 @@ class Callers:
         try:
             async with CallDeadline(chance.choice((0.002, 0.5, 3.0))):
                 call: Any = client.echo(value) if chance.random() < 0.5 else incr(client, claim.tokens)
+                sent.append(claim.tokens[0])
                 got = await call
                 self._own((value, got) if isinstance(got, str) else got)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - all are claims
@@ -217,7 +221,12 @@ class Callers:
             self.world.violate(f"{client.backlog_calls} calls in a backlog of {BACKLOG}")
 
     def check(self) -> None:
-        """Every claim against what ran."""
+        """Every claim against what ran, and whether anybody waited while later ones passed."""
+        place = {token.decode(): number for number, token in enumerate(self.redis.ran)}
+        for sent in self._sent:
+            ran = [place[token] for token in sent if token in place]
+            if ran != sorted(ran):
+                self.world.violate(f"calls passed others on the same connection: {sent} ran in the order {ran}"[:300])
         for claim in self.claims:
             ran = [self.redis.ran[token.encode()] for token in claim.tokens]
             if claim.outcome == "not sent" and any(ran):

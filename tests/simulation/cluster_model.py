@@ -19,6 +19,7 @@ PORTS = (6379, 6380, 6381)  # a node that takes over has a port of its own
 MOST_TOPOLOGIES = 16  # that one process asks for in a second
 MOST_MOVED = 8  # times that one call is sent to another node
 BLOCKS, SLOTS = 6, 16384  # slots move by the block
+UNHEARD_S = 30.0  # a fetch of the topology may hang as long in a network that loses packets
 HEARS_S = (0.0, 2.0)  # how long news of a move take to the other nodes
 _KEYLESS = frozenset(b"HELLO AUTH QUIT CLIENT PING ECHO TIME MULTI EXEC CLUSTER ASKING".split())
 
@@ -143,6 +144,14 @@ class ClusterModel(RedisModel):
         self.world.note("redis", f"node {new} takes over from {port}")
         self._serve_from(new, [block for block in blocks if self.owners[block] == port])
         self.world.later(1.0, self._back, port)
+        living = list(self.network.bound)
+        self._one_more(living, 1)
+        self.world.later(UNHEARD_S, self._one_more, living, -1)
+
+    def _one_more(self, living: list[str], more: int) -> None:
+        """Until a process hears of it, it may hold a connection to the old node and to the new one."""
+        for who in living:
+            self.network.bound[who] += more
 
     def _back(self, port: int) -> None:
         self.views[port] = list(self.owners)

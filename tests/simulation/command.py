@@ -116,7 +116,7 @@ def _chunks(first: int, count: int, mutant: str | None) -> Iterator[dict[str, An
 
 
 def many(chosen: argparse.Namespace) -> int:
-    """Run them all, or up to the first that fails, which is then shortened. The summary is written either way."""
+    """Run them all, or up to the first that fails, which is then shortened. Either way a summary is written."""
     began, total, faults, broken = time.monotonic(), Counter[str](), Counter[str](), []
     for part in _chunks(chosen.first, chosen.seeds, chosen.mutant):
         total += part["total"]
@@ -125,8 +125,8 @@ def many(chosen: argparse.Namespace) -> int:
         done, took_s = total["seeds"], time.monotonic() - began
         bar = f"[{'#' * (40 * done // chosen.seeds):40}] {done} of {chosen.seeds} seeds, {done / took_s:.1f}/s"
         print(f"\r{bar} ", end="", file=sys.stderr, flush=True)
-    summary = {"from": chosen.first, **total, "faults": dict(faults.most_common()), "wall_s": round(took_s, 1)}
-    (chosen.report / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    if chosen.mutant is None:
+        _add_to_summary(chosen.report / "summary.json", chosen.first, total, faults, took_s)
     size = f"{total['turns']} turns, {total['virtual_s'] // 3600} virtual hours, {faults.total()} faults"
     print(f"\n{done} seeds in {took_s:.0f} s ({done / took_s:.1f}/s): {size}")
     if not broken:
@@ -136,6 +136,21 @@ def many(chosen: argparse.Namespace) -> int:
     mutant = f" --mutant {chosen.mutant}" if chosen.mutant else ""
     print(f"make simulate SEED={seed} ARGS='--keep {','.join(map(str, shorten(seed)))}{mutant}'")
     return 1
+
+
+def _add_to_summary(file: Path, first: int, total: Counter[str], faults: Counter[str], wall_s: float) -> None:
+    """Write what a run came to, or add it to the summary of the seeds just before it."""
+    before = json.loads(file.read_text(encoding="utf-8")) if first and file.exists() else {}
+    if before.get("to") != first:
+        before = {"from": first, "total": {}, "faults": {}, "wall_s": 0.0}
+    summary = {
+        "from": before["from"],
+        "to": first + total["seeds"],
+        "total": dict(sorted((total + Counter(before["total"])).items())),
+        "faults": dict((faults + Counter(before["faults"])).most_common()),
+        "wall_s": round(wall_s + before["wall_s"], 1),
+    }
+    file.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
 def find_mutants(chosen: argparse.Namespace) -> int:

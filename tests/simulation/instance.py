@@ -7,22 +7,48 @@ import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
+
+from pydantic import SecretStr
 
 from services.app_services import AppServices, build
 from services.errors import UNAVAILABLE, Undecidable
+from services.redis_session import Credential
 from services.settings import Settings, load_settings
 from services.tickets.models import OrderMessage
 from tests.simulation.bus import Bus, SimSender, Trigger
 from tests.simulation.loop import SimLoop, World
 from tests.simulation.network import Network
+from tests.simulation.redis_model import EPOCH_S
 
 LATE_S = 0.25  # how much later than its deadline a call may end on a machine that turns
 PASSWORD = "made-up"
 
 
-def settings_of(connections: int, patience_s: float, hold_s: float, idle_check_s: float) -> Settings:
+class Identity:
+    """Entra ID. `state`: "", "down" or "hole"; a token lasts `life_s` seconds, and is repeated for the half of it."""
+
+    def __init__(self, world: World, life_s: float) -> None:
+        self.world, self.life_s, self.state, self._until = world, life_s, "", 0.0
+
+    async def fetch(self) -> Credential:
+        """A token: the password and when it runs out."""
+        await asyncio.sleep(self.world.random.uniform(0.005, 0.5))
+        while self.state == "hole":  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(1)
+        if self.state == "down":
+            raise OSError("nobody says who we are")
+        now = self.world.now
+        if self._until < now + self.life_s / 2:
+            self._until = now + self.life_s
+        return Credential("app", f"{PASSWORD}@{self._until!r}", EPOCH_S + self._until)
+
+
+def settings_of(
+    connections: int, patience_s: float, hold_s: float, idle_check_s: float, token: bool = False
+) -> Settings:
     """The app's settings in this world."""
-    return load_settings(
+    settings = load_settings(
         {
             "REDIS_URL": f"redis://:{PASSWORD}@redis.test:6379/0",
             "REDIS_CONNECTIONS_PER_WORKER": str(connections),
@@ -33,6 +59,10 @@ def settings_of(connections: int, patience_s: float, hold_s: float, idle_check_s
             "HOLD_S": str(hold_s),
         }
     )
+    if token:  # in this world without TLS, on which the settings insist
+        address = {"redis_url": SecretStr("redis://redis.test:6379/0"), "redis_entra_client_id": "app"}
+        settings = settings.model_copy(update=address)
+    return settings
 
 
 @dataclass(eq=False)
@@ -53,8 +83,16 @@ class Instance:
     """Freezes, dies and starts again, each time as a new process."""
 
     def __init__(
-        self, world: World, network: Network, bus: Bus, name: str, settings: Settings, bound: int | None = None
+        self,
+        world: World,
+        network: Network,
+        bus: Bus,
+        name: str,
+        settings: Settings,
+        bound: int | None = None,
+        identity: Identity | None = None,
     ) -> None:
+        self.identity = identity or Identity(world, 0.0)
         self.world, self.network, self.bus, self.name, self.settings = world, network, bus, name, settings
         self.lives, self._bound = 0, bound or settings.redis_connections_per_worker
         self.lived: list[tuple[SimLoop, AppServices]] = []
@@ -69,7 +107,8 @@ class Instance:
         self.calls: dict[asyncio.Task[Any], Watched] = {}
         self.network.bound[self.loop.name] = self._bound
         jitter = random.Random(f"{self.world.random.random()}/{self.loop.name}")
-        self.app: AppServices = build(self.settings, sender=SimSender(self.bus, self.loop), randomness=jitter)
+        with patch("services.app_services.redis_credential_fetch", lambda _: self.identity.fetch):
+            self.app: AppServices = build(self.settings, sender=SimSender(self.bus, self.loop), randomness=jitter)
         self.lived.append((self.loop, self.app))
         self.trigger = Trigger(self.bus, self.loop, self._fulfil)
         self.world.note(self.loop.name, "starts")

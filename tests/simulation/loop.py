@@ -12,6 +12,7 @@ import asyncio
 import contextvars
 import heapq
 import itertools
+import operator
 import random
 import zlib
 from asyncio import events
@@ -183,14 +184,19 @@ class SimLoop(asyncio.BaseEventLoop):
             ready.extend(self._io)
             self._io.clear()
         if self._timers:
-            ready.extend(sorted(self._timers, key=lambda handle: handle.when()))  # type: ignore[attr-defined] # all are timers
+            if len(self._timers) > 1:
+                self._timers.sort(key=operator.methodcaller("when"))
+            ready.extend(self._timers)
             self._timers.clear()
         events._set_running_loop(self)
         try:
             for _ in range(len(ready)):
                 handle = ready.popleft()
-                if not handle._cancelled:
-                    handle._run()
+                if not handle._cancelled:  # as Handle._run, whose own frame costs
+                    try:
+                        handle._context.run(handle._callback, *handle._args)  # type: ignore[attr-defined] # asyncio's own
+                    except Exception as error:  # noqa: BLE001 - as asyncio does
+                        self.call_exception_handler({"message": f"in {handle._callback}", "exception": error})  # type: ignore[attr-defined]
         finally:
             events._set_running_loop(None)
         if ready and not self._awake:

@@ -15,7 +15,7 @@ from typing import Any
 
 Edit = tuple[str, str, str]  # module, the text, its replacement
 STORE, DESK, QUEUE = "services.tickets.store", "services.tickets.desk", "services.queue_session.queue_service"
-SERVICE, STREAM, DEADLINE, WIRE, POOL, REPLY, FAILURES, NODES, ROUTING, PIPELINE = (
+SERVICE, STREAM, DEADLINE, WIRE, POOL, REPLY, FAILURES, CREDENTIAL, NODES, ROUTING, PIPELINE = (
     f"services.redis_session.{name}"
     for name in (
         "redis_service",
@@ -25,6 +25,7 @@ SERVICE, STREAM, DEADLINE, WIRE, POOL, REPLY, FAILURES, NODES, ROUTING, PIPELINE
         "side_pool",
         "server_reply",
         "failures",
+        "credential",
         "cluster_nodes",
         "cluster_routing",
         "cluster_pipeline",
@@ -83,6 +84,7 @@ MUTANTS: dict[str, list[Edit]] = {
         (QUEUE, "    @property\n    def waiting(self) -> int:\n        return len", ALONE + "        return len"),
     ],
     "maybe-stored-forgotten": [(QUEUE, "if refused else _State.MAYBE_STORED", "if refused else _State.UNSENT")],
+    "kept-until-it-closes": [(STORE, '(_LUA / "common.lua").read_text()', '(_LUA / "common.lua").read_text().replace("+ KEPT_AFTER", "+ 0 * KEPT_AFTER")')],
     # the Redis session, as people who attacked it found it, and as it may never become
     "written-counted-at-the-end": [
         (STREAM, "scope.count(1)", "pass"),
@@ -103,6 +105,8 @@ MUTANTS: dict[str, list[Edit]] = {
     "unknown-outcome-repeated": [(FAILURES, "and (self._idempotent or not ran) ", "")],
     "replies-in-the-wrong-order": [(STREAM, "call = owed.popleft()", "call = owed.popleft() if len(owed) < 3 else owed.pop()")],
     "refusals-of-a-batch-forgotten": [(WIRE, "except (RedisError, RedisUnavailable) as error:\n            return error", "except ResponseError as error:\n            return error")],
+    "token-not-renewed": [(CREDENTIAL, "await client.reauthenticate(held.username, held.password)", "pass")],
+    "some-calls-pass-others": [(STREAM, 'self._begin(waiting)\n            data = b"".join(waiting.values())', 'late = list(waiting) if len(waiting) < 9 else list(waiting)[::-1]\n            self._begin(late)\n            data = b"".join([waiting[call] for call in late])')],
     # on a cluster
     "ask-without-asking": [
         (ROUTING, "return [_ASKING, own] if self.asked else [own]", "return [own]"),

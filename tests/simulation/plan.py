@@ -16,6 +16,7 @@ KEYED = ("incr", "two", "pipeline", "nested_run", "gather")
 SIDE_CALLS = ("transaction", "blocking")
 STATES = ("loading", "busy", "oom", "misconf", "noreplicas", "noperm")
 CLUSTERS = 0.3  # of the worlds
+TOKENS = 0.1  # of the worlds
 PUSHES = (b"key", b"\xff\xfe", b"", b"\xe2\x82")
 
 
@@ -33,6 +34,11 @@ class Step:
             f"{name} {value:.4g}" if type(value) is float else f"{name} {value}" for name, value in self.about.items()
         )
         return f"{self.kind} {about}" + (f" until {self.until:.3f} s" if self.until else "")
+
+    @property
+    def calm_at(self) -> float:
+        """When nobody knows of it any more: after a failure, a token is asked for again within 30 s."""
+        return self.until + 32 * (self.about.get("part") == "identity")
 
     @property
     def label(self) -> str:
@@ -53,6 +59,7 @@ class Plan:
     idle_check_s: float
     lag_s: float
     cluster: bool = False
+    token_s: float = 0.0  # how long a token lasts; 0: there is a password
     steps: list[Step] = field(default_factory=list)
 
 
@@ -62,8 +69,8 @@ def plan_of(seed: int | str) -> Plan:
     pick, long = chance.choice, chance.random() < 0.05
     plan = Plan(
         str(seed),
-        duration_s=chance.uniform(3600, 5400) if long else pick((30, 30, 60, 120)),
-        instances=pick((1, 2, 3, 3, 4, 5)),
+        duration_s=chance.uniform(3600, 4500) if long else pick((30, 30, 60, 120)),
+        instances=pick((1, 2)) if long else pick((1, 2, 3, 3, 4, 5)),
         connections=pick((1, 1, 2, 3)),
         patience_s=120.0 if long else pick((5.0, 20.0, 120.0)),
         hold_s=900.0 if long else pick((5.0, 60.0, 900.0)),
@@ -78,6 +85,12 @@ def plan_of(seed: int | str) -> Plan:
     plan.cluster = of_cluster.random() < CLUSTERS
     if plan.cluster:
         plan.steps = [step for step in plan.steps if step.kind != "bare"] + _moves(of_cluster, plan)
+    if of_cluster.random() < TOKENS:
+        plan.token_s, plan.duration_s = of_cluster.choice((240.0, 300.0)), max(plan.duration_s, 300.0)
+        if of_cluster.random() < 0.5:
+            about = {"part": "identity", "state": of_cluster.choice(("down", "hole"))}
+            steps = (of_cluster.uniform(1, 100), of_cluster.uniform(1, 400))
+            plan.steps.append(Step(steps[0], "set", about, sum(steps)))
     plan.steps.sort(key=lambda step: step.at)
     return plan
 
@@ -152,6 +165,7 @@ def _moves(chance: random.Random, plan: Plan) -> list[Step]:
     """Blocks of slots that move, and nodes whose replica takes over, mostly while somebody calls."""
     pick, steps = chance.choice, []
     busy = [step.at for step in plan.steps if step.kind != "put"] or [1.0]
+    kinds = KEYED + (("transaction",) * 2 if plan.connections > 1 else ())
     for _ in range(pick((0, 1, 4, 10))):
         at = max(0.1, pick(busy) + chance.uniform(-0.5, 0.5))
         if chance.random() < 0.8:
@@ -161,7 +175,7 @@ def _moves(chance: random.Random, plan: Plan) -> list[Step]:
             if chance.random() < 0.15:  # to a node that nobody may ask
                 steps.append(Step(at, "set", {"part": "redis", "state": "noasking"}, until))
             for _ in range(pick((0, 4, 8))):
-                steps.append(_call(chance, plan, KEYED, chance.uniform(at, until + 0.2)))
+                steps += [_call(chance, plan, kinds, chance.uniform(at, until + 0.2))]
         else:
             lost = {"node": chance.randrange(3), "lost_s": pick((0.0, 0.0, 0.05, 0.5))}
             steps.append(Step(at, "lose_node", lost, at + pick((0.5, 2.0, 5.0))))

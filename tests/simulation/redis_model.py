@@ -18,6 +18,7 @@ from tests.simulation.network import Link, Network
 from tests.simulation.redis_scripts import scripts
 
 EPOCH_S = 1_900_000_000  # of the virtual clock's zero, on Redis's own
+RENEWAL_S = 60.0  # as long as nothing is wrong, a token is renewed
 KEPT_S = 3.0  # how far back writes can be lost
 TOKEN = b"tok:"  # a first argument that begins so is counted in `ran`
 WRITES = frozenset(b"INCR INCRBY HSET HDEL HINCRBY PEXPIREAT BLPOP".split())
@@ -51,6 +52,8 @@ class _Client:
         self.queued: list[list[bytes]] | None = None
         self.waiting: deque[list[bytes]] = deque()
         self.last_at = 0.0
+        self.until = float("inf")  # when its token runs out
+        self.aside = False
 
 
 class RedisModel:
@@ -66,6 +69,8 @@ class RedisModel:
         self.refused: dict[bytes, float] = {}  # token -> when it was refused last
         self.lost: set[bytes] = set()  # hash fields whose newest acknowledged value is gone
         self.losses = 0
+        self.calm_since = 0.0
+        self._expiries: dict[bytes, float] = {}
         self.on_write: Callable[[bytes, bytes, bytes | None, bytes | None], None] = lambda *_: None
         self._data: dict[bytes, Any] = {}
         self._undo: deque[tuple[float, bytes, bytes | None, Any]] = deque()
@@ -269,7 +274,7 @@ class RedisModel:
             ),
             b"HDEL": lambda _, words: int(put(words[1], words[2], None) is not None),
             b"HINCRBY": lambda _, words: self._add_to_field(words[1], words[2], int(words[3])),
-            b"PEXPIREAT": lambda _, words: int(words[1] in data),  # weeks ahead: no world lasts so long
+            b"PEXPIREAT": lambda _, words: self._expire_at(words[1], int(words[2]) / 1000 - EPOCH_S),
             b"BLPOP": self._block,
             b"MULTI": self._multi,
             b"EXEC": self._exec,
@@ -286,10 +291,31 @@ class RedisModel:
         return {b"server": b"redis", b"proto": 3 if client.resp3 else 2, b"id": client.number, b"mode": b"standalone"}
 
     def _prove(self, client: _Client, password: bytes) -> str:
-        if password != self.password.encode():
+        """A password, or a token: the password and when it runs out."""
+        word, _, until = password.decode().partition("@")
+        if word != self.password or (until and float(until) <= self.world.now):
             raise Refusal("WRONGPASS invalid username-password pair or user is disabled.")
         client.proven = True
+        if until:
+            client.until = float(until)
+            self.world.at(client.until, self._run_out, client)
         return "OK"
+
+    def _run_out(self, client: _Client) -> None:
+        """Azure closes a connection whose token has run out, and asks everybody to renew it well before."""
+        if client.until <= self.world.now and not client.link.gone:
+            if self.world.now > self.calm_since + RENEWAL_S and not client.aside:
+                self.world.violate(f"the token of {client.link.who} has run out")
+            client.link.close()
+
+    def _expire_at(self, key: bytes, when: float) -> int:
+        self._expiries[key] = when
+        self.world.at(max(when, self.world.now), self._expire, key, when)
+        return int(key in self._data)
+
+    def _expire(self, key: bytes, when: float) -> None:
+        if self._expiries.get(key) == when:
+            self._data.pop(key, None)
 
     def _time(self) -> list[bytes]:
         micros = int((EPOCH_S + self.world.now) * 1_000_000)
@@ -308,7 +334,7 @@ class RedisModel:
 
     def _block(self, client: _Client, words: list[bytes]) -> None:
         """BLPOP of a list that is never there."""
-        client.blocked = True
+        client.blocked = client.aside = True
         self.world.later(float(words[-1]) or 3600.0, self._unblock, client)
 
     def _unblock(self, client: _Client) -> None:
@@ -317,7 +343,7 @@ class RedisModel:
         self._serve(client)
 
     def _multi(self, client: _Client, words: list[bytes]) -> str:
-        client.queued = []
+        client.queued, client.aside = [], True
         return "OK"
 
     def _exec(self, client: _Client, words: list[bytes]) -> Any:

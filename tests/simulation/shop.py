@@ -34,7 +34,6 @@ class Shop:
         self.loop = SimLoop(world, "outside")
         self.accepted: dict[str, NewOrder] = {}  # answered 202 or 200
         self.told: dict[str, tuple[OrderStatus, float]] = {}  # the final status that somebody was told, and when
-        self.tells: Counter[str] = Counter()
         self.drops: dict[str, PutDrop] = {}
         self.most: Counter[str] = Counter()  # tickets that one customer may ever have had
         self.calm_since = 0.0  # since when nothing has been wrong; inf while something is
@@ -127,7 +126,6 @@ class Shop:
         return answer
 
     def _note_status(self, order: Order, asked_at: float) -> None:
-        self.tells[order.status.value] += 1
         before, told_at = self.told.get(order.order_id, (order.status, 0.0))
         if asked_at > told_at and before is not order.status and order.order_id.encode() not in self.redis.lost:
             self.world.violate(f"order {order.order_id} was {before} and is {order.status}")

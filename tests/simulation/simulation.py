@@ -8,17 +8,20 @@ import logging
 import operator
 from collections import Counter
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
+
+from redis.client import CaseInsensitiveDict
 
 from tests.simulation.bus import Bus
 from tests.simulation.callers import Callers
 from tests.simulation.cluster_model import PORTS, ClusterModel
-from tests.simulation.instance import PASSWORD, Instance, settings_of
+from tests.simulation.instance import PASSWORD, Identity, Instance, settings_of
 from tests.simulation.loop import World
 from tests.simulation.network import Network
 from tests.simulation.plan import Plan, Step, plan_of
-from tests.simulation.redis_model import RedisModel
+from tests.simulation.redis_model import EPOCH_S, RedisModel
 from tests.simulation.shop import Shop
 
 RECOVERY_S = 8.0  # connect_s + 2 s, and one more for the backoff: from then on nothing may fail
@@ -50,10 +53,13 @@ class Simulation:
         self.redis = (ClusterModel if plan.cluster else RedisModel)(world, plan.seed, PASSWORD)
         self.network = self.redis.network = Network(world, self.redis, plan.seed)
         self.bus = Bus(world, plan.seed, plan.lag_s)
-        settings = settings_of(plan.connections, plan.patience_s, plan.hold_s, plan.idle_check_s)
+        self.identity = Identity(world, plan.token_s)
+        settings = settings_of(plan.connections, plan.patience_s, plan.hold_s, plan.idle_check_s, plan.token_s > 0)
         names = [f"i{number}" for number in range(plan.instances)]
         bound = plan.connections + (len(PORTS) + 1 if plan.cluster else 0)
-        self.instances = [Instance(world, self.network, self.bus, name, settings, bound) for name in names]
+        self.instances = [
+            Instance(world, self.network, self.bus, name, settings, bound, self.identity) for name in names
+        ]
         self.shop = Shop(world, self.redis, self.bus, self.instances, plan.seed)
         self.callers = Callers(world, self.redis, self.network, plan.seed)
         self.people: list[asyncio.Task[Any]] = []
@@ -67,13 +73,14 @@ class Simulation:
             world.at(step.at, self._begin, step)
         world.later(AUDIT_S, self._audit)
         try:
-            world.run(max([plan.duration_s, *(step.until for step in plan.steps)]) + RECOVERY_S)
+            world.run(max([plan.duration_s, *(step.calm_at for step in plan.steps)]) + RECOVERY_S)
             if not world.broken:
                 self._finish()
         finally:
             self._bury()
         faults = Counter(step.label for step in plan.steps if step.until)
-        counts = self.shop.tells + Counter(claim.outcome for claim in self.callers.claims)
+        counts = Counter(f"calls {claim.outcome or 'lost'}" for claim in self.callers.claims)
+        counts += Counter(calls=len(self.callers.claims), orders=len(self.shop.accepted), messages=len(self.bus.stored))
         return Result(world.broken, world.steps, world.now, world.digest, faults, counts, world.trace)
 
     def _begin(self, step: Step) -> None:
@@ -86,7 +93,7 @@ class Simulation:
     def _end(self, step: Step) -> None:
         self.world.note("fault", f"{step.kind} ends")
         getattr(self, f"_{step.kind}_ends", lambda **_: None)(**step.about)
-        self._trouble(step, -1)
+        self.world.at(step.calm_at, self._trouble, step, -1)
 
     def _trouble(self, step: Step, more: int) -> None:
         """Pushes and moves harm nobody; but who needs several keys at once waits until they are in one place."""
@@ -96,7 +103,7 @@ class Simulation:
         calm_since = self.world.now + RECOVERY_S
         self.shop.calm_since = float("inf") if self._troubles.total() else calm_since
         self.callers.calm_since = float("inf") if self._troubles[False] else calm_since
-        self.callers.unmoved_since = self.shop.calm_since
+        self.callers.unmoved_since = self.redis.calm_since = self.shop.calm_since
 
     def _audit(self) -> None:
         self.shop.audit()
@@ -276,8 +283,14 @@ def simulate(seed: int | str, keep: set[int] | None = None, keep_trace: bool = F
     logging.disable(logging.CRITICAL)
     gc.disable()
     try:
-        with patch("services.redis_session.reply_stream.READ_BYTES", 16_384):  # a world has no more to read at once
-            return Simulation(plan, keep_trace).run()
+        simulation = Simulation(plan, keep_trace)
+        clock = SimpleNamespace(time=lambda: EPOCH_S + simulation.world.now, monotonic=lambda: simulation.world.now)
+        with (
+            patch("services.redis_session.credential.time", clock),
+            patch.object(CaseInsensitiveDict, "__init__", dict.update),  # redis-py's 170 callbacks: upper case already
+            patch("services.redis_session.reply_stream.READ_BYTES", 16_384),  # a world has no more to read at once
+        ):
+            return simulation.run()
     finally:
         gc.enable()
         logging.disable(level)

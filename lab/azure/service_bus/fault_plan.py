@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Literal
 
 from .errors import Refusal
 
@@ -24,17 +25,8 @@ class FaultPlan:
         if self.refusals:
             raise self.refusals.popleft()
 
-    def take_cut(self) -> bool:
-        """Whether to cut the connection now."""
-        self.cuts, cut = max(self.cuts - 1, 0), self.cuts > 0
-        return cut
-
-    def take_loss(self) -> bool:
-        """Whether to lose this completion."""
-        self.losses, lost = max(self.losses - 1, 0), self.losses > 0
-        return lost
-
-    def take_copies(self) -> int:
-        """How many copies to store besides the message itself."""
-        self.copies, copy = max(self.copies - 1, 0), self.copies > 0
-        return int(copy)
+    def take(self, fault: Literal["cuts", "copies", "losses"]) -> bool:
+        """Whether this fault is to happen now; then it is to happen once less."""
+        left: int = getattr(self, fault)
+        setattr(self, fault, max(left - 1, 0))
+        return left > 0

@@ -118,7 +118,7 @@ class Service:
             outcome = amqp.state(amqp.REJECTED, amqp.error(refusal.condition, str(refusal)))
         else:
             outcome = amqp.state(amqp.ACCEPTED)
-            if self.plan.take_cut():
+            if self.plan.take("cuts"):
                 link.session.peer.cut()
                 return
         delivery.raw.clear()
@@ -138,7 +138,7 @@ class Service:
         link = delivery.link
         if link.role != ENTITY:
             return outcome
-        if outcome.code == amqp.ACCEPTED and self.plan.take_loss():
+        if outcome.code == amqp.ACCEPTED and self.plan.take("losses"):
             return outcome
         try:
             token = uuid.UUID(bytes_le=delivery.tag)
@@ -159,7 +159,7 @@ class Service:
                 "amqp:link:message-size-exceeded",
                 f"The message has {delivery.size} bytes, the limit is {MAX_MESSAGE}. Send less at once.",
             )
-        copies = self.plan.take_copies()
+        copies = int(self.plan.take("copies"))
         raw = bytes(delivery.raw)
         try:
             parts = batch(raw) if delivery.format == BATCH_FORMAT else [raw]

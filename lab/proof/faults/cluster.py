@@ -12,8 +12,8 @@ from lab.azure.queue_target import QueueTarget
 from lab.azure.redis_server import RedisServer
 from lab.azure.service_bus_connection import ServiceBusConnection
 from lab.azure.settings import DEFAULT_QUEUE
-from lab.proof.faults.faults import DEAD_WITHIN_S, HELD_S, Fault, after_connect, messages_waiting, soon
-from lab.proof.faults.redis import FaultDidNotHappen, Node
+from lab.proof.faults.faults import DEAD_WITHIN_S, HELD_S, Fault, messages_waiting
+from lab.proof.faults.redis import FaultDidNotHappen, Node, after_connect, soon
 from lab.proof.faults.scene import Sale, Scene
 from lab.proof.faults.trial import slot_of
 from lab.tickets.books import FINAL

@@ -6,13 +6,13 @@ import argparse
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
 
-from lab.azure.up import primaries
+from lab.azure.up import FEWEST_PRIMARIES
+from lab.azure.whole import whole
 from lab.proof import wide_table
 from lab.proof.report import tables
 from lab.proof.results import add_results, console, save
@@ -69,7 +69,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=EXAMPLES,
     )
     parser.add_argument(
-        "--redis-cluster", type=primaries, metavar="N", help="faults of a Redis Cluster of N primaries, on one"
+        "--redis-cluster",
+        type=whole(FEWEST_PRIMARIES),
+        metavar="N",
+        help="faults of a Redis Cluster of N primaries, on one",
     )
     parser.add_argument("--only", action="append", metavar="NAME", help="this fault (repeatable)")
     pace = parser.add_mutually_exclusive_group()
@@ -79,8 +82,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     alone = parser.add_argument_group("the Redis session alone")
     alone.add_argument("--session", action="store_true", help="no app: sessions under a steady load")
     alone.add_argument("--side", action="append", choices=SIDES, help="this session (repeatable; default: all)")
-    alone.add_argument("--server", type=Path, metavar="PATH", help="another server, e.g. /usr/bin/redis-server")
-    alone.add_argument("--jobs", type=int, default=3, metavar="N", help="trials at the same time (default: 3)")
+    alone.add_argument("--jobs", type=whole(), default=3, metavar="N", help="trials at the same time (default: 3)")
     parser.set_defaults(run=run, usage_error=parser.error)
 
 

@@ -16,7 +16,7 @@ from lab.proof.faults import redis
 from lab.proof.faults.crash_loop import worker_crash_loop
 from lab.proof.faults.drain import drain_aborts
 from lab.proof.faults.pace import Pace
-from lab.proof.faults.redis import FaultDidNotHappen
+from lab.proof.faults.redis import FaultDidNotHappen, after_connect, soon
 from lab.proof.faults.scene import Scene
 from lab.proof.fleet.fleet import Instance
 from lab.proof.fleet.instance import Group
@@ -175,16 +175,6 @@ async def vanish(scene: Scene) -> None:
 def _part(scene: Scene, group: Group, share: float) -> list[Instance]:
     serving = scene.stage.fleet.of(group)
     return serving[: max(1, round(len(serving) * share))]
-
-
-def soon(_pace: Pace) -> float:
-    """After a server's return."""
-    return 3.0
-
-
-def after_connect(pace: Pace) -> float:
-    """After a silence."""
-    return pace.clocks.connect_s + 2
 
 
 FAULTS = {

@@ -72,7 +72,7 @@ async def endure(outage: Outage, pace: Pace, progress: Progress) -> Outcome:
             await stage.fleet.grow(Group.HTTP, stage.plan.http)
             async with Load(stage.front.url, shop) as load:
                 await open_sale(load, STOCK)
-                books = books_of(stage, load)
+                books = await books_of(stage, load)
                 await load.run([number / PER_S for number in range(messages(outage, stage))])
                 outcome.accepted = len(load.answers.accepted)
                 progress.say(f"{outage.title}: {outcome.accepted} messages wait, Redis is killed")

@@ -9,13 +9,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from redis.asyncio import Redis
 
 from lab.azure.redis_server import HOST, RedisServer, free_port
 from lab.azure.tcp_proxy import TcpProxy
 from lab.proof.fleet.budget import LAB
+from services.redis_session import Clocks
 
 ADMIN_S = 5.0
 POLL_S = 0.02
@@ -43,7 +44,7 @@ class Node:
         ) as client:
             yield client
 
-    async def ask(self, *command: str) -> Any:
+    async def ask(self, *command: str | bytes) -> Any:
         """One command of the lab."""
         async with self.admin() as client:
             return await client.execute_command(*command)  # type: ignore[no-untyped-call] # redis-py's
@@ -77,6 +78,24 @@ class Target(Node):
     """A server and the proxy through which it is used. The lab's own connections go past the proxy."""
 
     proxy: TcpProxy
+
+
+class Paced(Protocol):
+    """What both paces have."""
+
+    @property
+    def clocks(self) -> Clocks:
+        """Of the session."""
+
+
+def soon(_pace: Paced) -> float:
+    """How long calls may fail after a server's return."""
+    return 3.0
+
+
+def after_connect(pace: Paced) -> float:
+    """How long calls may fail after a silence."""
+    return pace.clocks.connect_s + 2
 
 
 async def _others(admin: Redis) -> list[dict[str, Any]]:

@@ -127,7 +127,7 @@ async def on_sale(stage: Stage, pace: Pace, drop_id: str) -> AsyncIterator[Sale]
     """A drop whose customers repeat what is answered 503."""
     async with Load(stage.front.url, Shop(drop_id, USERS), repeats=pace.repeats) as load:
         await open_sale(load, STOCK)
-        yield Sale(load, books_of(stage, load))
+        yield Sale(load, await books_of(stage, load))
 
 
 async def leaked(scene: Scene) -> int:

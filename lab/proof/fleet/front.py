@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from types import TracebackType
 
 import aiohttp
 from aiohttp import web
@@ -47,9 +46,7 @@ class Front:
         self.url = f"http://{HOST}:{self._runner.addresses[0][1]}"
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self._client.close()
         await self._runner.cleanup()
 

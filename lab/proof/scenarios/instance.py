@@ -7,14 +7,13 @@ import itertools
 import logging
 import time
 import warnings
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, TypeAlias
+from typing import Any
 
 from redis.asyncio import Redis
 
-from lab.proof.faults.session.load import charge, decide, read
+from lab.proof.faults.session.load import KINDS, Operation, charge
 from lab.proof.fleet.forks import leashed
 from lab.proof.scenarios.scenario import DEADLINE_S, Load
 from lab.proof.strategies import SIDES, Session, preload
@@ -52,10 +51,6 @@ async def slow(client: Redis, number: int) -> bool:
     return bool(await client.register_script(SLOW_SCRIPT)(keys=[], args=[number]) == b"%d" % number)
 
 
-Operation: TypeAlias = Callable[[Redis, int], Awaitable[bool]]
-_KINDS: tuple[tuple[Operation, bool], ...] = ((charge, False), (decide, True), (read, True))
-
-
 class Callers:
     """All callers of an instance; `calls` and `errors` have what became of their calls."""
 
@@ -90,7 +85,7 @@ class Callers:
 
     async def _call(self) -> None:
         number = next(self._numbers)
-        await self._record(*_KINDS[0 if self._load.changes else number % len(_KINDS)], number)
+        await self._record(*KINDS[0 if self._load.changes else number % len(KINDS)], number)
 
     async def _slow(self, ends_at: float) -> None:
         while time.monotonic() < ends_at:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from lab.azure.whole import whole
 from lab.proof.outcome import Parameters
 from lab.proof.results import add_results, console, save
 from lab.proof.strategies import OURS, STRATEGIES, TITLES
@@ -51,7 +52,7 @@ def add_size(parser: argparse.ArgumentParser, default: Parameters) -> None:
         ("client-limit", "clients that Redis lets in"),
     ):
         value = getattr(default, name.replace("-", "_"))
-        size.add_argument(f"--{name}", type=whole, default=value, metavar="N", help=f"{text} (default: {value})")
+        size.add_argument(f"--{name}", type=whole(), default=value, metavar="N", help=f"{text} (default: {value})")
     size.add_argument(
         "--seconds",
         type=float,
@@ -59,7 +60,7 @@ def add_size(parser: argparse.ArgumentParser, default: Parameters) -> None:
         metavar="S",
         help=f"of the schedule (default: {default.seconds:g})",
     )
-    size.add_argument("--stock", type=whole, metavar="N", help="tickets on sale (default: enough for all)")
+    size.add_argument("--stock", type=whole(), metavar="N", help="tickets on sale (default: enough for all)")
     size.add_argument("--seed", type=int, default=default.seed, metavar="N", help="of the arrival times (default: 1)")
     size.add_argument(
         "--pause",
@@ -69,13 +70,6 @@ def add_size(parser: argparse.ArgumentParser, default: Parameters) -> None:
         help=f"Redis stops answering for so long in the middle, as in a failover (default: {default.pause:g})",
     )
     add_results(parser)
-
-
-def whole(text: str) -> int:
-    """A number from 1 on. Raises ArgumentTypeError."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
-    return int(text)
 
 
 def parameters_of(options: argparse.Namespace, strategy: str) -> Parameters:

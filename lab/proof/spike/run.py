@@ -46,7 +46,7 @@ async def spike(parameters: Parameters, plan: Plan, progress: Progress, settle_s
         progress.say(f"starting {sum(sizes(plan, schedule, 0.0).values())} of {plan.instances} instances")
         await adjust(stage.fleet, sizes(plan, schedule, 0.0))
         async with Load(stage.front.url, shop) as load:
-            books = books_of(stage, load)
+            books = await books_of(stage, load)
             await open_sale(load, stock)
             timeline = Timeline(stage, load, books, stage.admin())
             async with background(
@@ -71,9 +71,11 @@ def sizes(plan: Plan, schedule: Schedule, t: float) -> dict[Group, int]:
     return {group: max(1, math.ceil(most * share)) for group, most in plan.full.items()}
 
 
-def books_of(stage: Stage, load: Load) -> Books:
-    """The books of the load's drop, read on a connection of their own."""
-    return Books(stage.reader(), load.shop.drop_id, load.answers.accepted)
+async def books_of(stage: Stage, load: Load) -> Books:
+    """The books of the load's drop, read on a connection of their own, which is there before the crowd comes."""
+    books = Books(stage.reader(), load.shop.drop_id, load.answers.accepted)
+    await books.redis.ping()
+    return books
 
 
 def elapsed(load: Load) -> float:

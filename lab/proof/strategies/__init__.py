@@ -9,12 +9,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 
-from lab.proof.strategies.client_per_call import ClientPerCall
 from lab.proof.strategies.coredis_client import CoredisClient
 from lab.proof.strategies.glide_client import GlideClient
-from lab.proof.strategies.ping_first import PingFirst
+from lab.proof.strategies.redis_py import ClientPerCall, PingFirst, SharedClient
 from lab.proof.strategies.session import Session
-from lab.proof.strategies.shared_client import SharedClient
 from services.redis_session import RedisService
 
 OURS = "ours"

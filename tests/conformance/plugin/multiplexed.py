@@ -10,13 +10,17 @@ import json
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import redis.asyncio
 import redis.asyncio.client
+import redis.asyncio.cluster
 
+from services.redis_session.cluster_client import ClusterRedis
 from services.redis_session.multiplexed_redis import MultiplexedRedis
 from services.redis_session.pipeline import MultiplexedPipeline
+from services.redis_session.redis_service import RedisService
 
 SIDE_CONNECTIONS = 8
 
@@ -52,6 +56,49 @@ class MultiplexedClient(MultiplexedRedis):
         return MultiplexedClient(connection_pool=self.connection_pool)
 
 
+class MultiplexedCluster:
+    """A session with a cluster in the place of redis-py's RedisCluster. `target_nodes` is ignored: ours knows where."""
+
+    ERRORS_ALLOW_RETRY = redis.asyncio.cluster.RedisCluster.ERRORS_ALLOW_RETRY
+    __class__ = property(lambda self: MultiplexedRedis)  # whose protocol redis-py's tests look up
+
+    def __init__(self, url: str, **options: Any) -> None:
+        options = {name: value for name, value in options.items() if value is not None}
+        self._service = RedisService(f"{url}?{urlencode(options)}", connections=1 + SIDE_CONNECTIONS)
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> MultiplexedCluster:
+        """As redis-py's."""
+        return cls(url, **options)
+
+    async def initialize(self) -> MultiplexedCluster:
+        self._client = await self._service.healthy_client()
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._client, name)
+
+    def get_node(self, *_: object, **__: object) -> None:
+        """No test needs to know which node."""
+
+    get_random_node = get_default_node = get_node_from_key = get_node
+
+    def get_nodes(self) -> list[None]:
+        """For `target_nodes`."""
+        return [None]
+
+    get_primaries = get_nodes
+
+    async def aclose(self) -> None:
+        await self._service.aclose()
+
+
+async def _wherever(self: ClusterRedis, *args: Any, target_nodes: object = None, **options: Any) -> Any:
+    return await _on_a_cluster(self, *args, **options)
+
+
 class _Outcomes:
     def __init__(self, path: Path) -> None:
         self.path, self.seen = path, dict[str, str]()
@@ -75,3 +122,7 @@ if os.environ["CONFORMANCE_CLIENT"] == "ours":
     for module in (redis.asyncio, redis.asyncio.client):
         setattr(module, "Redis", MultiplexedClient)  # noqa: B010 - mypy rightly objects to assigning a class
     setattr(redis.asyncio, "StrictRedis", MultiplexedClient)  # noqa: B010
+    setattr(redis.asyncio, "RedisCluster", MultiplexedCluster)  # noqa: B010
+    setattr(redis.asyncio.cluster, "RedisCluster", MultiplexedCluster)  # noqa: B010
+    _on_a_cluster = ClusterRedis.execute_command
+    setattr(ClusterRedis, "execute_command", _wherever)  # noqa: B010

@@ -73,7 +73,7 @@ async def test_a_refusal_is_a_decision_not_an_error(worker: Worker) -> None:
         pytest.param(json.dumps(MESSAGE | {"quantity": SECRET}).encode(), "quantity: ", id="wrong type"),
         pytest.param(json.dumps(MESSAGE | {"quantity": 101}).encode(), "quantity: ", id="out of range"),
         pytest.param(json.dumps(MESSAGE | {"order_id": f"{SECRET} {SECRET}"}).encode(), "order_id: ", id="odd id"),
-        pytest.param(json.dumps(MESSAGE)[:-1].encode() + b', "quantity": 3}', "stands twice", id="duplicate key"),
+        pytest.param(json.dumps(MESSAGE)[:-1].encode() + b', "quantity": 3}', "occurs twice", id="duplicate key"),
         pytest.param(json.dumps(MESSAGE | {"drop_id": "nowhere"}).encode(), "no drop nowhere", id="unknown drop"),
         pytest.param(json.dumps(MESSAGE | {"order_id": "known"}).encode(), "differs from its record", id="mismatch"),
     ],

@@ -202,8 +202,8 @@ def test_a_connection_string_that_the_sdk_takes_is_taken(text: str) -> None:
     ("text", "reason"),
     [
         (f"Endpoint=sb://bus.example/;{BUS_KEY};EntityPath=other", "its EntityPath is another queue"),
-        (f"Endpoint=sb://bus.example:port/;{BUS_KEY}", "a port that is no number"),
-        (f"Endpoint=sb://bus.example:99999/;{BUS_KEY}", "a port that is no number"),
+        (f"Endpoint=sb://bus.example:port/;{BUS_KEY}", "a port that is not a number"),
+        (f"Endpoint=sb://bus.example:99999/;{BUS_KEY}", "a port that is not a number"),
         (f"Endpoint=sb://;{BUS_KEY}", "must name a host"),
         (f"Endpoint=sb://bus.example/;{BUS_KEY};SharedAccessSignature=x", "or SharedAccessSignature"),
         (f"Endpoint=sb://bus.example/;{BUS_KEY};rubbish", "must be a Service Bus connection string"),

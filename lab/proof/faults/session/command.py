@@ -9,7 +9,6 @@ import time
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 from lab.proof.faults.session.faults import FAULTS
 from lab.proof.faults.session.outcome import Outcome
@@ -24,22 +23,22 @@ def run(options: argparse.Namespace, sides: Sequence[str]) -> int:
     """Run the trials, report; returns the exit code."""
     pace = QUICK if options.quick else FULL
     began = time.monotonic()
-    outcomes = run_all(options.only or list(FAULTS), sides, pace, options.server, options.jobs)
+    outcomes = run_all(options.only or list(FAULTS), sides, pace, options.jobs)
     document = as_json(outcomes, pace, time.monotonic() - began)
     save(options, document, lambda folder, typed: write_report(folder, document, typed))
     show(outcomes, pace, console())
     return 1 if any(verdicts(outcomes, pace).values()) else 0
 
 
-def run_all(faults: Sequence[str], sides: Sequence[str], pace: Pace, binary: Path | None, jobs: int) -> list[Outcome]:
+def run_all(faults: Sequence[str], sides: Sequence[str], pace: Pace, jobs: int) -> list[Outcome]:
     """Every fault on every side, `jobs` at a time. Raises what a trial raises."""
     with ProcessPoolExecutor(jobs, mp_context=forks.context, max_tasks_per_child=1) as processes:
-        running = [processes.submit(run_one, fault, side, pace, binary) for fault in faults for side in sides]
+        running = [processes.submit(run_one, fault, side, pace) for fault in faults for side in sides]
         return [trial.result() for trial in running]
 
 
-def run_one(fault: str, side: str, pace: Pace, binary: Path | None) -> Outcome:
+def run_one(fault: str, side: str, pace: Pace) -> Outcome:
     """One trial, in a process of its own: what the other sides leave behind ends with it."""
     logging.disable(logging.CRITICAL)  # a session that is broken on purpose logs what it is meant to log
     warnings.simplefilter("ignore")
-    return asyncio.run(endure(FAULTS[fault], side, pace, binary))
+    return asyncio.run(endure(FAULTS[fault], side, pace))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from lab.azure.redis_server import HOST
 from lab.azure.tcp_proxy import Faults
 from lab.proof.faults import redis
-from lab.proof.faults.redis import POLL_S, FaultDidNotHappen
+from lab.proof.faults.redis import POLL_S, FaultDidNotHappen, after_connect, soon
 from lab.proof.faults.session.pace import Pace
 from lab.proof.faults.session.scene import USER, Scene, new_password
 from services.redis_session import RedisUnavailable
@@ -129,16 +129,8 @@ async def cut_reply(scene: Scene) -> None:
         await asyncio.sleep(0.1)
 
 
-def _soon(_pace: Pace) -> float:
-    return 3.0
-
-
-def _after_connect(pace: Pace) -> float:
-    return pace.clocks.connect_s + 2
-
-
 def _after_trickle(pace: Pace) -> float:
-    return pace.clocks.reply_s + pace.clocks.connect_s + 2
+    return pace.clocks.reply_s + after_connect(pace)
 
 
 _SLOW_LOAD = {"key-load-delay": str(LOAD_DELAY_US), "loading-process-events-interval-bytes": "1024"}
@@ -146,38 +138,38 @@ _SLOW_LOAD = {"key-load-delay": str(LOAD_DELAY_US), "loading-process-events-inte
 FAULTS = {
     fault.name: fault
     for fault in (
-        Fault("kill", "SIGKILL, restart", lambda s: redis.kill(s.target, s.pace.down_s), _soon),
+        Fault("kill", "SIGKILL, restart", lambda s: redis.kill(s.target, s.pace.down_s), soon),
         Fault(
             "pause",
             "SIGSTOP, short",
             lambda s: redis.pause(s.target, s.pace.pause_s),
-            _after_connect,
+            after_connect,
             opened=lambda _: 1,
         ),
-        Fault("long-pause", "SIGSTOP, long", lambda s: redis.pause(s.target, s.pace.long_pause_s), _after_connect),
+        Fault("long-pause", "SIGSTOP, long", lambda s: redis.pause(s.target, s.pace.long_pause_s), after_connect),
         Fault(
             "client-kill",
             "CLIENT KILL under load",
             lambda s: redis.client_kill(s.target, s.pace.kills, AGAIN_S),
-            _soon,
+            soon,
             opened=lambda pace: pace.kills + 1,
         ),
-        Fault("black-hole", "black hole", lambda s: redis.black_hole(s.target, s.pace.black_hole_s), _after_connect),
-        Fault("idle-close", "idle close (timeout 1)", idle_close, _soon, opened=lambda _: 2, spares=True),
-        Fault("full-server", "full server (maxclients)", lambda s: redis.full_server(s.target, s.pace.outage_s), _soon),
-        Fault("read-only", "READONLY (REPLICAOF)", lambda s: redis.read_only(s.target, s.pace.outage_s), _soon),
-        Fault("loading", "LOADING", loading, _soon, options=_SLOW_LOAD),
+        Fault("black-hole", "black hole", lambda s: redis.black_hole(s.target, s.pace.black_hole_s), after_connect),
+        Fault("idle-close", "idle close (timeout 1)", idle_close, soon, opened=lambda _: 2, spares=True),
+        Fault("full-server", "full server (maxclients)", lambda s: redis.full_server(s.target, s.pace.outage_s), soon),
+        Fault("read-only", "READONLY (REPLICAOF)", lambda s: redis.read_only(s.target, s.pace.outage_s), soon),
+        Fault("loading", "LOADING", loading, soon, options=_SLOW_LOAD),
         Fault("trickle", "a byte now and then", trickle, _after_trickle, opened=lambda _: 2),
-        Fault("bulk", "large SET, slow link", bulk, _soon, opened=lambda _: 1),
+        Fault("bulk", "large SET, slow link", bulk, soon, opened=lambda _: 1),
         Fault(
             "script-flush",
             "SCRIPT FLUSH",
             lambda s: redis.script_flush(s.target, 3, AGAIN_S),
-            _soon,
+            soon,
             opened=lambda _: 1,
             spares=True,
         ),
-        Fault("password-change", "ACL password change", password_change, _soon),
-        Fault("cut-reply", "cut in the middle of a reply", cut_reply, _soon, opened=lambda pace: pace.cuts + 1),
+        Fault("password-change", "ACL password change", password_change, soon),
+        Fault("cut-reply", "cut in the middle of a reply", cut_reply, soon, opened=lambda pace: pace.cuts + 1),
     )
 }

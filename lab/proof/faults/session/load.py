@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, TypeAlias
 
 from redis.asyncio import Redis
 
@@ -59,11 +59,12 @@ async def read(client: Redis, number: int) -> bool:
     return bool(await client.get(VALUE_KEY) == VALUE)
 
 
-_KINDS: tuple[tuple[Callable[[Redis, int], Awaitable[bool]], bool], ...] = (
+Operation: TypeAlias = Callable[[Redis, int], Awaitable[bool]]
+KINDS: tuple[tuple[Operation, bool], ...] = (
     (charge, False),
     (decide, True),
     (read, True),
-)
+)  # repeatable?
 
 
 class Load:
@@ -124,11 +125,11 @@ class Load:
         while not self._stopped:
             await self._go.wait()
             number = next(self._numbers)
-            operation, idempotent = _KINDS[number % len(_KINDS)]
+            operation, idempotent = KINDS[number % len(KINDS)]
             await self._call(number, operation, idempotent)
             await asyncio.sleep(self._pace.think_s)
 
-    async def _call(self, number: int, operation: Callable[[Redis, int], Awaitable[bool]], idempotent: bool) -> None:
+    async def _call(self, number: int, operation: Operation, idempotent: bool) -> None:
         call = Call(number, operation.__name__, self._clock())
         self.calls.append(call)
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
-from lab.azure.redis_server import RedisServer
+from lab.azure.redis_server import HOST, RedisServer
 from lab.azure.tcp_proxy import TcpProxy
 from lab.proof.faults.redis import POLL_S, FaultDidNotHappen, Target
 from lab.proof.faults.session.faults import Fault
-from lab.proof.faults.session.load import Load
+from lab.proof.faults.session.load import CHARGED, DECIDED, VALUE, VALUE_KEY, Load
 from lab.proof.faults.session.outcome import Outcome, of_calls
 from lab.proof.faults.session.pace import Pace
-from lab.proof.faults.session.scene import Scene, new_password, prepare, url_of, user_option, written
+from lab.proof.faults.session.scene import USER, Scene, new_password
 from lab.proof.sentinel import Sentinel
 from lab.proof.strategies import OURS, SIDES, Session, preload
 from services.redis_session import RedisService
@@ -26,21 +25,21 @@ def session_of(side: str, pace: Pace) -> Callable[[str], Session]:
     return (lambda url: RedisService(url, clocks=pace.clocks)) if side == OURS else SIDES[side]
 
 
-async def endure(fault: Fault, side: str, pace: Pace, binary: Path | None = None) -> Outcome:
+async def endure(fault: Fault, side: str, pace: Pace) -> Outcome:
     """Run it; that the fault had no effect is noted. Raises RedisServerError if no server starts."""
     complaints: list[object] = []
     loop = asyncio.get_running_loop()
     before = loop.get_exception_handler()
     loop.set_exception_handler(lambda _, context: complaints.append(context))
     password = new_password()
-    options = {**user_option(password), **fault.options}
+    options = {"user": f"{USER} on >{password} ~* &* +@all", **fault.options}  # a line of redis.conf
     try:
-        with RedisServer(binary=binary, options=options) as server, Sentinel() as sentinel:
+        with RedisServer(options=options) as server, Sentinel() as sentinel:
             async with TcpProxy(server.port) as proxy:
                 target = Target(server, proxy)
                 preload(side)
-                await prepare(target)
-                session = session_of(side, pace)(url_of(proxy, password))
+                await target.ask("SET", VALUE_KEY, VALUE)
+                session = session_of(side, pace)(f"redis://{USER}:{password}@{HOST}:{proxy.port}/0")
                 scene = Scene(target, session, Load(session, pace), pace, password)
                 try:
                     outcome = await _observed(scene, fault, side)
@@ -82,9 +81,10 @@ async def _observed(scene: Scene, fault: Fault, side: str) -> Outcome:
 
 async def _compare(outcome: Outcome, scene: Scene) -> None:
     """The server's own account against the answers."""
-    charged, decided = await written(scene.target)
-    known = {"charge": charged.keys(), "decide": decided}
-    outcome.done_twice = sum(runs > 1 for runs in charged.values())
+    async with scene.target.admin() as client:
+        charged, decided = await client.hgetall(CHARGED), await client.hkeys(DECIDED)
+    known = {"charge": set(map(int, charged)), "decide": set(map(int, decided))}
+    outcome.done_twice = sum(int(runs) > 1 for runs in charged.values())
     outcome.lost = sum(
         call.good and call.kind in known and call.number not in known[call.kind] for call in scene.load.calls
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import warnings
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -11,10 +9,10 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
 from lab.azure.service_bus import Broker, QueueConfig
-from tests.integration.lab.azure.service_bus.conftest import hurried_sdk
+from tests.integration.lab.azure.service_bus.conftest import hurried_sdk, leaky_sdk
 from tests.waiting import until
 
-__all__ = ["hurried_sdk"]
+__all__ = ["hurried_sdk", "leaky_sdk"]
 
 QUEUES = {
     "orders": QueueConfig(lock_duration_s=30, max_delivery_count=10),
@@ -51,12 +49,3 @@ class Bus:
     async def until(self, queue: str = "orders", **counts: int) -> None:
         """Wait until the queue's counts are as given."""
         await until(lambda: {name: self.broker.stats(queue)[name] for name in counts} == counts)
-
-
-@pytest.fixture
-def leaky_sdk() -> Iterator[None]:
-    """The SDK (7.15) leaves sockets of broken connections unclosed: collect them before they fail another test."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()

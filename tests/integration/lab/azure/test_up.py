@@ -308,13 +308,13 @@ def test_an_app_that_says_it_is_not_ready_is_shown_with_its_reason(start: Start,
 def test_a_client_limit_below_one_is_refused_in_one_line(number: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["up", f"--client-limit={number}"])
-    assert "1 or more" in capsys.readouterr().err
+    assert "a whole number of 1 or more" in capsys.readouterr().err
 
 
 def test_a_cluster_that_could_not_agree_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["up", "--redis-cluster", "2"])
-    assert "3 primaries or more" in capsys.readouterr().err
+    assert "a whole number of 3 or more" in capsys.readouterr().err
 
 
 def test_killed_itself_it_leaves_no_process_behind(start: Start) -> None:

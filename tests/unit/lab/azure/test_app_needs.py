@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +27,7 @@ def test_an_app_without_such_triggers_gets_what_ours_has() -> None:
 
 
 def test_the_config_has_the_shipped_queues_and_those_that_are_missing(tmp_path: Path) -> None:
-    write_config(["orders", "tasks"], None, tmp_path / "Config.json")
+    write_config(["orders", "tasks"], tmp_path / "Config.json")
     queues = load(tmp_path / "Config.json")
     assert set(queues) == {"orders", "tasks"}
     assert queues["tasks"].max_delivery_count == 10
-
-
-def test_a_custom_config_replaces_the_shipped_one(tmp_path: Path) -> None:
-    own = {"UserConfig": {"Namespaces": [{"Name": "n", "Queues": [{"Name": "Mine", "Properties": {}}], "Topics": []}]}}
-    (tmp_path / "own.json").write_text(json.dumps(own))
-    write_config(["mine", "tasks"], tmp_path / "own.json", tmp_path / "Config.json")
-    assert set(load(tmp_path / "Config.json")) == {"Mine", "tasks"}

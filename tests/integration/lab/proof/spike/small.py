@@ -86,6 +86,4 @@ async def small_spike(
         await adjust(stage.fleet, {Group.HTTP: HTTP, Group.FULFILMENT: FULFILMENT if fulfil_at_once else 0})
         async with Load(stage.front.url, Shop("drop-1", users=1000)) as load:
             await open_sale(load, stock)
-            books = books_of(stage, load)
-            await books.look()
-            yield Spike(stage, load, books, stock, admin)
+            yield Spike(stage, load, await books_of(stage, load), stock, admin)

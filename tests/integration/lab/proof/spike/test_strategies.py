@@ -35,6 +35,7 @@ async def burst(strategy: str, *counters: Counter) -> list[int]:
             last = ordering.done()
             counted = [await counter(spike) for counter in counters]
             if last or all(counted):
+                await spike.books.close(100, [], [], [])  # whoever may have taken every place meanwhile
                 return counted
             await asyncio.sleep(0.05)
 

@@ -98,7 +98,7 @@ def test_an_answer_that_is_not_json_is_named_not_quoted(endpoint: IdentityEndpoi
 
 def test_a_token_without_an_object_id_is_refused(endpoint: IdentityEndpoint) -> None:
     endpoint.answer = (200, token_answer(new_token(1, oid=None)))
-    assert failure() == "the token names no object id (oid)"
+    assert failure() == "the token has no object id (oid)"
 
 
 async def test_a_malformed_token_is_shown_by_no_error(endpoint: IdentityEndpoint) -> None:

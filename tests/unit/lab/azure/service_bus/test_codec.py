@@ -24,7 +24,7 @@ def test_every_value_comes_back_with_its_type(value: Any) -> None:
 
 
 @given(VALUES, st.binary(max_size=8))
-def test_skip_ends_where_decode_ends(value: Any, more: bytes) -> None:
+def test_what_follows_a_value_is_not_read(value: Any, more: bytes) -> None:
     raw = encode(value)
     assert decode(raw + more)[1] == len(raw)
 

@@ -9,7 +9,7 @@ import pytest
 from lab.__main__ import main
 from lab.azure.functions_host import HostConfig
 from lab.proof.faults import cluster, outage
-from lab.proof.faults.command import NAMES, OF_A_CLUSTER, OF_A_SESSION, as_json
+from lab.proof.faults.command import NAMES, OF_A_CLUSTER, OF_A_SESSION
 from lab.proof.faults.faults import FAULTS
 from lab.proof.faults.outcome import Outcome, broken_promises
 from lab.proof.faults.pace import DEFAULT, FULL, QUICK, Pace
@@ -88,19 +88,3 @@ def test_every_pace_stays_inside_the_connection_budget(pace: Pace) -> None:
 
 def test_the_renewal_of_locks_is_what_the_host_then_reads() -> None:
     assert HostConfig.load(ROOT, lock_renewal(2.5)).service_bus.max_auto_lock_renewal_s == 2.5
-
-
-def test_the_json_holds_what_was_asked_for() -> None:
-    (fault,) = as_json([SOUND], DEFAULT, 12.34)["faults"]
-    assert fault.keys() >= {
-        "name",
-        "accepted",
-        "lost",
-        "decided_twice",
-        "oversold",
-        "dead_lettered",
-        "leaked",
-        "client_errors",
-        "longest_answer_s",
-        "recovery_s",
-    }

@@ -101,7 +101,7 @@ async def test_a_session_broken_on_purpose_makes_its_counter_rise(
 @pytest.fixture(scope="module")
 def others() -> dict[tuple[str, str], Outcome]:
     """By fault and side."""
-    outcomes = run_all(["cut-reply", "client-kill"], ["redis-py", "strategy3"], QUICK, None, jobs=4)
+    outcomes = run_all(["cut-reply", "client-kill"], ["redis-py", "strategy3"], QUICK, jobs=4)
     return {(outcome.fault, outcome.side): outcome for outcome in outcomes}
 
 

@@ -19,7 +19,7 @@ SLACK = 2.0  # times every bound in time: the machine is shared
 @pytest.fixture(scope="module")
 def outcomes() -> dict[str, Outcome]:
     """Of every fault: a trial mostly waits, so several wait together."""
-    return {outcome.fault: outcome for outcome in run_all(list(FAULTS), [OURS], PACE, None, jobs=4)}
+    return {outcome.fault: outcome for outcome in run_all(list(FAULTS), [OURS], PACE, jobs=4)}
 
 
 @pytest.mark.timeout(600)
