@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,23 +47,15 @@ def run(folder: Path, *words: str) -> Done:
 
 
 @pytest.fixture(scope="module")
-def spikes(tmp_path_factory: pytest.TempPathFactory) -> list[Done]:
-    """One with a stock for everybody and one with a stock for one in six, beside each other."""
-    words = ("--orders 300 --seconds 4", "--orders 300 --seconds 2 --stock 50")
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda line: run(tmp_path_factory.mktemp("spike"), *line.split()), words))
-
-
-@pytest.fixture
-def enough(spikes: list[Done]) -> Done:
+def enough(tmp_path_factory: pytest.TempPathFactory) -> Done:
     """A stock for everybody."""
-    return spikes[0]
+    return run(tmp_path_factory.mktemp("enough"), "--orders", "300", "--seconds", "4")
 
 
-@pytest.fixture
-def short(spikes: list[Done]) -> Done:
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Done:
     """A stock for one in six."""
-    return spikes[1]
+    return run(tmp_path_factory.mktemp("short"), "--orders", "300", "--seconds", "2", "--stock", "50")
 
 
 def test_with_enough_stock_every_order_is_accepted_and_confirmed(enough: Done) -> None:
