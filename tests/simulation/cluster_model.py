@@ -38,6 +38,7 @@ class ClusterModel(RedisModel):
         self.owners = [PORTS[block * len(PORTS) // BLOCKS] for block in range(BLOCKS)]
         self.views = {port: list(self.owners) for port in PORTS}
         self.targets: dict[int, int] = {}
+        self.may_ask = True  # False: nobody is allowed ASKING
         self.carried: set[bytes] = set()
         self._next_port = PORTS[-1] + 1
         self._commands |= {b"CLUSTER": lambda *_: self._slots, b"ASKING": lambda *_: "OK"}
@@ -50,7 +51,7 @@ class ClusterModel(RedisModel):
         super()._admit(client, name, command)
         asked = client in self._asking
         self._asking.discard(client)
-        if name == b"ASKING" and self.state == "noasking":
+        if name == b"ASKING" and not self.may_ask:
             raise Refusal(STATES["noperm"].format("asking"))
         if name == b"ASKING":
             self._asking.add(client)
@@ -83,7 +84,7 @@ class ClusterModel(RedisModel):
 
     def _sent_away(self, who: str, key: bytes) -> None:
         """Who is told that a slot has moved remembers it, and who is told to ask does so."""
-        if key.startswith(TOKEN) and self.state != "noasking":
+        if key.startswith(TOKEN) and self.may_ask:
             self.moved[who, key] += 1
             if self.moved[who, key] > MOST_MOVED:
                 self.world.violate(f"{who} was told {self.moved[who, key]} times that {key.decode()} has moved")

@@ -10,6 +10,7 @@ import json
 import logging
 import multiprocessing
 import os
+import re
 import sys
 import time
 from collections import Counter
@@ -65,8 +66,8 @@ def show(seed: int, kept: str | None) -> int:
     return int(bool(result.broken))
 
 
-def shorten(seed: int) -> list[int]:
-    """The steps of a failing plan without which it no longer fails: halves, quarters, ... left out while it does."""
+def shorten(seed: int, what: str) -> list[int]:
+    """The steps of a failing plan without which it no longer fails so: halves, quarters, ... left out while it does."""
     from tests.simulation.simulation import simulate
 
     kept = list(range(len(plan_of(seed).steps)))
@@ -75,12 +76,17 @@ def shorten(seed: int) -> list[int]:
         at = 0
         while at < len(kept):
             fewer = kept[:at] + kept[at + size :]
-            if simulate(seed, set(fewer)).broken:
+            if any(_kind(other) == _kind(what) for other in simulate(seed, set(fewer)).broken):
                 kept = fewer
             else:
                 at += size
         size //= 2
     return kept
+
+
+def _kind(what: str) -> str:
+    """What is broken, whenever, and whatever the numbers."""
+    return re.sub(r"[\d.]+|\b[0-9a-f]{8}\b", "", what)
 
 
 # --- many seeds -------------------------------------------------------------------------------------------------------
@@ -134,7 +140,7 @@ def many(chosen: argparse.Namespace) -> int:
     seed, what = broken[0]
     print(f"BROKEN by seed {seed}: {what}\nmake simulate SEED={seed}\nshortening it ...")
     mutant = f" --mutant {chosen.mutant}" if chosen.mutant else ""
-    print(f"make simulate SEED={seed} ARGS='--keep {','.join(map(str, shorten(seed)))}{mutant}'")
+    print(f"make simulate SEED={seed} ARGS='--keep {','.join(map(str, shorten(seed, what)))}{mutant}'")
     return 1
 
 

@@ -173,7 +173,7 @@ def _moves(chance: random.Random, plan: Plan) -> list[Step]:
             until = at + pick((0.001, 0.05, 0.5, 4.0)) * chance.uniform(0.5, 1.5)
             steps.append(Step(at, "move", about, until))
             if chance.random() < 0.15:  # to a node that nobody may ask
-                steps.append(Step(at, "set", {"part": "redis", "state": "noasking"}, until))
+                steps.append(Step(at, "set", {"part": "redis", "may_ask": False}, until))
             for _ in range(pick((0, 4, 8))):
                 steps += [_call(chance, plan, kinds, chance.uniform(at, until + 0.2))]
         else:

@@ -64,7 +64,12 @@ class Simulation:
         self.callers = Callers(world, self.redis, self.network, plan.seed)
         self.people: list[asyncio.Task[Any]] = []
         self._troubles: Counter[bool] = Counter()
-        self._as_they_were: dict[tuple[str, str], Any] = {}
+        self._as_they_were = {
+            (part := step.about["part"], name): getattr(getattr(self, part), name, None)
+            for step in plan.steps
+            if step.kind == "set"
+            for name in step.about
+        }
 
     def run(self) -> Result:
         """From the first step to the end of every task."""
@@ -125,7 +130,6 @@ class Simulation:
     # --- what goes wrong ----------------------------------------------------------------------------------------------
     def _set(self, step: Step, part: str, cut: bool = False, **values: Any) -> None:
         for name, value in values.items():
-            self._as_they_were.setdefault((part, name), getattr(getattr(self, part), name))
             setattr(getattr(self, part), name, value)
         if cut:
             self.network.reset_all()

@@ -60,10 +60,10 @@ class MultiplexedCluster:
     """A session with a cluster in the place of redis-py's RedisCluster. `target_nodes` is ignored: ours knows where."""
 
     ERRORS_ALLOW_RETRY = redis.asyncio.cluster.RedisCluster.ERRORS_ALLOW_RETRY
-    __class__ = property(lambda self: MultiplexedRedis)  # whose protocol redis-py's tests look up
+    __class__ = property(lambda self: MultiplexedClient)  # whose protocol redis-py's tests look up
 
     def __init__(self, url: str, **options: Any) -> None:
-        options = {name: value for name, value in options.items() if value is not None}
+        options = {name: value for name, value in options.items() if value}
         self._service = RedisService(f"{url}?{urlencode(options)}", connections=1 + SIDE_CONNECTIONS)
 
     @classmethod
