@@ -81,12 +81,15 @@ class ClusterNode:
 
 
 class ClusterNodes:
-    """Args:
-    seed: the place of the configured address.
-    new_client: makes an unconnected client of a node.
-    new_session: makes the session with a node from what makes its clients.
-    on_topology: called with the number of primaries when a topology has been fetched.
-    tell: called with a line for the log, by a background task.
+    """The nodes in use and the map of slots; built on the event loop that it belongs to.
+
+    Args:
+        seed: the place of the configured address.
+        new_client: makes an unconnected client of a node.
+        new_session: makes the session with a node from what makes its clients.
+        on_topology: called with the number of primaries when a topology has been fetched.
+        tell: called with a line for the log, by a background task.
+        randomness: for the jitter of the fetches, and the order in which nodes are asked.
     """
 
     def __init__(
