@@ -36,7 +36,7 @@ test prove fuzz: export REQUIRE_EVERYTHING = 1
 test: lint ## lint, types and every test (10 minutes on two cores)
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-conformance: $(READY) ## redis-py's own tests on the session: oldest, pinned and newest version, two servers, two protocols (ARGS="--help" for fewer)
+conformance: $(READY) ## redis-py's own tests on the session: oldest, pinned and newest version, two servers and a cluster, two protocols (ARGS="--help" for fewer)
 	$(BIN)/python -m tests.conformance $(ARGS)
 
 simulate: $(READY) ## the app in a simulated world, SEEDS=20000 of them, or SEED=n as a timeline (docs/simulation.md)
