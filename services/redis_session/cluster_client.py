@@ -16,6 +16,7 @@ from .cluster_nodes import ClusterNode, ClusterNodes, NodeSession
 from .cluster_pipeline import ClusterPipeline
 from .cluster_routing import RoutedCall, all_of, call_at, send_all
 from .command_plan import CommandPlan, command_plan
+from .errors import NotSent
 from .key_slots import slot_of, upper
 from .multiplexed_redis import MultiplexedRedis
 from .reply_stream import ReplyStream
@@ -66,7 +67,9 @@ class ClusterRedis(MultiplexedRedis):
         node = self.nodes.owner(slot)
         try:
             return await call_at(node, plan, args, dict(options))
-        except ResponseError as error:
+        except (ResponseError, NotSent) as error:
+            if isinstance(error, NotSent) and not node.left:
+                raise
             call = RoutedCall(slot, args, options, error)
             if await call.goes_on(node, self.nodes):
                 await send_all(self.nodes, [call])
@@ -79,9 +82,15 @@ class ClusterRedis(MultiplexedRedis):
             name = f"{name} {upper(words[1])}"
         if name == "SCAN":
             raise RedisClusterException("SCAN walks one node: use scan_iter(), which walks them all")
-        merge = _EVERY_PRIMARY.get(name, _first)
-        nodes = self.nodes.primaries() if name in _EVERY_PRIMARY else [self.nodes.any_primary()]
-        return merge(await all_of(self._unkeyed(node, args, options) for node in nodes))
+        if (merge := _EVERY_PRIMARY.get(name)) is not None:
+            return merge(await all_of(self._unkeyed(node, args, options) for node in self.nodes.primaries()))
+        node = self.nodes.any_primary()
+        try:
+            return await self._unkeyed(node, args, options)
+        except NotSent:
+            if not node.left:
+                raise
+            return await self._unkeyed(self.nodes.any_primary(), args, options)
 
     async def _unkeyed(self, node: ClusterNode, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         try:

@@ -75,7 +75,7 @@ class ClusterNode:
         self.left = True
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while self.open_client and self.open_client.backlog_calls:  # noqa: ASYNC110 - a stream has no event
+                while self.open_client and self.open_client.busy:  # noqa: ASYNC110 - a stream has no event
                     await asyncio.sleep(RETIRE_TICK_S)
         await self.session.aclose()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from redis.exceptions import CrossSlotTransactionError, ExecAbortError, RedisClusterException, ResponseError
 
+from .cluster_nodes import ClusterNode
 from .cluster_routing import REDIRECTS, RoutedCall, outcome_of, send_all, take_back
 from .command_plan import command_plan
 from .errors import NeedsOwnConnection, NotSent
@@ -40,21 +41,26 @@ class ClusterPipeline(MultiplexedPipeline):
             await self.reset()  # type: ignore[no-untyped-call] # redis-py's
 
     async def _at_owner(self, call: RoutedCall, raise_on_error: bool) -> list[Any]:
-        """On a side connection to the node that serves its slot; again where that has discarded it as a redirect."""
+        """On a side connection to the node that serves its slot; again where that has discarded it, or has left."""
         nodes = self._client.nodes
         for _ in range(REDIRECTS):
             node = nodes.owner(call.slot)
-            there = (await node.client()).pipeline(self.is_transaction)
-            there.command_stack, there.scripts = list(self.command_stack), self.scripts
-            call.outcome = results = await outcome_of(there.execute(raise_on_error))
-            if not isinstance(results, ResponseError):
+            call.outcome = results = await outcome_of(node, self._at(node, raise_on_error))
+            if not isinstance(results, NotSent | ResponseError):
                 return list(results)
+            if isinstance(results, NotSent):
+                continue
             if not (self.is_transaction and _discarded(results) and await call.goes_on(node, nodes)):
                 raise results
             take_back(1)  # all of it is one write
             if call.asked is not None:  # a transaction asks for nothing: it waits for the end of the move
                 await call.wait(nodes)
         raise NotSent(f"the cluster has redirected a transaction {REDIRECTS} times")
+
+    async def _at(self, node: ClusterNode, raise_on_error: bool) -> list[Any]:
+        there = (await node.client()).pipeline(self.is_transaction)
+        there.command_stack, there.scripts = list(self.command_stack), self.scripts
+        return await there.execute(raise_on_error)
 
     async def _outcomes(self) -> list[Any]:
         calls = [RoutedCall(self._slot(args), args, dict(options)) for args, options in self.command_stack]

@@ -26,7 +26,10 @@ _ASKING = (("ASKING",), command_plan("ASKING"), dict[str, Any]())
 
 
 class RoutedCall:
-    """A command with keys. `outcome`: its reply or its ResponseError; `asked`: the node that an ASK has named."""
+    """A command with keys. `asked`: the node that an ASK has named.
+
+    `outcome`: its reply, its ResponseError, or the NotSent of a node that has left the cluster meanwhile.
+    """
 
     def __init__(self, slot: int, args: tuple[Any, ...], options: dict[str, Any], outcome: Any = None) -> None:
         self.slot, self.args, self.options, self.outcome = slot, args, options, outcome
@@ -46,7 +49,13 @@ class RoutedCall:
         return self.plan.need is not None and self.plan.need(self.plan.split(self.args)) is not None
 
     async def goes_on(self, node: ClusterNode, nodes: ClusterNodes) -> bool:
-        """Whether the node has said *not here*, and it knows where to go next, or *not now*, and it has waited."""
+        """Whether the node has said *not here*, and it knows where to go next, or *not now*, and it has waited.
+
+        A node that has left while the call waited for its connection says nothing: its slot is another's by now.
+        """
+        if isinstance(self.outcome, NotSent):
+            self.asked = None
+            return True
         found = server_state(self.outcome) if isinstance(self.outcome, ResponseError) else None
         code, self.asked = found[0] if found else "", None
         if code in ("TRYAGAIN", "CLUSTERDOWN"):
@@ -87,14 +96,18 @@ async def send_at(node: ClusterNode, calls: list[RoutedCall]) -> None:
     """In one write. Afterwards each has its outcome; whatever else fails is raised, as by `call_at`."""
     first = calls[0]
     if first.alone:
-        first.outcome = await outcome_of(call_at(node, first.plan, first.args, dict(first.options)))
+        first.outcome = await outcome_of(node, call_at(node, first.plan, first.args, dict(first.options)))
         return
     client = None
     try:
         client = await node.client()
         outcomes = iter(await client.wire.outcomes([part for call in calls for part in call.commands]))
     except (RedisError, RedisUnavailable, asyncio.CancelledError) as error:
-        raise _judged(error, node, client) from error.__cause__
+        if not _left(error, node):
+            raise _judged(error, node, client) from error.__cause__
+        for call in calls:
+            call.outcome = error
+        return
     for call in calls:
         if call.asked is not None and not isinstance(next(outcomes), ResponseError):
             take_back(1)  # ASKING itself does nothing; a refused one has been taken back already
@@ -130,12 +143,21 @@ async def all_of(works: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
     return list(results)
 
 
-async def outcome_of(work: Coroutine[Any, Any, Any]) -> Any:
-    """What it returns, or its ResponseError."""
+async def outcome_of(node: ClusterNode, work: Coroutine[Any, Any, Any]) -> Any:
+    """What it returns, or its ResponseError, or its NotSent if the node has left."""
     try:
         return await work
     except ResponseError as error:
         return error
+    except NotSent as error:
+        if _left(error, node):
+            return error
+        raise
+
+
+def _left(error: BaseException, node: ClusterNode) -> bool:
+    """Whether it did not run because its node has left: the map of slots knows who serves it now."""
+    return node.left and isinstance(error, NotSent) and not isinstance(error, Overloaded)
 
 
 def _judged(error: BaseException, node: ClusterNode, client: MultiplexedRedis | None) -> BaseException:

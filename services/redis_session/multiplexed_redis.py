@@ -187,6 +187,11 @@ class MultiplexedRedis(Redis):
         return sum(stream.backlog_calls for stream in self.streams())
 
     @property
+    def busy(self) -> bool:
+        """Whether a call waits or is in flight, or a side connection is lent."""
+        return bool(self.backlog_calls or self.connection_pool.lent)
+
+    @property
     def backlog_bytes(self) -> int:
         """Packed bytes not yet given to the transport."""
         return sum(stream.backlog_bytes for stream in self.streams())

@@ -74,6 +74,13 @@ class SideConnection(AbstractConnection):
             await self.disconnect(nowait=True)  # a reply is owed that nobody will read
             raise asyncio.CancelledError
 
+    async def can_read(self, *args: Any, **options: Any) -> bool:
+        """As redis-py's. Raises ConnectionError after a reset, too: redis-py 8's own sees nothing but an end."""
+        if await super().can_read(*args, **options):
+            return True
+        await super().read_response(timeout=0)
+        return False
+
     async def read_response(self, *args: Any, **options: Any) -> Any:
         """Marks an error as one of a side connection: it says nothing about the shared one."""
         try:
@@ -106,6 +113,11 @@ class SidePool(ConnectionPool):
         self._free, self._keeps = asyncio.Semaphore(size), True
         self._lent: set[AbstractConnection] = set()
         self.opening: set[asyncio.Future[Any]] = set()  # ended by aclose: a closed client opens none
+
+    @property
+    def lent(self) -> int:
+        """Connections that a caller has now."""
+        return len(self._lent)
 
     def share(self, other: SidePool) -> None:
         """One bound for the pools of a cluster's nodes: none keeps a connection open that nobody uses."""

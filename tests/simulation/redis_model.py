@@ -5,6 +5,7 @@ It knows what ran (`ran`), what was acknowledged and then lost on purpose (`lost
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import random
 from collections import Counter, deque
@@ -53,7 +54,11 @@ class _Client:
         self.waiting: deque[list[bytes]] = deque()
         self.last_at = 0.0
         self.until = float("inf")  # when its token runs out
-        self.aside = False
+
+    @property
+    def aside(self) -> bool:
+        """Whether it is a side connection, which is replaced when its token has run out: redis-py reads by streams."""
+        return isinstance(self.link.transport.protocol, asyncio.StreamReaderProtocol)
 
 
 class RedisModel:
@@ -334,7 +339,7 @@ class RedisModel:
 
     def _block(self, client: _Client, words: list[bytes]) -> None:
         """BLPOP of a list that is never there."""
-        client.blocked = client.aside = True
+        client.blocked = True
         self.world.later(float(words[-1]) or 3600.0, self._unblock, client)
 
     def _unblock(self, client: _Client) -> None:
@@ -343,7 +348,7 @@ class RedisModel:
         self._serve(client)
 
     def _multi(self, client: _Client, words: list[bytes]) -> str:
-        client.queued, client.aside = [], True
+        client.queued = []
         return "OK"
 
     def _exec(self, client: _Client, words: list[bytes]) -> Any:

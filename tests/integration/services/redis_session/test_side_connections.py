@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from lab.azure.redis_server import RedisServer
+from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import MultiplexedRedis, NeedsOwnConnection, NotSent, RedisService
 from tests.integration.services.conftest import Open, clients
 from tests.integration.services.redis_session.conftest import Connect
@@ -30,6 +31,18 @@ async def test_one_side_connection_serves_its_borrowers_in_turn(connect: Connect
     await asyncio.gather(*map(borrow, range(20)))
     assert len(done) == 20
     assert max(done.values()) - min(done.values()) <= 2
+
+
+@pytest.mark.parametrize("fault", ["reset_all", "half_close_all"])
+async def test_a_side_connection_that_ended_while_nobody_had_it_is_replaced(
+    connect: Connect, proxy: TcpProxy, fault: str
+) -> None:
+    """Its next borrower would write to it, and nobody could tell whether that has run."""
+    client = await connect(proxy.url, side_connections=1)
+    assert await client.pipeline().incr("n").execute() == [1]
+    getattr(proxy, fault)()
+    await until(lambda: not client.connected)
+    assert await client.pipeline().incr("n").execute() == [2]
 
 
 @pytest.mark.parametrize("where", ["pipeline", "client", "immediate"])
