@@ -28,7 +28,7 @@ from rich.table import Table
 
 from lab.azure.redis_cluster import RedisCluster
 from lab.azure.redis_server import RedisServer
-from lab.proof import bench_app, bench_cluster
+from lab.proof import bench_cluster
 from lab.proof.bench_loads import KEYS, LARGE, LOADS, META, MIDDLING, SCRIPT, Load
 from lab.proof.bench_sides import KEY, SIDES, VALUE, Call, Side
 from lab.proof.report.markdown import table
@@ -371,6 +371,8 @@ def command(options: argparse.Namespace) -> int:
 
 def command_app(options: argparse.Namespace, console: Console) -> int:
     """`--app`: measure and show the app's parts, and write the JSON."""
+    from lab.proof import bench_app  # needs what `make run` does not install
+
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("placing orders", total=1 + 7 * options.rounds)  # to warm up; six parts and the import
         count = round(ORDERS_PER_S * options.seconds)
