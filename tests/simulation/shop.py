@@ -133,7 +133,7 @@ class Shop:
             self.told[order.order_id] = order.status, self.world.now
 
     def _check_refusal(self, new: NewOrder, refusal: Refused) -> None:
-        if isinstance(refusal, NotFound) and self.redis.losses:
+        if isinstance(refusal, NotFound) and (self.redis.losses or new.drop_id not in self.drops):
             return
         if not isinstance(refusal, Conflict):
             self.world.violate(f"{new} was refused: {refusal!r}")
