@@ -153,7 +153,7 @@ class Callers:
                 self._own(outcome)
             if (
                 isinstance(outcome, OutcomeUnknown)
-                and kind in ("incr", "two", "nested_run", "pipeline")
+                and kind in ("incr", "two", "pipeline")
                 and (ended, frozen_s) == (self.network.ended[who], instance.frozen_s)
                 and not instance.loop.frozen
             ):

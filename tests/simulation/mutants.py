@@ -104,7 +104,6 @@ MUTANTS: dict[str, list[Edit]] = {
     "backlog-unbounded": [(STREAM, "if len(waiting) >= self._room or size >", "if size >")],
     "unknown-outcome-repeated": [(FAILURES, "and (self._idempotent or not ran) ", "")],
     "replies-in-the-wrong-order": [(STREAM, "call = owed.popleft()", "call = owed.popleft() if len(owed) < 3 else owed.pop()")],
-    "dead-side-connection-lent": [(POOL, "        await super().read_response(timeout=0)\n", "")],
     "refusals-of-a-batch-forgotten": [(WIRE, "except (RedisError, RedisUnavailable) as error:\n            return error", "except ResponseError as error:\n            return error")],
     "token-not-renewed": [(CREDENTIAL, "await client.reauthenticate(held.username, held.password)", "pass")],
     "some-calls-pass-others": [(STREAM, 'self._begin(waiting)\n            data = b"".join(waiting.values())', 'late = list(waiting) if len(waiting) < 9 else list(waiting)[::-1]\n            self._begin(late)\n            data = b"".join([waiting[call] for call in late])')],
@@ -121,7 +120,6 @@ MUTANTS: dict[str, list[Edit]] = {
     "redirect-counted-as-run": [(WIRE, "and did_not_run(error)", "and did_not_run(error) and ':63' not in str(error)")],
     "refused-asking-taken-back-twice": [(ROUTING, "call.asked is not None and not isinstance(next(outcomes), ResponseError)", "call.asked is not None and (next(outcomes), )")],
     "transaction-stays-where-it-was": [(PIPELINE, "_discarded(results) and await", "False and await")],
-    "node-that-left-fails-who-waits": [(ROUTING, "return node.left and", "return False and")],
     "nodes-that-left-stay-open": [(NODES, "self._spawn(self._nodes.pop(place).retire(self._clocks.reply_s))", "self._nodes.pop(place)")],
 }
 # fmt: on

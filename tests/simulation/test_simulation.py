@@ -21,7 +21,7 @@ from tests.simulation.redis_scripts import scripts
 from tests.simulation.simulation import simulate
 
 SOME = 200  # 50,000 are in `make prove`
-FOUND = (3202, 5269, 7159)  # a node that left failed those who waited for it, twice; a dead side connection was lent
+FOUND = (3202, 5269, 7159)  # the last rows of docs/simulation.md
 
 
 def run_apart(*arguments: str, hash_seed: str = "0") -> subprocess.CompletedProcess[str]:
