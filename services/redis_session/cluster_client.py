@@ -14,7 +14,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from .clocks import Clocks
 from .cluster_nodes import ClusterNode, ClusterNodes, NodeSession
 from .cluster_pipeline import ClusterPipeline
-from .cluster_routing import RoutedCall, all_of, call_at, send_all
+from .cluster_routing import RoutedCall, all_of, call_at, has_left, send_all
 from .command_plan import CommandPlan, command_plan
 from .errors import NotSent
 from .key_slots import slot_of, upper
@@ -68,7 +68,7 @@ class ClusterRedis(MultiplexedRedis):
         try:
             return await call_at(node, plan, args, dict(options))
         except (ResponseError, NotSent) as error:
-            if isinstance(error, NotSent) and not node.left:
+            if isinstance(error, NotSent) and not has_left(error, node):
                 raise
             call = RoutedCall(slot, args, options, error)
             if await call.goes_on(node, self.nodes):
@@ -87,8 +87,8 @@ class ClusterRedis(MultiplexedRedis):
         node = self.nodes.any_primary()
         try:
             return await self._unkeyed(node, args, options)
-        except NotSent:
-            if not node.left:
+        except NotSent as error:
+            if not has_left(error, node):
                 raise
             return await self._unkeyed(self.nodes.any_primary(), args, options)
 

@@ -103,7 +103,7 @@ async def send_at(node: ClusterNode, calls: list[RoutedCall]) -> None:
         client = await node.client()
         outcomes = iter(await client.wire.outcomes([part for call in calls for part in call.commands]))
     except (RedisError, RedisUnavailable, asyncio.CancelledError) as error:
-        if not _left(error, node):
+        if not has_left(error, node):
             raise _judged(error, node, client) from error.__cause__
         for call in calls:
             call.outcome = error
@@ -150,12 +150,12 @@ async def outcome_of(node: ClusterNode, work: Coroutine[Any, Any, Any]) -> Any:
     except ResponseError as error:
         return error
     except NotSent as error:
-        if _left(error, node):
+        if has_left(error, node):
             return error
         raise
 
 
-def _left(error: BaseException, node: ClusterNode) -> bool:
+def has_left(error: BaseException, node: ClusterNode) -> bool:
     """Whether it did not run because its node has left: the map of slots knows who serves it now."""
     return node.left and isinstance(error, NotSent) and not isinstance(error, Overloaded)
 

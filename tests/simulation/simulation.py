@@ -65,10 +65,10 @@ class Simulation:
         self.people: list[asyncio.Task[Any]] = []
         self._troubles: Counter[bool] = Counter()
         self._as_they_were = {
-            (part := step.about["part"], name): getattr(getattr(self, part), name, None)
+            (step.about["part"], name): getattr(getattr(self, step.about["part"]), name)
             for step in plan.steps
             if step.kind == "set"
-            for name in step.about
+            for name in step.about.keys() - {"part", "cut"}
         }
 
     def run(self) -> Result:
