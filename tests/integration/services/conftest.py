@@ -34,6 +34,11 @@ return 1
 """  # a newer server lets its time stand still while a script runs, an older one has no os
 
 
+async def recovered(session: RedisService) -> None:
+    """Wait until it can be used again. An impatient call would fail at once if the outage has lasted 2 s by now."""
+    await session.run(Redis.ping, idempotent=True, within_s=60, patient=True)
+
+
 @pytest.fixture
 def own_redis() -> Iterator[RedisServer]:
     """A server that may be killed, paused and reconfigured."""

@@ -13,7 +13,7 @@ from lab.azure.redis_server import RedisServer
 from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import NotSent, RedisNotConfigured, RedisUnavailable
 from services.redis_session.redis_service import Clocks, Hooks
-from tests.integration.services.conftest import Open, slow
+from tests.integration.services.conftest import Open, recovered, slow
 from tests.waiting import until
 
 
@@ -75,7 +75,7 @@ async def test_closing_leaves_no_task_and_no_socket_and_a_later_call_opens_again
     await until(lambda: proxy.open_links == 0)
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("redis ")]
     proxy.heal()
-    await session.ping(2)
+    await recovered(session)
 
 
 async def test_closing_while_a_caller_waits_for_the_connect_does_not_cancel_that_caller(

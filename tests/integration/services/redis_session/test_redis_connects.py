@@ -13,7 +13,7 @@ from lab.azure.redis_server import RedisServer
 from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import NotSent
 from services.redis_session.redis_service import Clocks
-from tests.integration.services.conftest import Open, a_minute_passes, bump, slow
+from tests.integration.services.conftest import Open, a_minute_passes, bump, recovered, slow
 from tests.waiting import until
 
 
@@ -75,7 +75,7 @@ async def test_a_connect_that_hangs_is_given_up_and_its_socket_closed(proxy: Tcp
     with pytest.raises(NotSent, match="cannot connect"):
         await session.ping(0.5)
     proxy.heal()
-    await session.ping(3)
+    await recovered(session)
     await until(lambda: proxy.open_links == 1)
 
 
@@ -163,7 +163,7 @@ async def test_an_idle_connection_that_went_silent_is_found_by_the_ping_and_repl
     await until(lambda: session.counters.recreates == 1)
     proxy.heal()
     await asyncio.gather(ping, return_exceptions=True)  # its own new connection may still have met the silence
-    await session.ping(3)
+    await recovered(session)
     await until(lambda: proxy.open_links == 1)
 
 

@@ -16,7 +16,7 @@ from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import NotSent, OutcomeUnknown, Overloaded, RedisUnavailable
 from services.redis_session.redis_service import RedisService
 from tests import ROOT
-from tests.integration.services.conftest import Open, bump, clients, slow, value
+from tests.integration.services.conftest import Open, bump, clients, recovered, slow, value
 from tests.waiting import until
 
 
@@ -29,7 +29,7 @@ async def test_after_a_kill_and_restart_calls_work_again_and_no_connection_is_le
     with pytest.raises(RedisUnavailable):
         await session.ping(0.3)
     await asyncio.to_thread(own_redis.restart)
-    await asyncio.gather(*(session.ping(3) for _ in range(200)))  # the recovery bound of the design
+    await asyncio.gather(*(recovered(session) for _ in range(200)))
     gc.collect()
     assert clients(own_redis) == 1
 
@@ -44,7 +44,7 @@ async def test_a_paused_server_fails_callers_in_time_and_serves_them_when_it_res
         outcomes = await asyncio.gather(*(session.ping(0.3) for _ in range(50)), return_exceptions=True)
     assert all(isinstance(outcome, RedisUnavailable) for outcome in outcomes)
     own_redis.resume()
-    await asyncio.gather(*(session.ping(3) for _ in range(50)))
+    await asyncio.gather(*(recovered(session) for _ in range(50)))
     await until(lambda: clients(own_redis) == 1)
 
 
@@ -70,7 +70,7 @@ async def test_a_write_whose_reply_was_lost_may_have_run_and_is_repeated_only_if
     with pytest.raises(OutcomeUnknown):
         await session.run(bump, idempotent=idempotent, within_s=0.5)
     proxy.heal()
-    await session.ping(3)
+    await recovered(session)
     assert value(shared_redis) == 2  # a repeat needs a connection, and none came about
 
 

@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 from lab.azure.redis_server import RedisServer
 from services.redis_session import NotSent, RedisUnavailable
 from services.redis_session.redis_service import Clocks
-from tests.integration.services.conftest import Open, bump
+from tests.integration.services.conftest import Open, bump, recovered
 from tests.waiting import until
 
 
@@ -36,7 +36,7 @@ async def test_a_server_that_became_a_replica_is_left_and_used_again_once_it_is_
         reconnects = int(admin.info("stats")["total_connections_received"]) - stats
         assert 1 <= reconnects <= 40  # no storm: spaced across all callers
         admin.execute_command("REPLICAOF", "NO", "ONE")
-    assert await session.run(in_script, idempotent=False, within_s=3) == 1
+    assert await session.run(in_script, idempotent=False, within_s=60, patient=True) == 1
 
 
 async def test_the_readonly_reply_of_redis_6_inside_a_script_error_recreates(
@@ -94,7 +94,7 @@ async def test_a_server_busy_with_a_script_counts_as_there_and_is_not_reconnecte
             watcher.script_kill()
         with pytest.raises(ResponseError):
             await runaway
-    assert await session.run(bump, idempotent=False, within_s=2) == 1
+    assert await session.run(bump, idempotent=False, within_s=60, patient=True) == 1
     assert session.counters.recreates == 0
 
 
@@ -138,7 +138,7 @@ async def test_wrong_credentials_are_tried_once_more_and_then_reported_well_befo
         assert not isinstance(caught.value, NotSent)
         admin.execute_command("AUTH", "correct-horse")
         admin.config_set("requirepass", "battery-staple")
-        await session.ping(3)
+        await recovered(session)
 
 
 async def test_a_connection_that_lost_its_login_is_replaced_by_one_that_logs_in(
