@@ -33,6 +33,7 @@ lint: $(READY) ## style, imports, types and workflows
 	$(BIN)/zizmor --offline --quiet .github
 
 test prove fuzz: export REQUIRE_EVERYTHING = 1
+test prove: export PYTHONDONTWRITEBYTECODE = # every worker and every `python -m lab` would compile everything again
 test: lint ## lint, types and every test (10 minutes on two cores)
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests import ROOT
 from tests.e2e.walk_through import EXPECTED, README_DROP, WalkThrough, steps
-from tests.running_lab import Lab, running_lab
+from tests.running_lab import Lab
 from tests.waiting import wait_until
 
 README = (ROOT / "README.md").read_text()
@@ -40,12 +40,11 @@ def test_the_walk_through_needs_nothing_but_http_until_messages_are_sent_by_hand
 
 
 @pytest.mark.own_lab("it kills the lab's Redis")
-def test_what_is_broken_by_the_readme_comes_back(tmp_path: Path) -> None:
+def test_what_is_broken_by_the_readme_comes_back(lab: Lab) -> None:
     (lines,) = re.findall(r"```sh\n(.*?)```", README.split("## Break it")[1].split("\n## ")[0], re.DOTALL)
     breaking, asking = (line.partition("-m lab ")[2].split() for line in lines.splitlines())
-    with running_lab(tmp_path) as lab:
-        assert lab.command(*breaking).endswith("It is back.\n")
-        wait_until(lambda: "Redis" in lab.command(*asking))
+    assert lab.command(*breaking).endswith("It is back.\n")
+    wait_until(lambda: "Redis" in lab.command(*asking))
 
 
 def test_every_path_the_readme_names_exists() -> None:
