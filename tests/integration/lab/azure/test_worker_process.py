@@ -117,11 +117,11 @@ def answers(running: RunningHost) -> Callable[[], bool]:
     return lambda: get(running, "count").status_code == 200
 
 
-def test_a_worker_that_ends_loses_its_state_and_is_back_at_once_but_the_third_within_a_minute_ends_the_host(
+def test_a_worker_that_ends_loses_its_state_and_is_back_at_once_but_the_third_kill_in_a_minute_ends_the_host(
     start: Callable[..., RunningHost],
 ) -> None:
     running = start()
-    for how in ("exit", "kill"):
+    for how in ("exit", "kill", "kill"):
         before = [get(running, "count").text.split() for _ in range(2)][-1]
         ended = get(running, f"ends/{how}")
         assert (ended.status_code, ended.content) == (500, b"")
