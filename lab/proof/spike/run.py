@@ -92,7 +92,7 @@ def sizes_ahead(plan: Plan, schedule: Schedule, t: float) -> dict[Group, int]:
 
 
 async def open_sale(load: Load, stock: int) -> None:
-    """Put the drop on sale, over HTTP; the first call of a slow machine may take more than one try. Raises SpikeError."""
+    """Put the drop on sale, over HTTP; a cold instance may need more than one try. Raises SpikeError."""
     for _ in range(PUT_TRIES):
         status, body, pause_s = await load.ask(load.shop.put(stock))
         if status in (200, 201):
