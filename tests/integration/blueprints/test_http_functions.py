@@ -370,7 +370,7 @@ async def test_the_same_request_repeated_finishes_what_service_bus_missed(worker
     worker.broker.stop()
     missed = await worker.place_order()
     worker.broker.start()
-    finished = await worker.place_order()
+    finished = await worker.placed()
     assert (finished.status, location(finished)) == (202, location(missed))
     (message,) = await worker.messages(1)
     assert message.message_id == finished.document["order_id"]
