@@ -30,7 +30,7 @@ lint: $(READY) ## style, imports, types and workflows
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/mypy
-	$(BIN)/zizmor --offline --quiet .github
+	$(BIN)/zizmor --offline --quiet --strict-collection .github
 
 test prove fuzz: export REQUIRE_EVERYTHING = 1
 test: lint ## lint, types and every test (10 minutes on two cores)

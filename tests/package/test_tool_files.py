@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -69,6 +70,14 @@ def test_a_file_that_breaks_its_schema_is_found(tmp_path: Path) -> None:
     file = tmp_path / "docker-compose.yml"
     file.write_text("services:\n  redis:\n    imaeg: valkey\n")
     assert held_against("compose-spec", file).returncode == 1
+
+
+def test_make_lint_fails_on_a_workflow_that_cannot_be_read(tmp_path: Path) -> None:
+    (line,) = re.findall(r"\$\(BIN\)/(zizmor .*)\.github$", MAKEFILE, re.MULTILINE)
+    shutil.copytree(ROOT / ".github", tmp_path / ".github")
+    (tmp_path / ".github/workflows/broken.yml").write_text("on: [push\njobs: {}\n")
+    command = [Path(sys.executable).with_name("zizmor"), *shlex.split(line)[1:], ".github"]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode != 0
 
 
 def test_dependabot_looks_after_everything_that_is_pinned() -> None:
