@@ -76,7 +76,7 @@ def test_make_lint_fails_on_a_workflow_that_cannot_be_read(tmp_path: Path) -> No
     (line,) = re.findall(r"\$\(BIN\)/(zizmor .*)\.github$", MAKEFILE, re.MULTILINE)
     shutil.copytree(ROOT / ".github", tmp_path / ".github")
     (tmp_path / ".github/workflows/broken.yml").write_text("on: [push\njobs: {}\n")
-    command = [Path(sys.executable).with_name("zizmor"), *shlex.split(line)[1:], ".github"]
+    command = [str(Path(sys.executable).with_name("zizmor")), *shlex.split(line)[1:], ".github"]
     assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode != 0
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.connection import parse_url
 
 from lab.tickets.books import CHUNK, Audit, Books, chunks
 from tests.integration.services.tickets.shop import DROP, Shop
@@ -44,11 +45,13 @@ async def test_sound_books_have_nothing_but_the_orders_in_them(shop: Shop, books
 class RedisWithAWorker(Redis):
     """Before each command of the books a worker of the app decides one more order."""
 
-    worker: Callable[[], Awaitable[Any]]
+    def __init__(self, *args: Any, worker: Callable[[], Awaitable[Any]], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._worker = worker
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        await self.worker()
-        return await super().execute_command(*args, **options)
+        await self._worker()
+        return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call] # redis-py's
 
 
 async def test_books_closed_while_a_worker_decides_show_one_moment(
@@ -59,8 +62,7 @@ async def test_books_closed_while_a_worker_decides_show_one_moment(
     for order_id in accepted:
         await shop.place(order_id)
     left = iter(accepted)
-    async with RedisWithAWorker.from_url(redis_url) as redis:
-        redis.worker = lambda: shop.decide(next(left))
+    async with RedisWithAWorker(**parse_url(redis_url), worker=lambda: shop.decide(next(left))) as redis:
         assert (await Books(redis, DROP, accepted).close(100, accepted, [], [])).decided_twice == 0
 
 
