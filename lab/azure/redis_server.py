@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lab.azure.processes import Child
+from lab.azure.temporary import owned
 
 HOST = "127.0.0.1"
 START_ATTEMPTS = 5  # a free port may be taken between choosing it and binding it
@@ -133,7 +134,7 @@ class RedisServer:
         if self.alive:
             return
         if self._dir is None:
-            self._dir = Path(tempfile.mkdtemp(prefix="lab-redis-"))
+            self._dir = Path(tempfile.mkdtemp(prefix=owned("redis")))
         try:
             self._start_somewhere(self._dir)
         except RedisServerError:

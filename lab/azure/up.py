@@ -43,6 +43,7 @@ from lab.azure.settings import (
     serve_redis,
 )
 from lab.azure.state_file import DEFAULT_PATH, LabState, read_state, remove_state, write_state
+from lab.azure.temporary import owned
 from lab.azure.whole import whole
 
 HOST = "127.0.0.1"
@@ -229,7 +230,7 @@ class Lab:
         if self._options.service_bus:
             self._name_bus(self._options.service_bus)
             return
-        config = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="lab-bus-"))) / "Config.json"
+        config = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix=owned("bus")))) / "Config.json"
         write_config(self.needs.queues, config)
         lines: queue.Queue[str] = queue.Queue()
 
@@ -255,7 +256,7 @@ class Lab:
             serve_bus(self.settings, connection, connection_string)
 
     def _start_app(self, port: int) -> None:
-        folder = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="lab-up-")))
+        folder = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix=owned("up"))))
         announced = folder / "app.json"
         words = [sys.executable, "-m", "lab.azure.functions_host", str(self._options.app.resolve())]
         words += ["--port", str(port), "--announce", str(announced)]

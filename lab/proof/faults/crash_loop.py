@@ -20,6 +20,7 @@ import psutil
 from lab.azure.processes import Child
 from lab.azure.redis_server import HOST
 from lab.azure.settings import CONNECTION, DEFAULT_QUEUE, QUEUE, ROOT
+from lab.azure.temporary import owned
 from lab.proof.faults.redis import FaultDidNotHappen
 from lab.proof.faults.scene import Scene
 from lab.proof.fleet.instance import Group
@@ -54,7 +55,7 @@ async def worker_crash_loop(scene: Scene) -> None:
 @asynccontextmanager
 async def host(scene: Scene) -> AsyncIterator[Child]:
     """The lab's Functions host with a worker process, on the stage's Redis and queue, ready."""
-    with tempfile.TemporaryDirectory(prefix="lab-crash-loop-") as folder:
+    with tempfile.TemporaryDirectory(prefix=owned("crash-loop")) as folder:
         announced = Path(folder) / "app.json"
         words = [sys.executable, "-m", "lab.azure.functions_host", str(ROOT), "--port", "0"]
         stage = {

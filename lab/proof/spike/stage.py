@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
@@ -25,6 +24,7 @@ from lab.azure.redis_server import HOST, RedisServer
 from lab.azure.service_bus.queue_config import QueueConfig
 from lab.azure.settings import CONNECTION, DEFAULT_QUEUE, QUEUE, ROOT
 from lab.azure.tcp_proxy import TcpProxy
+from lab.azure.temporary import owned
 from lab.proof.fleet import budget
 from lab.proof.fleet.bus_process import BusProcess
 from lab.proof.fleet.fleet import Fleet
@@ -142,8 +142,7 @@ async def put_up(plan: Plan) -> AsyncIterator[Stage]:
         )
     }
     async with AsyncExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix="lab-fleet-"))
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix=owned("fleet"), ignore_cleanup_errors=True)))
         if plan.primaries > 1:
             cluster = redis_cluster.RedisCluster(
                 plan.primaries,
