@@ -48,11 +48,7 @@ def run(rounds: int, count: int, advance: Advance) -> dict[str, Any]:
     """Measure with servers of its own; `count` orders per part and round."""
     with RedisServer(appendonly=False) as server:
         measured = asyncio.run(_with_bus(server.url, rounds, count, advance))
-    return {
-        "cpu_us_per_order": costs(measured),
-        "import_vs_libraries": imports(rounds, advance),
-        "rounds": measured,
-    }
+    return {"cpu_us_per_order": costs(measured), "import_vs_libraries": imports(rounds, advance), "rounds": measured}
 
 
 async def _with_bus(redis_url: str, rounds: int, count: int, advance: Advance) -> list[dict[str, float]]:

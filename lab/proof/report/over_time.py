@@ -59,11 +59,7 @@ def requests(runs: Sequence[Outcome]) -> Figure:
     return _finished(drawn, rows, runs, (fastest * 1.08, longest * 1.08))
 
 
-_REQUESTS = (
-    ("scheduled", QUIET, (0, (3, 2)), 1.3),
-    ("accepted", GREEN, "-", 2.0),
-    ("failed", VERMILION, "-", 1.6),
-)
+_REQUESTS = (("scheduled", QUIET, (0, (3, 2)), 1.3), ("accepted", GREEN, "-", 2.0), ("failed", VERMILION, "-", 1.6))
 
 
 def _stairs(axes: Axes, moments: Sequence[Moment], name: str, colour: str, dashes: object, width: float) -> float:

@@ -93,14 +93,7 @@ SCENARIOS = {
     for one in (
         Scenario("steady", "steady, as fast as it goes", Load(think_s=0.0), instances=2, bound_by_rate=True),
         Scenario("stop", "Redis stops for 1 s", Load(seconds=2.6), inflict=stop),
-        Scenario(
-            "far",
-            "Redis 5 ms away",
-            Load(callers=64, think_s=0.0),
-            instances=2,
-            away_ms=5.0,
-            bound_by_rate=True,
-        ),
+        Scenario("far", "Redis 5 ms away", Load(callers=64, think_s=0.0), instances=2, away_ms=5.0, bound_by_rate=True),
         Scenario("burst", "100 calls at once per instance", Load(burst=100, think_s=0.4)),
         Scenario("slow-script", "now and then a script of 50 ms", Load(slow_every_s=0.6)),
         Scenario(

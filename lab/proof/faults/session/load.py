@@ -60,11 +60,7 @@ async def read(client: Redis, number: int) -> bool:
 
 
 Operation: TypeAlias = Callable[[Redis, int], Awaitable[bool]]
-KINDS: tuple[tuple[Operation, bool], ...] = (
-    (charge, False),
-    (decide, True),
-    (read, True),
-)  # repeatable?
+KINDS: tuple[tuple[Operation, bool], ...] = ((charge, False), (decide, True), (read, True))  # repeatable?
 
 
 class Load:
