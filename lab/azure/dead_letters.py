@@ -14,7 +14,7 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +30,7 @@ from lab.azure.service_bus_errors import readable_errors
 
 if TYPE_CHECKING:
     from azure.servicebus import ServiceBusReceivedMessage
-    from azure.servicebus.aio import ServiceBusReceiver, ServiceBusSender
+    from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
 
 PEEK = 100  # per request
 CALL_S = 15.0
@@ -111,16 +111,26 @@ def run(options: argparse.Namespace, columns: Columns) -> int:
     return 1
 
 
-async def listed(target: QueueTarget, limit: int) -> list[Letter]:
-    """The oldest `limit` dead letters; they stay where they are. Raises the SDK's errors."""
+@contextlib.asynccontextmanager
+async def connected(
+    target: QueueTarget, *, dead: bool = True
+) -> AsyncIterator[tuple[ServiceBusClient, ServiceBusReceiver]]:
+    """A client, and a receiver of the dead letters or of the queue itself, whose messages keep their bytes."""
     from azure.servicebus import ServiceBusSubQueue
 
+    part = ServiceBusSubQueue.DEAD_LETTER if dead else None
     with keeping_bytes():
         async with (
             target.connection.client() as client,
-            client.get_queue_receiver(target.queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER) as receiver,
+            client.get_queue_receiver(target.queue, sub_queue=part) as receiver,
         ):
-            return await peek(receiver, limit)
+            yield client, receiver
+
+
+async def listed(target: QueueTarget, limit: int, *, dead: bool = True) -> list[Letter]:
+    """The oldest `limit` dead letters, or messages of the queue; they stay where they are. Raises the SDK's errors."""
+    async with connected(target, dead=dead) as (_, receiver):
+        return await peek(receiver, limit)
 
 
 async def peek(receiver: ServiceBusReceiver, limit: int) -> list[Letter]:
@@ -188,15 +198,8 @@ def work_off(target: QueueTarget, letters: Sequence[Letter], *, replay: bool) ->
 
 async def work(target: QueueTarget, letters: Sequence[Letter], outcome: Outcome, *, replay: bool) -> None:
     """Send the letters back, or only remove them; `outcome` is kept up to date. Raises the SDK's errors."""
-    from azure.servicebus import ServiceBusSubQueue
-
-    with keeping_bytes():
-        async with (
-            target.connection.client() as client,
-            client.get_queue_receiver(target.queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER) as receiver,
-            client.get_queue_sender(target.queue) as sender,
-        ):
-            await take(receiver, letters, copier(sender) if replay else None, outcome)
+    async with connected(target) as (client, receiver), client.get_queue_sender(target.queue) as sender:
+        await take(receiver, letters, copier(sender) if replay else None, outcome)
 
 
 def copier(sender: ServiceBusSender) -> Action:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from lab.azure.redis_server import HOST, answers_ping, free_port
 from lab.azure.service_bus_errors import readable_errors
-from lab.azure.state_file import DEFAULT_PATH, LabState, read_state
+from lab.azure.state_file import LabState, add_state_argument, running
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -62,9 +62,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         ("read-only", "it refuses writes (Redis only)"),
     ):
         how.add_argument(f"--{option}", dest="how", action="store_const", const=option, help=text)
-    parser.add_argument(
-        "--state", type=Path, default=DEFAULT_PATH, metavar="FILE", help="where `lab up` noted what runs"
-    )
+    add_state_argument(parser)
     parser.set_defaults(run=run)
 
 
@@ -79,7 +77,7 @@ def _seconds(text: str) -> float:
 def run(options: argparse.Namespace) -> int:
     """Break it, wait, give it back; returns the exit code."""
     with readable_errors():
-        what, fault = chosen(options.part, options.how, options.state)
+        what, fault = chosen(options.part, options.how, running(options.state))
         with ended_by_signals(), contextlib.suppress(KeyboardInterrupt), fault:
             print(f"{what} for {options.seconds:g} s; Ctrl-C gives it back at once.", flush=True)
             time.sleep(options.seconds)
@@ -88,15 +86,13 @@ def run(options: argparse.Namespace) -> int:
     return 1
 
 
-def chosen(part: str, how: str | None, state_file: Path) -> tuple[str, AbstractContextManager[None]]:
+def chosen(part: str, how: str | None, state: LabState) -> tuple[str, AbstractContextManager[None]]:
     """What happens in words, and the fault. Raises NothingToBreak, or ValueError for a fault that a bus has not."""
     if part == "bus":
         if how not in (None, "freeze"):
             raise ValueError(f"--{how} is for Redis: the Service Bus can only be frozen.")
-        return "The Service Bus does not answer", frozen(own_pid(state_file, part))
-    pid = own_pid(state_file, part)
-    state = read_state(state_file)
-    assert state is not None  # noqa: S101 - own_pid has read it
+        return "The Service Bus does not answer", frozen(own_pid(state, part))
+    pid = own_pid(state, part)
     match how:
         case "freeze":
             return "Redis does not answer", frozen(pid)
@@ -108,11 +104,8 @@ def chosen(part: str, how: str | None, state_file: Path) -> tuple[str, AbstractC
             return "Redis is gone", killed(pid, state)
 
 
-def own_pid(state_file: Path, part: str) -> int:
+def own_pid(state: LabState, part: str) -> int:
     """The process that the running lab started for this part. Raises NothingToBreak."""
-    state = read_state(state_file)
-    if state is None:
-        raise NothingToBreak("No lab is running: start one with `python -m lab up`.")
     pid = state.pids.get(part)
     if pid is None:
         raise NothingToBreak(f"This lab uses a {part} that it did not start: it is not touched.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 
 from lab.azure.whole import whole
 from lab.proof.outcome import Outcome, Parameters
@@ -65,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _run_app(options: argparse.Namespace) -> int:
     from lab.proof.report.page import write_report
-    from lab.proof.spike.local import plan_of, readable_errors, run_until_signal
+    from lab.proof.spike.local import carried_out, plan_of
     from lab.proof.spike.progress import Progress
     from lab.proof.spike.run import spike
     from lab.proof.spike.table import broken, show
@@ -78,15 +79,14 @@ def _run_app(options: argparse.Namespace) -> int:
             found.append(await spike(parameters, plan_of(parameters), progress, SETTLE_S))
         return found
 
-    progress = Progress()
-    with readable_errors(progress) as ending:
-        outcomes = run_until_signal(all_of_them(options.strategy or list(STRATEGIES), progress))
-        progress.done()
-        document = {"runs": [outcome.to_json() for outcome in outcomes]}
+    def report(outcomes: list[Outcome]) -> bool:
+        document = {"runs": [asdict(outcome) for outcome in outcomes]}
         save(options, document, lambda folder, typed: write_report(folder, title(outcomes), outcomes, typed))
         show(outcomes, console())
-        ending.code = 1 if any(outcome.strategy == OURS and broken(outcome) for outcome in outcomes) else 0
-    return ending.code
+        return any(outcome.strategy == OURS and broken(outcome) for outcome in outcomes)
+
+    progress = Progress()
+    return carried_out(all_of_them(options.strategy or list(STRATEGIES), progress), progress, report)
 
 
 def title(outcomes: list[Outcome]) -> str:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -101,19 +102,19 @@ def run(options: argparse.Namespace) -> int:
 def _run_app(options: argparse.Namespace) -> int:
     from lab.proof.faults.pace import DEFAULT, FULL, QUICK
     from lab.proof.report.page import write_faults
-    from lab.proof.spike.local import readable_errors, run_until_signal
+    from lab.proof.spike.local import carried_out
     from lab.proof.spike.progress import Progress
 
     names = options.only or (OF_A_CLUSTER if options.redis_cluster else NAMES)
     pace, progress, began = FULL if options.full else QUICK if options.quick else DEFAULT, Progress(), time.monotonic()
-    with readable_errors(progress) as ending:
-        outcomes = run_until_signal(endure_all(names, pace, progress, options.redis_cluster or 1))
-        progress.done()
+
+    def report(outcomes: list[Outcome]) -> bool:
         document = as_json(outcomes, pace, time.monotonic() - began)
         save(options, document, lambda folder, typed: write_faults(folder, document, typed))
         show(document["faults"], console())
-        ending.code = 1 if any(outcome.broken for outcome in outcomes) else 0
-    return ending.code
+        return any(outcome.broken for outcome in outcomes)
+
+    return carried_out(endure_all(names, pace, progress, options.redis_cluster or 1), progress, report)
 
 
 async def endure_all(names: Sequence[str], pace: Pace, progress: Progress, primaries: int = 1) -> list[Outcome]:
@@ -132,7 +133,7 @@ async def endure_all(names: Sequence[str], pace: Pace, progress: Progress, prima
 def as_json(outcomes: Sequence[Outcome], pace: Pace, seconds: float) -> dict[str, Any]:
     """Everything that was counted, and how long it took in all."""
     return {
-        "faults": [outcome.to_json() for outcome in outcomes],
+        "faults": [asdict(outcome) for outcome in outcomes],
         "instances": pace.instances,
         "client_limit": pace.client_limit,
         "scale": pace.scale,

@@ -38,7 +38,7 @@ class Load:
 class Scenario:
     """`places`: Redis lets in so many clients beside the lab's; None for enough. `away_ms`: one way, added.
 
-    `inflict`: what happens to Redis. `bound_by_rate`: callers never pause, so operations per second tell.
+    `inflict`: what happens to Redis.
     """
 
     name: str
@@ -48,7 +48,6 @@ class Scenario:
     places: int | None = None
     away_ms: float = 0.0
     proxied: bool = False
-    bound_by_rate: bool = False
     inflict: Callable[[Target], Awaitable[None]] | None = None
 
     def shortened(self) -> Scenario:
@@ -91,9 +90,9 @@ async def cut_replies(target: Target) -> None:
 SCENARIOS = {
     one.name: one
     for one in (
-        Scenario("steady", "steady, as fast as it goes", Load(think_s=0.0), instances=2, bound_by_rate=True),
+        Scenario("steady", "steady, as fast as it goes", Load(think_s=0.0), instances=2),
         Scenario("stop", "Redis stops for 1 s", Load(seconds=2.6), inflict=stop),
-        Scenario("far", "Redis 5 ms away", Load(callers=64, think_s=0.0), instances=2, away_ms=5.0, bound_by_rate=True),
+        Scenario("far", "Redis 5 ms away", Load(callers=64, think_s=0.0), instances=2, away_ms=5.0),
         Scenario("burst", "100 calls at once per instance", Load(burst=100, think_s=0.4)),
         Scenario("slow-script", "now and then a script of 50 ms", Load(slow_every_s=0.6)),
         Scenario(
@@ -107,6 +106,6 @@ SCENARIOS = {
             "cut", "cut in the middle of a reply", Load(seconds=2.2, changes=True), proxied=True, inflict=cut_replies
         ),
         Scenario("limit", "twice as many instances as places", Load(callers=8), instances=8, places=4),
-        Scenario("messages", "16 messages at a time beside HTTP", Load(messages=16), instances=2, bound_by_rate=True),
+        Scenario("messages", "16 messages at a time beside HTTP", Load(messages=16), instances=2),
     )
 }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict, fields
 
 from lab.azure.whole import whole
-from lab.proof.outcome import Parameters
+from lab.proof.outcome import Outcome, Parameters
 from lab.proof.results import add_results, console, save
 from lab.proof.strategies import OURS, STRATEGIES, TITLES
 
@@ -74,33 +75,23 @@ def add_size(parser: argparse.ArgumentParser, default: Parameters) -> None:
 
 def parameters_of(options: argparse.Namespace, strategy: str) -> Parameters:
     """What the options ask for."""
-    return Parameters(
-        strategy=strategy,
-        orders=options.orders,
-        users=options.users,
-        instances=options.instances,
-        client_limit=options.client_limit,
-        seconds=options.seconds,
-        stock=options.stock,
-        seed=options.seed,
-        pause=options.pause,
-    )
+    return Parameters(strategy, **{one.name: getattr(options, one.name) for one in fields(Parameters)[1:]})
 
 
 def run(options: argparse.Namespace) -> int:
     """Run it, report; returns the exit code."""
     from lab.proof.report.page import write_report
-    from lab.proof.spike.local import plan_of, readable_errors, run_until_signal
+    from lab.proof.spike.local import carried_out, plan_of
     from lab.proof.spike.progress import Progress
     from lab.proof.spike.run import spike
     from lab.proof.spike.table import broken, show
 
     parameters, progress = parameters_of(options, options.strategy), Progress()
-    with readable_errors(progress) as ending:
-        outcome = run_until_signal(spike(parameters, plan_of(parameters), progress))
-        progress.done()
+
+    def report(outcome: Outcome) -> bool:
         title = f"{outcome.orders:,} orders: {TITLES[outcome.strategy]}"
-        save(options, outcome.to_json(), lambda folder, typed: write_report(folder, title, [outcome], typed))
+        save(options, asdict(outcome), lambda folder, typed: write_report(folder, title, [outcome], typed))
         show([outcome], console())
-        ending.code = 1 if outcome.strategy == OURS and broken(outcome) else 0
-    return ending.code
+        return outcome.strategy == OURS and bool(broken(outcome))
+
+    return carried_out(spike(parameters, plan_of(parameters), progress), progress, report)

@@ -70,8 +70,6 @@ async def _observed(scene: Scene, fault: Fault, side: str) -> Outcome:
     outcome = of_calls(fault.name, side, load.calls, hung, loop.time())
     recovered = load.recovered_at(since)
     outcome.recovery_s = None if recovered is None else round(recovered - since, 2)
-    failed_at = [call.ended for call in load.calls if call.failure is not None and call.ended is not None]
-    outcome.last_failure_s = round(max(0.0, max(failed_at, default=since) - since), 2)
     outcome.opened = scene.target.proxy.accepted
     outcome.leaked = max(0, await scene.target.settled_clients(1, SETTLE_S) - 1)
     outcome.notes = scene.notes
