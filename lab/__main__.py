@@ -28,7 +28,6 @@ def _folders() -> list[Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
     folders = _folders()
     examples = "".join(folder.EXAMPLES for folder in folders)
     parser = Parser(

@@ -273,7 +273,6 @@ async def release(receiver: ServiceBusReceiver, messages: Iterable[ServiceBusRec
 
 
 def show(target: QueueTarget, letters: Sequence[Letter], columns: Mapping[str, Sequence[str]]) -> None:
-    """Print the table."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=PLAIN_WIDTH)

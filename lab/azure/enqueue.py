@@ -49,7 +49,6 @@ class Message:
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `enqueue`."""
     parser = commands.add_parser(
         "enqueue", help="put messages on the queue by hand", description=DESCRIPTION, epilog=EXAMPLES
     )
@@ -108,7 +107,6 @@ async def send(target: QueueTarget, messages: Sequence[Message]) -> None:
 
 
 def report(target: QueueTarget, messages: Sequence[Message]) -> None:
-    """Say what was sent."""
     console = Console(highlight=False, markup=False)
     for message in messages:
         body = message.body.decode(errors="replace")

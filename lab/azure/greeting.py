@@ -44,7 +44,6 @@ def introduce(console: Console, lab: Lab, options: argparse.Namespace) -> None:
 
 
 def functions(lab: Lab, options: argparse.Namespace) -> Iterator[Text]:
-    """One line per function."""
     for served in lab.served.get("http", []):
         methods = " ".join(served["methods"]) or "any method"
         line = Text(f"{served['name']:<14} ", style="bold")

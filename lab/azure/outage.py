@@ -49,7 +49,6 @@ class NothingToBreak(LookupError):
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `break`."""
     parser = commands.add_parser(
         "break", help="take Redis or Service Bus away for a while", description=DESCRIPTION, epilog=EXAMPLES
     )

@@ -29,7 +29,6 @@ class QueueTarget:
 
 
 def add_target_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that say which queue."""
     group = parser.add_argument_group("which queue (the running lab's by default)")
     group.add_argument("--queue", help=f"its name (default: {QUEUE} of the settings, else {DEFAULT_QUEUE})")
     where = group.add_mutually_exclusive_group()

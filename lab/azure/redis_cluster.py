@@ -93,7 +93,6 @@ class RedisCluster:
             raise
 
     def stop(self) -> None:
-        """Stop every node."""
         self._running.close()
         self.nodes = []
 
@@ -102,7 +101,6 @@ class RedisCluster:
         return SLOTS * number // self._primaries, SLOTS * (number + 1) // self._primaries - 1
 
     def add_node(self) -> RedisServer:
-        """One more primary, which has no slots yet."""
         node = self._started(0)
         self.nodes.append(node)
         self._introduce()
@@ -146,7 +144,6 @@ class RedisCluster:
                     client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", node_id(target))
 
     def move_slot(self, slot: int, source: RedisServer, target: RedisServer) -> None:
-        """Move a slot and its keys."""
         self.open_slot(slot, source, target)
         self.move_keys(slot, source, target)
         self.close_slot(slot, target)
@@ -188,7 +185,6 @@ class RedisCluster:
 
 
 def admin(node: RedisServer) -> redis.Redis:
-    """A plain client of one node."""
     return redis.Redis(host=HOST, port=node.port, decode_responses=True, socket_timeout=5)
 
 

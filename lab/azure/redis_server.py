@@ -121,7 +121,6 @@ class RedisServer:
 
     @property
     def pid(self) -> int:
-        """The server's process id."""
         return self.child.pid
 
     @property
@@ -158,7 +157,6 @@ class RedisServer:
         self.child.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT after `pause`."""
         self.child.signal(signal.SIGCONT)
 
     def restart(self, *, keep_data: bool = True, deadline_s: float = 10.0) -> None:

@@ -34,7 +34,6 @@ class NoLab(LookupError):
 
 
 def add_state_argument(parser: argparse._ActionsContainer) -> None:
-    """The option that says which running lab."""
     parser.add_argument(
         "--state", type=Path, default=DEFAULT_PATH, metavar="FILE", help="where `lab up` noted what runs"
     )

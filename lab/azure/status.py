@@ -32,7 +32,6 @@ class Silent(Exception):
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `status`."""
     parser = commands.add_parser("status", help="what of the running lab answers", description=DESCRIPTION)
     add_state_argument(parser)
     parser.set_defaults(run=run)
@@ -108,5 +107,4 @@ async def depths(state: LabState) -> tuple[int, int]:
 
 
 def counted(number: int) -> str:
-    """A number of messages."""
     return f"{number} or more" if number == MOST else str(number)

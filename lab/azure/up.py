@@ -86,7 +86,6 @@ class StartError(RuntimeError):
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `up`."""
     parser = commands.add_parser(
         "up",
         help="the app with a Valkey and a Service Bus of its own, until Ctrl-C",

@@ -182,7 +182,6 @@ def _pairs(
 
 
 def ratios(cells: list[Cell]) -> dict[str, float | None]:
-    """The figures that the project promises."""
     return {
         "vs_default_c100": ratio(cells, "default pool", 100, "loopback"),
         "cpu_vs_default_c100": ratio(cells, "default pool", 100, "loopback", "cpu_us"),
@@ -258,7 +257,6 @@ def write_report(folder: Path, report: dict[str, Any], command: str) -> Path:
 
 
 def show(report: dict[str, Any], console: Console) -> None:
-    """The medians as one table, then the ratios."""
     title = f"{WHAT[report['on']]}: calls/s, p50 / p99 in ms, CPU per call in us"
     shown = Table("client", "connections", title=title)
     for heading in _titles(report):
@@ -334,7 +332,6 @@ def _report(
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `bench`."""
     parser = commands.add_parser(
         "bench",
         help="how fast one multiplexed connection is, beside everything one might use instead",
@@ -352,7 +349,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def command(options: argparse.Namespace) -> int:
-    """Measure, show, and write the JSON."""
     console = Console(width=None if sys.stdout.isatty() else 160)
     if options.app:
         return command_app(options, console)

@@ -44,7 +44,6 @@ async def ours(port: int) -> AsyncIterator[Redis]:
 
 @asynccontextmanager
 async def glide(port: int) -> AsyncIterator[Any]:
-    """valkey-glide's."""
     import glide
 
     glide.Logger.set_logger_config(glide.LogLevel.OFF)
@@ -55,7 +54,6 @@ async def glide(port: int) -> AsyncIterator[Any]:
 
 
 def coredis(port: int) -> Any:
-    """coredis'."""
     import coredis
 
     return coredis.RedisCluster(host=HOST, port=port, max_connections=PRIMARIES)

@@ -49,7 +49,6 @@ def installed(sides: dict[str, Side]) -> dict[str, Side]:
 
 
 def url(port: int) -> str:
-    """Where a session connects."""
     return f"redis://{HOST}:{port}/0"
 
 
@@ -113,7 +112,6 @@ class Bare(asyncio.Protocol):
             self._owed.popleft().set_result(reply)
 
     def close(self) -> None:
-        """Close at once."""
         self._transport.close()
 
     @classmethod
@@ -134,7 +132,6 @@ class Bare(asyncio.Protocol):
         return future
 
     async def get(self) -> Any:
-        """One GET."""
         return await self.call(_GET)
 
     async def get_many(self, key: str = "middling", count: int = 100) -> list[Any]:

@@ -37,7 +37,6 @@ Exit code 1 if ours broke a promise; the others are there to compare, and are no
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `compare`."""
     parser = commands.add_parser(
         "compare", help="the same spike with every Redis session, in turn", description=DESCRIPTION, epilog=EXAMPLES
     )
@@ -90,6 +89,5 @@ def _run_app(options: argparse.Namespace) -> int:
 
 
 def title(outcomes: list[Outcome]) -> str:
-    """Of the page."""
     first = outcomes[0]
     return f"{first.orders:,} orders, {first.instances} instances, {first.client_limit} Redis clients and no more"

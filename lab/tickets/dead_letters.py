@@ -14,7 +14,6 @@ from lab.tickets.letters import order_of
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `dead-letters`."""
     parser = dead_letters.add_parser(commands, columns)
     add_app_arguments(parser, "also show each letter's order as this app knows it: a decided one need not be replayed")
 

@@ -35,7 +35,6 @@ same: each message gets a fresh MessageId, and the worker decides an order once.
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `requeue`."""
     parser = commands.add_parser(
         "requeue",
         help="find orders that stay queued, and put them on the queue again",

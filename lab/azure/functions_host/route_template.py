@@ -36,7 +36,6 @@ class Parameter:
         return self.catch_all or self.optional or self.default is not None
 
     def allows(self, value: str) -> bool:
-        """True if `value` fulfils every constraint."""
         return all(constraint(value) for constraint in self.constraints)
 
 

@@ -35,7 +35,6 @@ examples:
 
 
 def arguments() -> argparse.ArgumentParser:
-    """The command line."""
     parser = argparse.ArgumentParser(
         prog=COMMAND,
         description="A Service Bus on this machine: AMQP 1.0 queues for the azure-servicebus SDK.",
@@ -63,7 +62,6 @@ def arguments() -> argparse.ArgumentParser:
 
 
 async def serve(broker: LocalServiceBus, health_port: int) -> None:
-    """Serve until SIGINT or SIGTERM."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -62,7 +62,6 @@ ours let a call hang, leaked a connection, did a change twice, lost one that it 
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `faults`."""
     parser = commands.add_parser(
         "faults",
         help=f"break Redis, Service Bus and instances in the middle of a spike, in {len(NAMES)} ways; or Redis alone",
@@ -142,7 +141,6 @@ def as_json(outcomes: Sequence[Outcome], pace: Pace, seconds: float) -> dict[str
 
 
 def show(faults: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """The numbers of each fault, then what was broken."""
     wide_table.show(tables.FAULT_HEADINGS, list(map(tables.fault_numbers, faults)), console)
     for one in faults:
         said = "; ".join(one["broken"] or ["ok", *one["remarks"]])

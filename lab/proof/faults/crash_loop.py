@@ -80,7 +80,6 @@ async def kill_workers(child: Child) -> None:
 
 
 def workers(child: Child) -> list[psutil.Process]:
-    """The host's worker processes."""
     try:
         return psutil.Process(child.pid).children()
     except psutil.NoSuchProcess:

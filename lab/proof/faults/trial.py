@@ -52,7 +52,6 @@ class Going:
             number += 1
 
     def stop(self) -> None:
-        """No further order."""
         self._stopped = True
 
 

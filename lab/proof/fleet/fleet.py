@@ -56,12 +56,10 @@ class Instance:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
         return int(self.process.pid or 0)
 
     @property
     def base_url(self) -> str:
-        """Where it serves."""
         return f"http://{HOST}:{self.port}"
 
 
@@ -130,12 +128,10 @@ class Fleet:
         self._signal(instance, signal.SIGSTOP)
 
     def thaw(self, instance: Instance) -> None:
-        """SIGCONT after `freeze`."""
         instance.frozen = False
         self._signal(instance, signal.SIGCONT)
 
     async def wait_gone(self, instances: Iterable[Instance]) -> None:
-        """Wait until they have ended."""
         for instance in instances:
             await instance.gone.wait()
 

@@ -24,7 +24,6 @@ TITLE = 30
 
 
 def connected_clients(runs: Sequence[Outcome]) -> Figure:
-    """Redis' clients against its limit."""
     drawn, rows = _rows(runs, "Clients connected to Redis", row=ROW + 14)
     for run, look, axes in zip(runs, looks([run.strategy for run in runs]), rows[:, 0], strict=True):
         moments = thinned(run.timeline)

@@ -31,7 +31,6 @@ the sessions, not about Functions: the lab's host is lighter than the real one."
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `spike`."""
     parser = commands.add_parser(
         "spike",
         help="35,480 orders on 200 instances, against a Redis that lets in 256 clients",
@@ -74,7 +73,6 @@ def add_size(parser: argparse.ArgumentParser, default: Parameters) -> None:
 
 
 def parameters_of(options: argparse.Namespace, strategy: str) -> Parameters:
-    """What the options ask for."""
     return Parameters(strategy, **{one.name: getattr(options, one.name) for one in fields(Parameters)[1:]})
 
 

@@ -148,7 +148,6 @@ def outcome_of(
     took_s: float,
     cpu_s: dict[str, float],
 ) -> Outcome:
-    """Everything that was counted, in one place."""
     return replace(
         answered(parameters, stock, load.answers, took_s),
         instances=parameters.instances,

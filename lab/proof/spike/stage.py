@@ -71,7 +71,6 @@ class Plan:
 
     @property
     def full(self) -> dict[Group, int]:
-        """The sizes of the groups at full scale-out."""
         return {Group.HTTP: self.http, Group.FULFILMENT: self.fulfilment}
 
     def check(self) -> None:
@@ -118,7 +117,6 @@ class Stage:
         return client
 
     async def queue_stats(self) -> dict[str, int]:
-        """How many messages the queue has, by state."""
         stats: dict[str, int] = await self.bus.ask("stats", DEFAULT_QUEUE)
         return stats
 

@@ -39,11 +39,9 @@ class CoredisClient:
             raise OutcomeUnknown(f"{type(error).__name__}: {error}") from error
 
     async def ping(self, within_s: float) -> None:
-        """PING on the shared client."""
         await self.run(lambda client: client.ping(), idempotent=True, within_s=within_s)
 
     async def aclose(self) -> None:
-        """Close it."""
         if self._holder is not None:
             await end_all([self._holder])
 

@@ -40,12 +40,10 @@ class GlideClient:
             raise OutcomeUnknown(f"{type(error).__name__}: {error}") from error
 
     async def ping(self, within_s: float) -> None:
-        """PING on the shared client."""
         async with asyncio.timeout(within_s):
             await (await self._connected()).ping()
 
     async def aclose(self) -> None:
-        """Close it."""
         if self._client is not None:
             await self._client.close()
 

@@ -66,7 +66,6 @@ class ClientPerCall(RedisPy):
 
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[Redis]:
-        """A client of its own."""
         client = default_client(self._url)
         if not self._close:
             self._open.append(client)
@@ -77,7 +76,6 @@ class ClientPerCall(RedisPy):
                 await client.aclose()
 
     async def aclose(self) -> None:
-        """Close what was left open."""
         while self._open:
             await self._open.pop().aclose()
 
@@ -94,7 +92,6 @@ class PingFirst(RedisPy):
 
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[Redis]:
-        """The shared client, after a PING."""
         if self._client is None:
             self._client = await self._created()
         try:
@@ -127,9 +124,7 @@ class SharedClient(RedisPy):
 
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[Redis]:
-        """The shared client."""
         yield self._client
 
     async def aclose(self) -> None:
-        """Close it with its pool."""
         await self._client.aclose()
