@@ -28,12 +28,12 @@ from rich.table import Table
 
 from lab.azure.redis_cluster import RedisCluster
 from lab.azure.redis_server import RedisServer
-from lab.proof import bench_cluster
+from lab.proof import bench_cluster, wide_table
 from lab.proof.bench_loads import KEYS, LARGE, LOADS, META, MIDDLING, SCRIPT, Load
 from lab.proof.bench_sides import KEY, SIDES, VALUE, Call, Side
 from lab.proof.report.markdown import table
 from lab.proof.report.page import write_page
-from lab.proof.results import add_results, save
+from lab.proof.results import add_results, console, save
 
 Right = Callable[[Any], bool]
 Clients = Callable[[], set[Any]]  # the ids of those that the server has now
@@ -235,39 +235,29 @@ def _columns(report: dict[str, Any]) -> list[tuple[str, int, str]]:
     return list(dict.fromkeys([one for one in where if one[2] == SMALL] or where))
 
 
-def _titles(report: dict[str, Any]) -> list[str]:
-    columns = _columns(report)
-    return [f"{link if load == SMALL else load} c={concurrency}" for link, concurrency, load in columns]
-
-
 def write_report(folder: Path, report: dict[str, Any], command: str) -> Path:
     """The page of the medians, and its numbers beside it; returns the page. Raises OSError."""
-    found = medians(report)
-    head = ["client", "connections", *_titles(report)]
     text = f"{WHAT[report['on']]}: calls/s; p50 / p99 in ms; CPU per call. The medians of interleaved rounds."
     ratios = table(["ours / theirs", "median over the rounds"], [[n, str(r)] for n, r in report["ratios"].items()])
-    numbers = {**{name: report[name] for name in ("seconds", "ratios", "connections")}, "medians": found}
-    return write_page(
-        folder,
-        "The session's client beside others",
-        [text, table(head, _rows(report, found, "; ")), ratios],
-        numbers,
-        command,
-    )
+    parts = [text, table(_head(report), _rows(report, "; ")), ratios]
+    numbers = {name: report[name] for name in ("seconds", "ratios", "connections")} | {"medians": medians(report)}
+    return write_page(folder, "The session's client beside others", parts, numbers, command)
 
 
 def show(report: dict[str, Any], console: Console) -> None:
-    title = f"{WHAT[report['on']]}: calls/s, p50 / p99 in ms, CPU per call in us"
-    shown = Table("client", "connections", title=title)
-    for heading in _titles(report):
-        shown.add_column(heading, justify="right")
-    for row in _rows(report, medians(report), "\n"):
-        shown.add_row(*row)
-    console.print(shown)
+    console.print(f"{WHAT[report['on']]}: calls/s, p50 / p99 in ms, CPU per call in us")
+    wide_table.show(_head(report), _rows(report, "\n"), console)
     console.print("Ours / theirs, the median over the rounds:", report["ratios"])
 
 
-def _rows(report: dict[str, Any], found: list[dict[str, Any]], between: str) -> list[list[str]]:
+def _head(report: dict[str, Any]) -> list[str]:
+    columns = _columns(report)
+    titles = [f"{link if load == SMALL else load} c={concurrency}" for link, concurrency, load in columns]
+    return ["client", "connections", *titles]
+
+
+def _rows(report: dict[str, Any], between: str) -> list[list[str]]:
+    found = medians(report)
     return [
         [side, str(count), *(_cell(one, between) for one in found if one["side"] == side)]
         for side, count in report["connections"].items()
@@ -349,10 +339,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def command(options: argparse.Namespace) -> int:
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    shown_on = console()
     if options.app:
-        return command_app(options, console)
-    with warnings.catch_warnings(), Progress(console=console, transient=True) as progress:
+        return command_app(options, shown_on)
+    with warnings.catch_warnings(), Progress(console=shown_on, transient=True) as progress:
         warnings.simplefilter("ignore", DeprecationWarning)  # of the libraries compared
         loads, measured = (bench_cluster.LOADS, run_cluster) if options.cluster else (LOADS, run)
         per_round = sum(len(load.sides) for load in loads.values())
@@ -361,7 +351,7 @@ def command(options: argparse.Namespace) -> int:
         task = progress.add_task("measuring", total=options.rounds * per_round)
         report = measured(options.rounds, options.seconds, lambda: progress.advance(task))
     save(options, report, lambda folder, typed: write_report(folder, report, typed))
-    show(report, console)
+    show(report, shown_on)
     return 0
 
 

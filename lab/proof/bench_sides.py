@@ -68,13 +68,14 @@ def blocking_pool(size: int, port: int) -> Redis:
 
 
 @asynccontextmanager
-async def glide(port: int) -> AsyncIterator[Any]:
-    """One multiplexed connection, Rust core."""
+async def glide(port: int, kind: str = "Glide") -> AsyncIterator[Any]:
+    """One multiplexed connection, Rust core; of the kind GlideCluster, one to each node."""
     import glide
 
     glide.Logger.set_logger_config(glide.LogLevel.OFF)
-    address = glide.NodeAddress(HOST, port)
-    client = await glide.GlideClient.create(glide.GlideClientConfiguration([address], request_timeout=10_000))
+    configuration = getattr(glide, f"{kind}ClientConfiguration")
+    how = configuration([glide.NodeAddress(HOST, port)], request_timeout=10_000)
+    client = await getattr(glide, f"{kind}Client").create(how)
     yield client
     await client.close()
 

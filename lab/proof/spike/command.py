@@ -45,30 +45,18 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def add_size(parser: argparse.ArgumentParser, default: Parameters) -> None:
     """The options that say how large a spike is, and where its results go."""
     size = parser.add_argument_group("size")
-    for name, text in (
-        ("orders", "orders, one ticket each"),
-        ("users", "distinct customers"),
-        ("instances", "instances at full scale-out, half of them HTTP"),
-        ("client-limit", "clients that Redis lets in"),
+    for name, kind, text in (
+        ("orders", whole(), "orders, one ticket each"),
+        ("users", whole(), "distinct customers"),
+        ("instances", whole(), "instances at full scale-out, half of them HTTP"),
+        ("client-limit", whole(), "clients that Redis lets in"),
+        ("seconds", float, "of the schedule"),
+        ("seed", int, "of the arrival times"),
+        ("pause", float, "seconds for which Redis stops answering in the middle, as in a failover"),
     ):
         value = getattr(default, name.replace("-", "_"))
-        size.add_argument(f"--{name}", type=whole(), default=value, metavar="N", help=f"{text} (default: {value})")
-    size.add_argument(
-        "--seconds",
-        type=float,
-        default=default.seconds,
-        metavar="S",
-        help=f"of the schedule (default: {default.seconds:g})",
-    )
+        size.add_argument(f"--{name}", type=kind, default=value, metavar="N", help=f"{text} (default: {value:g})")
     size.add_argument("--stock", type=whole(), metavar="N", help="tickets on sale (default: enough for all)")
-    size.add_argument("--seed", type=int, default=default.seed, metavar="N", help="of the arrival times (default: 1)")
-    size.add_argument(
-        "--pause",
-        type=float,
-        default=default.pause,
-        metavar="S",
-        help=f"Redis stops answering for so long in the middle, as in a failover (default: {default.pause:g})",
-    )
     add_results(parser)
 
 

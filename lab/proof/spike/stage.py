@@ -131,34 +131,15 @@ class Stage:
 async def put_up(plan: Plan) -> AsyncIterator[Stage]:
     """A stage without instances yet. Raises OverBudget, RedisServerError, BusError."""
     plan.check()
-    queues = {
-        DEFAULT_QUEUE: QueueConfig(
-            lock_duration_s=plan.lock_s,
-            max_delivery_count=plan.max_delivery_count,
-            dead_letter_on_expiration=True,
-            duplicate_window_s=600.0,
-        )
-    }
+    queue = QueueConfig(plan.lock_s, plan.max_delivery_count, dead_letter_on_expiration=True, duplicate_window_s=600.0)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix=owned("fleet"), ignore_cleanup_errors=True)))
-        if plan.primaries > 1:
-            cluster = redis_cluster.RedisCluster(
-                plan.primaries,
-                replicas=plan.replicas,
-                node_timeout_ms=plan.node_timeout_ms,
-                maxclients=plan.client_limit,
-                appendonly=True,
-                options={"appendfsync": plan.appendfsync},
-            )
-            stack.callback(cluster.stop)
-            await asyncio.to_thread(cluster.start)
-            redis = cluster.nodes[0]
-        else:
-            cluster, redis = None, RedisServer(maxclients=plan.client_limit, appendfsync=plan.appendfsync)
-            stack.callback(redis.stop)
-            await asyncio.to_thread(redis.start)
+        started = _redis_of(plan)
+        stack.callback(started.stop)
+        await asyncio.to_thread(started.start)
+        redis, cluster = (started, None) if isinstance(started, RedisServer) else (started.nodes[0], started)
         proxy = await stack.enter_async_context(TcpProxy(redis.port)) if plan.proxied else None
-        bus = await stack.enter_async_context(BusProcess(queues))
+        bus = await stack.enter_async_context(BusProcess({DEFAULT_QUEUE: queue}))
         task = Task(
             folder=ROOT,
             log=folder / "instances.log",
@@ -170,6 +151,19 @@ async def put_up(plan: Plan) -> AsyncIterator[Stage]:
         admins: list[Redis | RedisCluster] = []
         stack.push_async_callback(_close_all, admins)
         yield Stage(plan, redis, bus, fleet, front, proxy, folder, admins, cluster)
+
+
+def _redis_of(plan: Plan) -> RedisServer | redis_cluster.RedisCluster:
+    if plan.primaries == 1:
+        return RedisServer(maxclients=plan.client_limit, appendfsync=plan.appendfsync)
+    return redis_cluster.RedisCluster(
+        plan.primaries,
+        replicas=plan.replicas,
+        node_timeout_ms=plan.node_timeout_ms,
+        maxclients=plan.client_limit,
+        appendonly=True,
+        options={"appendfsync": plan.appendfsync},
+    )
 
 
 def _settings(plan: Plan, redis_port: int, connection: str) -> dict[str, str]:
