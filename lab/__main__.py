@@ -37,8 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     named = {name: command for folder in folders for name, command in folder.COMMANDS.items()}
-    for command in named.values():
-        command.add_parser(commands)
+    for name, command in named.items():
+        own = commands.add_parser(name, help=command.HELP, description=command.DESCRIPTION, epilog=command.EXAMPLES)
+        own.set_defaults(run=command.run, usage_error=own.error)
+        command.add_arguments(own)
     options = parser.parse_args(arguments)
     if "run" not in options:
         parser.print_help()

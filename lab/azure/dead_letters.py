@@ -38,6 +38,7 @@ WAIT_S = 3.0  # for the next dead letter; they are all there already
 SHOWN = 48
 PLAIN_WIDTH = 220
 
+HELP = "list what the queue gave up on, send it back or throw it away"
 DESCRIPTION = "List the dead letters of the queue with their reasons; with --replay send them back."
 EXAMPLES = """\
 examples:
@@ -72,16 +73,8 @@ class Outcome:
     left: dict[int, str] = field(default_factory=dict)
 
 
-def add_parser(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], columns: Columns = lambda _options, _letters: {}
-) -> argparse.ArgumentParser:
-    """Add the command `dead-letters`. `columns`: what else the table shows, one cell per letter under each heading."""
-    parser = commands.add_parser(
-        "dead-letters",
-        help="list what the queue gave up on, send it back or throw it away",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-    )
+def add_arguments(parser: argparse.ArgumentParser, columns: Columns = lambda _options, _letters: {}) -> None:
+    """`columns`: what else the table shows, one cell per letter under each heading."""
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--replay", action="store_true", help="send each one back to the queue with a fresh MessageId")
     what.add_argument("--discard", nargs="+", metavar="ID", help="write these to a file and remove them")
@@ -92,17 +85,16 @@ def add_parser(
         "--max", type=int, default=1000, metavar="N", help="at most N, the oldest first (default: 1000)"
     )
     add_target_arguments(parser)
-    parser.set_defaults(run=lambda options: run(options, columns))
-    return parser
+    parser.set_defaults(columns=columns)
 
 
-def run(options: argparse.Namespace, columns: Columns) -> int:
+def run(options: argparse.Namespace) -> int:
     """List, and replay or discard if asked to; returns the exit code: 1 if anything stayed that should have gone."""
     with readable_errors():
         target = find_target(options)
         letters = asyncio.run(listed(target, options.max))
         wanted = choose(letters, options.discard or options.only)
-        show(target, wanted, columns(options, wanted))
+        show(target, wanted, options.columns(options, wanted))
         if not wanted or not (options.replay or options.discard):
             return 0
         if options.discard:

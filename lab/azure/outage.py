@@ -29,6 +29,7 @@ BACK_S = 15.0
 POLL_S = 0.05
 MOST_S = 600.0
 
+HELP = "take Redis or Service Bus away for a while"
 DESCRIPTION = """\
 Take the running lab's Redis or Service Bus away for some seconds, then give it back. Meanwhile send requests and watch
 the log of `python -m lab up`. Ctrl-C gives it back at once."""
@@ -48,10 +49,7 @@ class NothingToBreak(LookupError):
     """The lab that runs has no such part of its own; the message says what to do."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "break", help="take Redis or Service Bus away for a while", description=DESCRIPTION, epilog=EXAMPLES
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("part", choices=("redis", "bus"), help="what to break")
     parser.add_argument("--for", dest="seconds", type=_seconds, default=10.0, metavar="S", help="seconds (default: 10)")
     how = parser.add_mutually_exclusive_group()
@@ -62,7 +60,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     ):
         how.add_argument(f"--{option}", dest="how", action="store_const", const=option, help=text)
     add_state_argument(parser)
-    parser.set_defaults(run=run)
 
 
 def _seconds(text: str) -> float:

@@ -24,17 +24,17 @@ ANSWER_S = 6.0
 BUS_S = 12.0
 MOST = 1000  # messages that are counted one by one
 
+HELP = "what of the running lab answers"
 DESCRIPTION = "Show what of the running lab answers, where it is, and what waits on its queue."
+EXAMPLES = ""
 
 
 class Silent(Exception):
     """A part does not answer as it should; the message says how."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("status", help="what of the running lab answers", description=DESCRIPTION)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_state_argument(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -58,6 +58,7 @@ FEWEST_PRIMARIES = 3  # fewer cannot agree that one is gone
 REDIS_PORT = 6379  # as in local.settings.json.example
 BUS_PORT = 5672  # where the SDKs look for an emulator
 
+HELP = "the app with a Valkey and a Service Bus of its own, until Ctrl-C"
 DESCRIPTION = """\
 Start the app with everything it needs: a Valkey server (a real one, from a wheel), a local Service Bus and one instance
 of the app on a light Functions host. Ctrl-C ends them all. That host is lighter than the real one."""
@@ -85,13 +86,7 @@ class StartError(RuntimeError):
     """Something did not start; the message says what, and what to do."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "up",
-        help="the app with a Valkey and a Service Bus of its own, until Ctrl-C",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port", type=int, default=7071, help="of the app on 127.0.0.1; 0 picks a free one (default: 7071)"
     )
@@ -117,7 +112,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--client-limit", type=whole(), metavar="N", help="clients the started Redis takes (default: 10000)"
     )
     parser.add_argument("--state", type=Path, default=DEFAULT_PATH, metavar="FILE", help="where to note what runs")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -41,6 +41,8 @@ CONCURRENCY = (1, 32, 100)
 ORDERS_PER_S = 1000  # with --app: so many per part and round, for each of --seconds
 SMALL = "get64"  # the load of every side: a GET of 64 bytes
 SMALL_LOADS = [(SMALL, Load(SIDES, VALUE.__eq__, concurrency)) for concurrency in CONCURRENCY]
+HELP = "how fast one multiplexed connection is, beside everything one might use instead"
+DESCRIPTION, EXAMPLES = __doc__, ""
 MEASURES = ("calls_per_s", "cpu_us", "p50_ms", "p99_ms")
 UVLOOP = "uvloop"
 WHAT = {"one server": "GET of 64 bytes", "a cluster": "A cluster of three: GET over many slots, script over many drops"}
@@ -277,7 +279,7 @@ def prepare(admin: redis.Redis) -> None:
     admin.script_load(SCRIPT._text)
 
 
-def run(rounds: int, seconds: float, advance: Callable[[], None] = lambda: None) -> dict[str, Any]:
+def run_server(rounds: int, seconds: float, advance: Callable[[], None] = lambda: None) -> dict[str, Any]:
     """Measure everything: `rounds` rounds of `seconds` per client, link and concurrency; `advance` after each cell."""
     cells: list[Cell] = []
     connections: dict[str, int] = {}
@@ -321,12 +323,7 @@ def _report(
     }
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "bench",
-        help="how fast one multiplexed connection is, beside everything one might use instead",
-        description=__doc__,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_results(parser)
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5: about 4 minutes)")
     parser.add_argument("--seconds", type=float, default=0.4, help="per client, link and concurrency (default 0.4)")
@@ -335,16 +332,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     what.add_argument(
         "--app", action="store_true", help="an order through the whole app: which part costs how much CPU"
     )
-    parser.set_defaults(run=command)
 
 
-def command(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     shown_on = console()
     if options.app:
         return command_app(options, shown_on)
     with warnings.catch_warnings(), Progress(console=shown_on, transient=True) as progress:
         warnings.simplefilter("ignore", DeprecationWarning)  # of the libraries compared
-        loads, measured = (bench_cluster.LOADS, run_cluster) if options.cluster else (LOADS, run)
+        loads, measured = (bench_cluster.LOADS, run_cluster) if options.cluster else (LOADS, run_server)
         per_round = sum(len(load.sides) for load in loads.values())
         if not options.cluster:
             per_round += len(LINKS) * len(CONCURRENCY) * len(SIDES)

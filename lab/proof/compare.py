@@ -14,6 +14,7 @@ from lab.proof.strategies import OURS, SIDES, STRATEGIES
 
 SETTLE_S = 8.0  # for the last decisions: a strategy that failed has no more to show
 
+HELP = "the same spike with every Redis session, in turn"
 DESCRIPTION = """\
 The same app under the same spike with each Redis session in turn: the three of 2023, redis-py's defaults, blocking
 pools of 1, 2 and 8, and ours. Only the session differs: blueprints, Lua, HTTP and queue are the same code. In the
@@ -36,10 +37,7 @@ sides: {", ".join(SIDES)}
 Exit code 1 if ours broke a promise; the others are there to compare, and are not judged."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "compare", help="the same spike with every Redis session, in turn", description=DESCRIPTION, epilog=EXAMPLES
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_size(
         parser, Parameters(OURS, orders=3_000, users=1_000, instances=40, client_limit=52, seconds=15.0, pause=1.0)
     )
@@ -50,7 +48,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     alone.add_argument("--side", action="append", choices=SIDES, help="this session (repeatable; default: all)")
     alone.add_argument("--rounds", type=whole(), default=3, metavar="N", help="interleaved rounds (default: 3)")
     alone.add_argument("--quick", action="store_true", help="one round of shorter cells: about 6 minutes")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

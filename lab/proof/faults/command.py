@@ -38,6 +38,7 @@ OF_A_SESSION = (
 OF_A_CLUSTER = ("failover", "lossy-failover", "slot-move", "shard-pause", "node-comes-and-goes")
 OURS_FIRST = [OURS, *(side for side in SIDES if side != OURS)]
 
+HELP = f"break Redis, Service Bus and instances in the middle of a spike, in {len(NAMES)} ways; or Redis alone"
 DESCRIPTION = """\
 Prove the whole app under faults: a fleet in the middle of a spike, customers who repeat what was answered 503 as the
 API says, one fault, and books that are closed against Redis and the queue. With --session: the Redis session alone,
@@ -61,13 +62,7 @@ or customers saw anything but 503 (404 while Redis is empty) or saw it for longe
 ours let a call hang, leaked a connection, did a change twice, lost one that it confirmed, or came back too late."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "faults",
-        help=f"break Redis, Service Bus and instances in the middle of a spike, in {len(NAMES)} ways; or Redis alone",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--redis-cluster",
         type=whole(FEWEST_PRIMARIES),
@@ -83,7 +78,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     alone.add_argument("--session", action="store_true", help="no app: sessions under a steady load")
     alone.add_argument("--side", action="append", choices=SIDES, help="this session (repeatable; default: all)")
     alone.add_argument("--jobs", type=whole(), default=3, metavar="N", help="trials at the same time (default: 3)")
-    parser.set_defaults(run=run, usage_error=parser.error)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from lab.proof.outcome import Outcome, Parameters
 from lab.proof.results import add_results, console, save
 from lab.proof.strategies import OURS, STRATEGIES, TITLES
 
+HELP = "35,480 orders on 200 instances, against a Redis that lets in 256 clients"
 DESCRIPTION = """\
 The experiment of 2023 on one machine: a fleet of instances of this app, each a process with sessions of its own, behind
 one HTTP front; a Redis that lets in so many clients and no more; a Service Bus; and thousands who order in the same
@@ -30,16 +31,9 @@ Exit code 1 if an order of ours failed, was lost, decided twice or sold beyond t
 the sessions, not about Functions: the lab's host is lighter than the real one."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "spike",
-        help="35,480 orders on 200 instances, against a Redis that lets in 256 clients",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_size(parser, Parameters(OURS, orders=35_480, users=10_000, instances=200, client_limit=256, seconds=150.0))
     parser.add_argument("--strategy", choices=STRATEGIES, default=OURS, help="the Redis session (default: ours)")
-    parser.set_defaults(run=run)
 
 
 def add_size(parser: argparse.ArgumentParser, default: Parameters) -> None:
