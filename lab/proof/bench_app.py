@@ -18,7 +18,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -28,11 +27,11 @@ from lab.azure.functions_host import FunctionsHost, HostConfig, index_app
 from lab.azure.functions_host.server import listen, make_server
 from lab.azure.redis_server import RedisServer
 from lab.azure.service_bus import QueueConfig
+from lab.azure.settings import ROOT
 from lab.proof.fleet.bus_process import BusProcess
 from lab.proof.fleet.forks import context, leashed
 from lab.proof.fleet.instance import Group, of_group
 
-ROOT = Path(__file__).parents[2]
 CALLERS = 16
 APP = "import function_app"
 LIBRARIES = """

@@ -1,6 +1,6 @@
 """ASP.NET route templates as the Functions host reads them: `drops/{drop_id:guid}/orders/{order_id?}`.
 
-Source: "Routing in ASP.NET Core", route templates. Must never match a path whose constraint fails.
+Source: "Routing in ASP.NET Core", route templates.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Runs the local Service Bus as a process of its own: `python -m` and the name of this folder's package.
-
-It must never end without a word: a port that is taken or a wrong Config.json is said in one line.
-"""
+"""Runs the local Service Bus as a process of its own: `python -m` and the name of this folder's package."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The local Service Bus as a whole: starts, stops, and shows what a test or a tool wants to know.
-
-It must never listen beyond the address it is given, which is this machine's own unless told otherwise.
-"""
+"""The local Service Bus as a whole: starts, stops, and shows what a test or a tool wants to know."""
 
 from __future__ import annotations
 

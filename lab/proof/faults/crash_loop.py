@@ -24,10 +24,10 @@ from lab.azure.temporary import owned
 from lab.proof.faults.redis import FaultDidNotHappen
 from lab.proof.faults.scene import Scene
 from lab.proof.fleet.instance import Group
+from lab.proof.tasks import until
 from lab.tickets.letters import replay
 
 KILLS = 3
-POLL_S = 0.05
 WITHIN_S = 120.0
 HELD_S = 0.5  # long enough for calls to be under way
 
@@ -88,9 +88,5 @@ def workers(child: Child) -> list[psutil.Process]:
 
 async def wait_for(condition: Callable[[], bool]) -> None:
     """Raises FaultDidNotHappen if it does not come true."""
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            while not condition():  # noqa: ASYNC110 - it happens in another process
-                await asyncio.sleep(POLL_S)
-    except TimeoutError as error:
-        raise FaultDidNotHappen("the host, or its worker, did not do what was expected of it") from error
+    if not await until(condition, WITHIN_S):
+        raise FaultDidNotHappen("the host, or its worker, did not do what was expected of it")

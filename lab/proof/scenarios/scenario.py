@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from lab.azure.tcp_proxy import Faults
 from lab.proof.faults import redis
-from lab.proof.faults.redis import POLL_S, Target
+from lab.proof.faults.redis import Target
+from lab.proof.tasks import until
 
 DEADLINE_S = 2.5  # of each operation, on every side
 FIRST_S = 0.5  # load before something happens
@@ -81,10 +82,7 @@ async def cut_replies(target: Target) -> None:
     for number in range(6):
         doomed, target.proxy.to_client = target.proxy.to_client, Faults()
         doomed.cut_after = 703 * (number + 1)  # bytes, of replies of about 14
-        accepted = target.proxy.accepted
-        ends = asyncio.get_running_loop().time() + 0.2
-        while target.proxy.accepted == accepted and asyncio.get_running_loop().time() < ends:  # noqa: ASYNC110 - no event
-            await asyncio.sleep(POLL_S)
+        await until(lambda before=target.proxy.accepted: target.proxy.accepted > before, 0.2)  # type: ignore[misc]
 
 
 SCENARIOS = {

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from lab.azure.redis_server import HOST, RedisServer
 from lab.azure.tcp_proxy import TcpProxy
-from lab.proof.faults.redis import POLL_S, FaultDidNotHappen, Target
+from lab.proof.faults.redis import FaultDidNotHappen, Target
 from lab.proof.faults.session.faults import Fault
 from lab.proof.faults.session.load import CHARGED, DECIDED, VALUE, VALUE_KEY, Load
 from lab.proof.faults.session.outcome import Outcome, of_calls
@@ -15,6 +15,7 @@ from lab.proof.faults.session.pace import Pace
 from lab.proof.faults.session.scene import USER, Scene, new_password
 from lab.proof.sentinel import Sentinel
 from lab.proof.strategies import OURS, SIDES, Session, preload
+from lab.proof.tasks import until
 from services.redis_session import RedisService
 
 SETTLE_S = 2.0  # for connections that are about to go
@@ -62,9 +63,7 @@ async def _observed(scene: Scene, fault: Fault, side: str) -> Outcome:
         except FaultDidNotHappen as error:  # of one side, the whole run need not end
             scene.notes.append(f"this proves nothing: {error}")
         since = loop.time()
-        ends = loop.time() + pace.observe_s
-        while not load.calm(since) and loop.time() < ends:  # noqa: ASYNC110 - calm is the absence of events
-            await asyncio.sleep(POLL_S)
+        await until(lambda: load.calm(since), pace.observe_s)
     finally:
         hung = await load.stop()
     outcome = of_calls(fault.name, side, load.calls, hung, loop.time())
