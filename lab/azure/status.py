@@ -26,7 +26,9 @@ MOST = 1000  # messages that are counted one by one
 
 HELP = "what of the running lab answers"
 DESCRIPTION = "Show what of the running lab answers, where it is, and what waits on its queue."
-EXAMPLES = ""
+EXAMPLES = """\
+examples:
+  python -m lab status  from a second terminal, while the lab runs"""
 
 
 class Silent(Exception):

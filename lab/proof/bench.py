@@ -42,7 +42,12 @@ ORDERS_PER_S = 1000  # with --app: so many per part and round, for each of --sec
 SMALL = "get64"  # the load of every side: a GET of 64 bytes
 SMALL_LOADS = [(SMALL, Load(SIDES, VALUE.__eq__, concurrency)) for concurrency in CONCURRENCY]
 HELP = "how fast one multiplexed connection is, beside everything one might use instead"
-DESCRIPTION, EXAMPLES = __doc__, ""
+DESCRIPTION = __doc__
+EXAMPLES = """\
+examples:
+  python -m lab bench             one server, on loopback and 1 ms away, about 4 minutes
+  python -m lab bench --cluster   clients of a cluster
+  python -m lab bench --app       which part of the app costs an order how much CPU"""
 MEASURES = ("calls_per_s", "cpu_us", "p50_ms", "p99_ms")
 UVLOOP = "uvloop"
 WHAT = {"one server": "GET of 64 bytes", "a cluster": "A cluster of three: GET over many slots, script over many drops"}

@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from multiprocessing.connection import Connection
 from typing import Any
@@ -64,6 +64,25 @@ async def measure(rounds: int, count: int, advance: Advance) -> list[dict[str, f
     from services import app_services
     from services.tickets.models import PutDrop
 
+    measured: list[dict[str, float]] = []
+    shared = app_services.shared
+    async with placing(count, advance) as place, served(nothing) as empty, served(function_app.app) as whole:
+        await shared.order_store.put_drop("bench", PutDrop(stock=10**6, per_customer=1))
+        await place(whole)  # opens the sessions
+        for _ in range(rounds):
+            row = {"http": await place(empty)}
+            for part in PARTS[1:]:
+                with up_to(part):
+                    row[part] = await place(whole)
+            measured.append(row)
+    await shared.queue_service.aclose()
+    await shared.redis_service.aclose()
+    return measured
+
+
+@asynccontextmanager
+async def placing(count: int, advance: Advance) -> AsyncIterator[Callable[[str], Awaitable[float]]]:
+    """Has `count` orders placed at an address by another process: microseconds of this process's CPU per order."""
     ours, theirs = context.Pipe()
     process = context.Process(target=customers, args=(theirs,))
     process.start()
@@ -77,22 +96,9 @@ async def measure(rounds: int, count: int, advance: Advance) -> list[dict[str, f
         advance()  # which draws
         return spent / count * 1e6
 
-    measured: list[dict[str, float]] = []
-    shared = app_services.shared
-    async with served(nothing) as empty, served(function_app.app) as whole:
-        await shared.order_store.put_drop("bench", PutDrop(stock=10**6, per_customer=1))
-        await place(whole)  # opens the sessions
-        for _ in range(rounds):
-            row = {"http": await place(empty)}
-            for part in PARTS[1:]:
-                with up_to(part):
-                    row[part] = await place(whole)
-            measured.append(row)
+    yield place
     ours.send(None)
     process.join()
-    await shared.queue_service.aclose()
-    await shared.redis_service.aclose()
-    return measured
 
 
 @asynccontextmanager
