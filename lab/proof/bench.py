@@ -11,12 +11,10 @@ import asyncio
 import importlib.util
 import json
 import statistics
-import subprocess
-import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +29,7 @@ from lab.azure.redis_server import RedisServer
 from lab.proof import bench_cluster, wide_table
 from lab.proof.bench_loads import KEYS, LARGE, LOADS, META, MIDDLING, SCRIPT, Load
 from lab.proof.bench_sides import KEY, SIDES, VALUE, Call, Side
+from lab.proof.delay_proxy import delay_proxy
 from lab.proof.report.markdown import table
 from lab.proof.report.page import write_page
 from lab.proof.results import add_results, console, save
@@ -69,21 +68,6 @@ class Cell:
     cpu_us: float
     p50_ms: float
     p99_ms: float
-
-
-@contextmanager
-def delay_proxy(port: int, delay_ms: float) -> Iterator[int]:
-    """The port to connect to: the server's own, or that of a proxy process in front of it."""
-    if not delay_ms:
-        yield port
-        return
-    command = [sys.executable, "-m", "lab.proof.delay_proxy", str(port), str(delay_ms)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None  # noqa: S101 - it was given a PIPE
-            yield int(process.stdout.readline())
-        finally:
-            process.kill()
 
 
 async def drive(call: Call, concurrency: int, seconds: float, right: Callable[[Any], bool]) -> list[float]:
