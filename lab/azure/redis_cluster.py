@@ -159,11 +159,13 @@ class RedisCluster:
         return self._running.enter_context(RedisServer(port=port, options=options, **self._common))
 
     def _introduce(self) -> None:
-        for node in self.nodes:
-            for other in self.nodes:
+        for other in self.nodes:
+            with admin(other) as client:
+                bus_port = client.config_get("cluster-port")["cluster-port"]
+            for node in self.nodes:
                 if other is not node:
                     with admin(node) as client:
-                        client.execute_command("CLUSTER", "MEET", HOST, other.port, _bus_port(other))
+                        client.execute_command("CLUSTER", "MEET", HOST, other.port, bus_port)
 
     def _wait_agreed(self) -> None:
         """Until every node knows every other and serves."""
@@ -192,8 +194,3 @@ def node_id(node: RedisServer) -> str:
     """How the cluster calls a node."""
     with admin(node) as client:
         return str(client.execute_command("CLUSTER", "MYID"))
-
-
-def _bus_port(node: RedisServer) -> int:
-    with admin(node) as client:
-        return int(client.config_get("cluster-port")["cluster-port"])

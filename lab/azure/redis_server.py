@@ -163,14 +163,10 @@ class RedisServer:
         """Stop it if it runs, then start it on the same port, with its data or empty."""
         if self.alive:
             self.child.stop(deadline_s)
-        if not keep_data:
-            self._drop_data()
-        self.start()
-
-    def _drop_data(self) -> None:
-        if self._dir is not None:
+        if not keep_data and self._dir is not None:
             shutil.rmtree(self._dir / "appendonlydir", ignore_errors=True)
             (self._dir / "dump.rdb").unlink(missing_ok=True)
+        self.start()
 
     def _start_somewhere(self, folder: Path) -> None:
         for _ in range(0 if self.port else START_ATTEMPTS - 1):

@@ -51,8 +51,10 @@ MEASURES = ("calls_per_s", "cpu_us", "p50_ms", "p99_ms")
 UVLOOP = "uvloop"
 WHAT = {"one server": "GET of 64 bytes", "a cluster": "A cluster of three: GET over many slots, script over many drops"}
 LINKS = {"loopback": 0.0, "1ms": 1.0}  # name: milliseconds added to the way to the server
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {}  # asyncio's own if not here
 if importlib.util.find_spec(UVLOOP):
     LINKS[UVLOOP] = 0.0  # loopback once more, on that event loop
+    LOOPS[UVLOOP] = lambda: importlib.import_module(UVLOOP).new_event_loop()
 
 
 @dataclass(frozen=True)
@@ -134,11 +136,6 @@ async def measure_loads(
                     cells.append(await measure(where, call, seconds, load.right))
                     advance()
     return cells, connections
-
-
-def _loop_factory(link: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """None: asyncio's own."""
-    return importlib.import_module(UVLOOP).new_event_loop if link == UVLOOP else None
 
 
 def ratio(
@@ -280,7 +277,7 @@ def run_server(rounds: int, seconds: float, advance: Callable[[], None] = lambda
             return {one["id"] for one in admin.client_list()}
 
         for link, delay_ms in LINKS.items():
-            with delay_proxy(server.port, delay_ms) as port, asyncio.Runner(loop_factory=_loop_factory(link)) as runner:
+            with delay_proxy(server.port, delay_ms) as port, asyncio.Runner(loop_factory=LOOPS.get(link)) as runner:
                 found, counts = runner.run(measure_loads(link, SMALL_LOADS, port, clients, rounds, seconds, advance))
             cells += found
             connections = connections or counts

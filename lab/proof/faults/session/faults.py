@@ -125,10 +125,6 @@ async def cut_reply(scene: Scene) -> None:
         await asyncio.sleep(0.1)
 
 
-def _after_trickle(pace: Pace) -> float:
-    return pace.clocks.reply_s + after_connect(pace)
-
-
 _SLOW_LOAD = {"key-load-delay": str(LOAD_DELAY_US), "loading-process-events-interval-bytes": "1024"}
 
 FAULTS = {
@@ -155,7 +151,13 @@ FAULTS = {
         Fault("full-server", "full server (maxclients)", lambda s: redis.full_server(s.target, s.pace.outage_s), soon),
         Fault("read-only", "READONLY (REPLICAOF)", lambda s: redis.read_only(s.target, s.pace.outage_s), soon),
         Fault("loading", "LOADING", loading, soon, options=_SLOW_LOAD),
-        Fault("trickle", "a byte now and then", trickle, _after_trickle, opened=lambda _: 2),
+        Fault(
+            "trickle",
+            "a byte now and then",
+            trickle,
+            lambda pace: pace.clocks.reply_s + after_connect(pace),
+            opened=lambda _: 2,
+        ),
         Fault("bulk", "large SET, slow link", bulk, soon, opened=lambda _: 1),
         Fault(
             "script-flush",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from lab.azure.redis_server import HOST, RedisServer
 from lab.azure.tcp_proxy import TcpProxy
@@ -21,11 +20,6 @@ from services.redis_session import RedisService
 SETTLE_S = 2.0  # for connections that are about to go
 
 
-def session_of(side: str, pace: Pace) -> Callable[[str], Session]:
-    """How to make that side's session for a URL; ours takes its clocks from the pace."""
-    return (lambda url: RedisService(url, clocks=pace.clocks)) if side == OURS else SIDES[side]
-
-
 async def endure(fault: Fault, side: str, pace: Pace) -> Outcome:
     """Run it; that the fault had no effect is noted. Raises RedisServerError if no server starts."""
     complaints: list[object] = []
@@ -40,7 +34,8 @@ async def endure(fault: Fault, side: str, pace: Pace) -> Outcome:
                 target = Target(server, proxy)
                 preload(side)
                 await target.ask("SET", VALUE_KEY, VALUE)
-                session = session_of(side, pace)(f"redis://{USER}:{password}@{HOST}:{proxy.port}/0")
+                url = f"redis://{USER}:{password}@{HOST}:{proxy.port}/0"
+                session = RedisService(url, clocks=pace.clocks) if side == OURS else SIDES[side](url)
                 scene = Scene(target, session, Load(session, pace), pace, password)
                 try:
                     outcome = await _observed(scene, fault, side)
