@@ -24,7 +24,7 @@ AT_ONCE = "return {redis.call('HGETALL', KEYS[1]), redis.call('HMGET', KEYS[2], 
 FINAL = ("confirmed", "refused")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Audit:
     """The books, closed, in orders of one ticket each. `undecided`: still on the queue."""
 

@@ -8,7 +8,7 @@ from lab.tickets.books import Audit
 
 
 @dataclass
-class Outcome:
+class Outcome(Audit):
     """One fault. Times in seconds; orders, if nothing else is said.
 
     `dead_lettered`: messages there at the end. `leaked`: Redis clients after recovery beyond one per live instance.
@@ -22,12 +22,6 @@ class Outcome:
     name: str
     title: str
     accepted: int = 0
-    confirmed: int = 0
-    lost: int = 0
-    decided_twice: int = 0
-    oversold: int = 0
-    dead_lettered: int = 0
-    undecided: int = 0
     leaked: int = 0
     client_errors: dict[str, int] = field(default_factory=dict)
     early_errors: int = 0
@@ -47,7 +41,7 @@ class Outcome:
 
     def take(self, audit: Audit) -> None:
         """Add what the books of a drop say; the dead letters are those of all drops."""
-        for name in ("confirmed", "undecided", "lost", "decided_twice", "oversold"):
+        for name in ("confirmed", "refused", "undecided", "lost", "decided_twice", "oversold"):
             setattr(self, name, getattr(self, name) + getattr(audit, name))
         self.dead_lettered = audit.dead_lettered
 

@@ -29,7 +29,7 @@ class TraceContext:
 
 # There are no retry policies here, and a redelivered message is no retry in the host's sense.
 NO_ERROR = SimpleNamespace(source="", stack_trace="", message="")
-NO_RETRY = SimpleNamespace(retry_count=0, max_retry_count=0, rpc_exception=NO_ERROR)
+NO_RETRY: Any = SimpleNamespace(retry_count=0, max_retry_count=0, rpc_exception=NO_ERROR)
 
 
 @dataclass(eq=False)
@@ -40,7 +40,7 @@ class Context(func.Context):
     function_name: str = ""
     function_directory: str = ""
     trace_context: Any = None
-    retry_context: Any = NO_RETRY
+    retry_context = NO_RETRY
     thread_local_storage: Any = LOCAL
 
 
