@@ -36,6 +36,17 @@ class Audit:
     dead_lettered: int = 0
     undecided: int = 0
 
+    def broken_books(self) -> list[str]:
+        """Each promise that an order does not keep, in words."""
+        found = {
+            "accepted orders are lost": self.lost,
+            "accepted orders are still undecided": self.undecided,
+            "decided twice": self.decided_twice,
+            "sold beyond the stock": self.oversold,
+            "messages were given up": self.dead_lettered,
+        }
+        return [f"{count} {words}" for words, count in found.items() if count]
+
 
 @dataclass
 class Books:

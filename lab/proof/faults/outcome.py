@@ -53,15 +53,10 @@ def broken_promises(outcome: Outcome, statuses: frozenset[int]) -> list[str]:
     bound_s = outcome.bound_s + outcome.machine_late_s
     checks = [
         (outcome.accepted == 0, "no order was accepted: the trial proves nothing"),
-        (outcome.lost > 0, f"{outcome.lost} accepted orders lost"),
-        (outcome.decided_twice > 0, f"{outcome.decided_twice} decided twice"),
-        (outcome.oversold > 0, f"{outcome.oversold} sold beyond the stock"),
         (outcome.leaked > 0, f"{outcome.leaked} Redis clients leaked"),
-        (outcome.undecided > 0, f"{outcome.undecided} accepted orders still undecided"),
-        (outcome.dead_lettered > 0, f"{outcome.dead_lettered} messages given up"),
         (bool(strange), f"clients saw {strange}"),
         (outcome.early_errors > 0, f"{outcome.early_errors} errors before the fault"),
         (outcome.recovery_s > bound_s, f"errors until {outcome.recovery_s} s after the fault, {bound_s:.1f} promised"),
         (outcome.given_up > 0 and 404 not in statuses, f"{outcome.given_up} orders were never accepted"),
     ]
-    return [text for is_broken, text in checks if is_broken] + outcome.notes
+    return outcome.broken_books() + [text for is_broken, text in checks if is_broken] + outcome.notes
