@@ -23,7 +23,7 @@ from lab.azure.up import BUS_PORT, REDIS_PORT
 from tests import ROOT
 from tests.e2e.walk_through import steps
 
-MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+MAKEFILE = "".join((ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "lab/proof/verbs.mk"))
 TARGETS = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
 LOAD = ROOT / "lab/proof/spike"
 # Page reference-test-config-yaml of Azure Load Testing.
