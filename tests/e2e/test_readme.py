@@ -13,7 +13,7 @@ import pytest
 
 from tests import ROOT
 from tests.e2e.walk_through import EXPECTED, README_DROP, Step, WalkThrough, steps
-from tests.running_lab import Lab, running_lab
+from tests.running_lab import Lab
 
 README = (ROOT / "README.md").read_text()
 
@@ -40,11 +40,11 @@ def test_the_walk_through_needs_nothing_but_http_until_messages_are_sent_by_hand
 
 
 @pytest.mark.own_lab("it kills the lab's Redis")
-def test_what_the_readme_breaks_answers_503_and_comes_back(tmp_path: Path) -> None:
+def test_what_the_readme_breaks_answers_503_and_comes_back(lab: Lab, api: httpx.Client) -> None:
     (block,) = re.findall(r"```sh\n(.*?)```", README.split("## Break it")[1].split("\n## ")[0], re.DOTALL)
     breaking, meanwhile, afterwards, asking = (line.removesuffix(" &").partition("; ") for line in block.splitlines())
-    with running_lab(tmp_path) as lab, ThreadPoolExecutor() as pool:
-        walk_through = WalkThrough(lab.url, sys.executable, queue_options=lab.queue_options)
+    with ThreadPoolExecutor() as pool:
+        walk_through = WalkThrough(lab.url, sys.executable, drop_id(api), lab.key, lab.queue_options)
         walk_through.run(steps()[0])
         broken = pool.submit(lab.command, *breaking[0].partition("-m lab ")[2].split())
         walk_through.run(Step(meanwhile[2], r"^HTTP/\S+ 503\b.*^retry-after: \d"))

@@ -11,7 +11,6 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,11 +45,6 @@ def parsed(name: str) -> dict[str, Any]:
     return found
 
 
-def held_against(schema: str, file: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", str(file)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 @pytest.mark.parametrize(
     ("schema", "name"),
     [
@@ -61,14 +55,9 @@ def held_against(schema: str, file: Path) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_what_has_a_public_schema_obeys_it(schema: str, name: str) -> None:
-    done = held_against(schema, ROOT / name)
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", str(ROOT / name)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
-
-
-def test_a_file_that_breaks_its_schema_is_found(tmp_path: Path) -> None:
-    file = tmp_path / "docker-compose.yml"
-    file.write_text("services:\n  redis:\n    imaeg: valkey\n")
-    assert held_against("compose-spec", file).returncode == 1
 
 
 def test_dependabot_looks_after_everything_that_is_pinned() -> None:

@@ -85,7 +85,7 @@ async def test_an_idempotent_write_whose_reply_was_lost_is_repeated_until_it_is_
         proxy.to_client.cut_after = 0 if session.counters.connections_opened == 1 else None
         return await bump(client)
 
-    call = asyncio.create_task(session.run(lossy, idempotent=True, within_s=5))
+    call = asyncio.create_task(session.run(lossy, idempotent=True, within_s=60, patient=True))
     await until(lambda: session.counters.recreates == 1)
     proxy.heal()
     assert await call == 2
@@ -101,7 +101,7 @@ async def test_a_command_that_found_no_connection_is_known_not_to_have_run_and_i
     proxy.black_hole()
     proxy.reset_all()
     await until(lambda: session._client is not None and not session._client.connected)
-    call = asyncio.create_task(session.run(bump, idempotent=False, within_s=8))
+    call = asyncio.create_task(session.run(bump, idempotent=False, within_s=60, patient=True))
     await until(lambda: session.counters.recreates == 1)
     proxy.heal()
     assert await call == 2
