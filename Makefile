@@ -28,7 +28,7 @@ lint: $(READY) ## style, imports, types and workflows
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/mypy
-	$(BIN)/zizmor --offline --quiet .github
+	$(BIN)/zizmor --offline --quiet --strict-collection .github
 
 test: export REQUIRE_EVERYTHING = 1
 test: export PYTHONDONTWRITEBYTECODE = # every worker and every `python -m lab` would compile everything again
