@@ -291,6 +291,7 @@ def simulate(seed: int | str, keep: set[int] | None = None, keep_trace: bool = F
         clock = SimpleNamespace(time=lambda: EPOCH_S + simulation.world.now, monotonic=lambda: simulation.world.now)
         with (
             patch("services.redis_session.credential.time", clock),
+            patch("services.redis_session.opening.os", SimpleNamespace(getpid=lambda: 12345)),  # said to the server
             patch.object(CaseInsensitiveDict, "__init__", dict.update),  # redis-py's 170 callbacks: upper case already
             patch("services.redis_session.reply_stream.READ_BYTES", 16_384),  # a world has no more to read at once
         ):
