@@ -58,8 +58,8 @@ class Shop:
                 answer.set_result(outcome)
 
         self.world.later(self.random.uniform(0.0005, 0.02), instance.begin, what, make, HTTP_S, done)
-        await asyncio.wait([answer], timeout=patience_s)
-        return answer.result() if answer.done() else Gone()
+        self.world.later(patience_s, lambda: answer.done() or answer.set_result(Gone()))
+        return await answer
 
     # --- customers ----------------------------------------------------------------------------------------------------
     async def order(self, drop_id: str, customer: str, quantity: int, key: str) -> Any:

@@ -168,7 +168,7 @@ class Simulation:
 
     def _push(self, step: Step, payload: bytes, every_s: float) -> None:
         self.redis.push(payload)
-        if self.world.now < step.at + 300 * every_s:
+        if self.world.now < step.at + 60 * every_s:
             self._again(step, every_s)
 
     def _reset(self, step: Step, every_s: float, times: int) -> None:
