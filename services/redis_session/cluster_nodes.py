@@ -186,7 +186,9 @@ class ClusterNodes:
             self._not_before = self._loop.time() + self._backoff.next_wait_s()
         finally:
             self._refreshing = False
-        if topology is not None and not self.closed:
+        if topology is None:
+            self._fetched_at = float("inf")  # no backoff is reset until one has come
+        elif not self.closed:
             self.apply(topology)
 
     async def _ask_in_turn(self) -> Topology | None:

@@ -107,7 +107,7 @@ class MultiplexedRedis(Redis):
         self.connection_pool: SidePool = SidePool(side_connections, connect_s, **options)
         self.auto_close_connection_pool = True
         self.connect_s = connect_s
-        how = self.connection_pool.make_connection()  # type: ignore[no-untyped-call] # redis-py's
+        how = self.connection_pool.make_connection()
         self.wire = Wire(how, self.response_callbacks, limits, tls_name)
 
     @classmethod

@@ -55,10 +55,10 @@ class Shop:
             elif isinstance(outcome, BaseException) and not isinstance(outcome, (*UNAVAILABLE, Refused, Gone)):
                 self.world.violate(f"{what}: {outcome!r}")
             if not answer.done():
-                answer.set_result(outcome)
+                answer.set_result(outcome or Gone())
 
         self.world.later(self.random.uniform(0.0005, 0.02), instance.begin, what, make, HTTP_S, done)
-        self.world.later(patience_s, lambda: answer.done() or answer.set_result(Gone()))
+        self.world.later(patience_s, done, None)
         return await answer
 
     # --- customers ----------------------------------------------------------------------------------------------------
