@@ -73,17 +73,19 @@ class Cell:
 
 
 async def drive(call: Call, concurrency: int, seconds: float, right: Callable[[Any], bool]) -> list[float]:
-    """Call from `concurrency` tasks for `seconds`; every call's latency in seconds."""
+    """Call from `concurrency` tasks for `seconds`, each at least once; every call's latency in seconds."""
     latencies: list[float] = []
     ends = time.perf_counter() + seconds
 
     async def caller() -> None:
         began = time.perf_counter()
-        while began < ends:
+        while True:
             if not right(await call()):
                 raise RuntimeError("a call had a wrong reply")
             latencies.append((now := time.perf_counter()) - began)
             began = now
+            if now >= ends:
+                return
 
     await asyncio.gather(*(caller() for _ in range(concurrency)))
     return latencies
