@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -36,16 +37,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     folders = _folders(arguments[0] if arguments else "")
-    examples = "".join(folder.EXAMPLES for folder in folders)
+    named = {name: command for folder in folders for name, command in folder.COMMANDS.items()}
+    first = [re.split(r"  +", example) for command in named.values() for example in command.EXAMPLES.split("\n  ")[1:2]]
+    examples = "".join(f"  {words.strip():<40}{what.strip()}\n" for words, what in first)
     parser = Parser(
         prog="python -m lab",
         description=DESCRIPTION,
         epilog=f"start here:\n{examples}\nEach command explains itself: python -m lab up --help",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    named = {name: command for folder in folders for name, command in folder.COMMANDS.items()}
-    for command in named.values():
-        command.add_parser(commands)
+    for name, command in named.items():
+        own = commands.add_parser(name, help=command.HELP, description=command.DESCRIPTION, epilog=command.EXAMPLES)
+        own.set_defaults(run=command.run, usage_error=own.error)
+        command.add_arguments(own)
     options = parser.parse_args(arguments)
     if "run" not in options:
         parser.print_help()

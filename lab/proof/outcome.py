@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from lab.tickets.books import Audit
+
 
 @dataclass
 class Moment:
@@ -46,7 +48,7 @@ class Parameters:
 
 
 @dataclass
-class Outcome:
+class Outcome(Audit):
     """One spike. `seconds`: from the first scheduled request to the last decision; times in ms from the scheduled time.
 
     `refused`: answered 409 sold-out or decided as refused. `failed`: every answer that was not the expected one.
@@ -60,14 +62,7 @@ class Outcome:
     stock: int
     orders: int = 0
     accepted: int = 0
-    confirmed: int = 0
-    refused: int = 0
     failed: int = 0
-    lost: int = 0
-    decided_twice: int = 0
-    oversold: int = 0
-    dead_lettered: int = 0
-    undecided: int = 0
     seconds: float = 0.0
     orders_per_second: float = 0.0
     peak_clients: int = 0
@@ -83,14 +78,10 @@ class Outcome:
     parameters: Parameters | None = None
     machine: dict[str, str] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        """For a file."""
-        return asdict(self)
-
     def summary(self) -> dict[str, Any]:
         """The numbers without the series that the pictures are drawn from."""
         series = ("timeline", "latency_ms", "decision_ms")
-        return {name: value for name, value in self.to_json().items() if name not in series}
+        return {name: value for name, value in asdict(self).items() if name not in series}
 
 
 PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99, 99.9, 100)

@@ -10,7 +10,6 @@ import contextvars
 import random
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from itertools import groupby
 from typing import Any, Protocol
 
 from redis.exceptions import RedisError, ResponseError
@@ -162,9 +161,9 @@ class ClusterNodes:
             self.at(place)
         for place in [place for place in self._nodes if place not in topology.primaries]:
             self._spawn(self._nodes.pop(place).retire(self._clocks.reply_s))
-        self._owners = []
-        for owner, run in groupby(topology.owners):  # a lookup for each range, not for each of the 16,384 slots
-            self._owners += [None if owner is None else self._nodes[owner]] * len(list(run))
+        self._owners = [None] * SLOTS
+        for first, last, place in topology.ranges:
+            self._owners[first : last + 1] = [self._nodes[place]] * (last + 1 - first)
         self._replicas, self._fetched_at = topology.replicas, self._loop.time()
         if self._next is not None:
             self._next.cancel()
@@ -187,7 +186,9 @@ class ClusterNodes:
             self._not_before = self._loop.time() + self._backoff.next_wait_s()
         finally:
             self._refreshing = False
-        if topology is not None and not self.closed:
+        if topology is None:
+            self._fetched_at = float("inf")  # no backoff is reset until one has come
+        elif not self.closed:
             self.apply(topology)
 
     async def _ask_in_turn(self) -> Topology | None:

@@ -15,8 +15,6 @@ from redis import __version__ as redis_py_version
 from redis.asyncio import Redis
 from redis.asyncio.client import Monitor, PubSub
 from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, parse_url
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from .command_plan import CommandPlan, Need, command_plan
 from .errors import NeedsOwnConnection, OutcomeUnknown
@@ -26,6 +24,10 @@ from .side_pool import SidePool
 from .topology import Place, name_to_verify
 from .wire import Wire
 
+ADDRESS = (  # what is expected, for people
+    "rediss://[[user]:[password]@]host[:port][/db], or redis:// without TLS; special characters in the password "
+    "percent-encoded, and no password beside a credential"
+)
 _KEYWORDS = inspect.signature(Redis.__init__).parameters.keys()
 
 # No maintenance notifications: they hide unread replies. redis-py's asyncio side knows them since 8.0.
@@ -59,8 +61,9 @@ def _connection_options(pool: ConnectionPool, limits: StreamLimits, connect_s: f
         **pool.connection_kwargs,
         **_WITHOUT_MAINTENANCE,
         "connection_class": pool.connection_class,
-        "retry": Retry(NoBackoff(), 0),
+        "retry": None,
         "retry_on_error": [],
+        "retry_on_timeout": False,
         "health_check_interval": 0,
         "socket_connect_timeout": connect_s,
     }
@@ -101,14 +104,14 @@ class MultiplexedRedis(Redis):
             tls_name = name_to_verify(options.get("host", "localhost"), at)
             options = {**options, "host": at.host, "port": at.port}
         super().__init__(
-            connection_pool=connection_pool, **{**_DRIVER, **options}
+            connection_pool=connection_pool, **{**_DRIVER, **options, "retry": None}
         )  # its pool is never asked for a connection
         limits = StreamLimits(stall_s, reply_s, backlog_calls, backlog_bytes)
         options = _connection_options(self.connection_pool, limits, connect_s)
         self.connection_pool: SidePool = SidePool(side_connections, connect_s, **options)
         self.auto_close_connection_pool = True
         self.connect_s = connect_s
-        how = self.connection_pool.make_connection()  # type: ignore[no-untyped-call] # redis-py's
+        how = self.connection_pool.make_connection()
         self.wire = Wire(how, self.response_callbacks, limits, tls_name)
 
     @classmethod
@@ -117,10 +120,7 @@ class MultiplexedRedis(Redis):
         try:
             said = _options_of(url)
         except ValueError:  # urllib quotes what it could not read, which may be a part of the password
-            raise ValueError(
-                "the Redis URL can't be read: rediss://[[user]:[password]@]host[:port][/db], special characters in the "
-                "password percent-encoded"
-            ) from None
+            raise ValueError(f"the Redis URL can't be read: {ADDRESS}") from None
         return cls(**{**options, **said})
 
     # --- life ---------------------------------------------------------------------------------------------------------

@@ -114,11 +114,11 @@ class ReplyStream(asyncio.BufferedProtocol):
         self._handed = 0  # bytes given to the transport so far
         self.last_reply_at = self._loop.time()
         self._clocks = StreamClocks(limits.stall_s, limits.reply_s, self.last_reply_at)
+        self._watchdog: asyncio.TimerHandle | None = None  # of the next tick, while something is owed or waits
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection is open, TLS included: its clocks run from now on."""
+        """The connection is open, TLS included."""
         self._transport = cast("asyncio.Transport", transport)
-        self._watchdog = self._loop.call_later(self._clocks.tick_s, self._watch)
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
@@ -157,6 +157,8 @@ class ReplyStream(asyncio.BufferedProtocol):
         if undecoded:
             self._undecoded.add(call)
         if not self._flush_due:
+            if len(waiting) == 1 and not self._owed:
+                self._clocks.progress_at = loop.time()  # a tick that is due comes before the flush
             self._flush_due = True
             loop.call_soon(self._flush)
         return call
@@ -205,7 +207,11 @@ class ReplyStream(asyncio.BufferedProtocol):
 
     def _flush(self) -> None:
         self._flush_due = False
-        if self._paused or self._transport.is_closing():
+        if self._transport.is_closing():
+            return
+        if self._watchdog is None:
+            self._watchdog = self._loop.call_later(self._clocks.tick_s, self._watch)
+        if self._paused:
             return
         waiting = self._waiting
         self._fail([call for call, scope in self._scopes.items() if scope.given_up], NotSent, _GIVEN_UP)
@@ -340,8 +346,10 @@ class ReplyStream(asyncio.BufferedProtocol):
             reason = f"its clocks failed: {error!r}"
         if reason is not None:
             self.close(reason)
-        else:
+        elif self._owed or self._waiting:
             self._watchdog = self._loop.call_later(self._clocks.tick_s, self._watch)
+        else:
+            self._watchdog = None
 
     def _overdue(self) -> str | None:
         now, clocks = self._loop.time(), self._clocks
@@ -375,7 +383,8 @@ class ReplyStream(asyncio.BufferedProtocol):
         if self.closed_because is not None:
             return
         self.closed_because, self._room = reason, -1
-        self._watchdog.cancel()
+        if self._watchdog is not None:
+            self._watchdog.cancel()
         self._transport.abort()
         self._fail(self._owed, OutcomeUnknown, f"written, and no reply came: {reason}")
         self._fail(self._waiting, NotSent, f"not written: {reason}")

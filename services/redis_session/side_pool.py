@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
@@ -20,10 +21,7 @@ _SUBSCRIBING = frozenset(how + verb for verb in ("SUBSCRIBE", "UNSUBSCRIBE") for
 
 
 class SideConnection(AbstractConnection):
-    """Tells deadlines what was written, as the shared connection does.
-
-    Each pool makes a class of its own from it and the kind of connection that redis-py would use.
-    """
+    """Tells deadlines what was written, as the shared connection does."""
 
     pool: SidePool
     greeting = stale = False  # stale: the server has to be greeted again
@@ -100,15 +98,17 @@ def _check(command: tuple[Any, ...]) -> None:
         raise NeedsOwnConnection(f"{plan.name} would change this connection for its next borrower")
 
 
+@cache
+def _on_a_side(kind: Any) -> type[AbstractConnection]:
+    """That kind of connection as a side connection."""
+    return kind if issubclass(kind, SideConnection) else type("SideConnection", (SideConnection, kind), {})
+
+
 class SidePool(ConnectionPool):
     """At most `size` connections, for what can't share one. First come, first served; the wait is bounded."""
 
-    def __init__(self, size: int, wait_s: float, connection_class: type[AbstractConnection], **options: Any) -> None:
-        kinds = (
-            (connection_class,) if issubclass(connection_class, SideConnection) else (SideConnection, connection_class)
-        )
-        ours = type("SideConnection", kinds, {"pool": self})
-        super().__init__(connection_class=ours, max_connections=max(size, 1), **options)
+    def __init__(self, size: int, wait_s: float, connection_class: Any, **options: Any) -> None:
+        super().__init__(connection_class=_on_a_side(connection_class), max_connections=max(size, 1), **options)
         self.size, self.wait_s, self.closed = size, wait_s, False
         self._free, self._keeps = asyncio.Semaphore(size), True
         self._lent: set[AbstractConnection] = set()
@@ -118,6 +118,12 @@ class SidePool(ConnectionPool):
     def lent(self) -> int:
         """Connections that a caller has now."""
         return len(self._lent)
+
+    def make_connection(self) -> SideConnection:
+        """A new one, not yet open."""
+        made: SideConnection = super().make_connection()  # type: ignore[no-untyped-call] # redis-py's
+        made.pool = self
+        return made
 
     def share(self, other: SidePool) -> None:
         """One bound for the pools of a cluster's nodes: none keeps a connection open that nobody uses."""

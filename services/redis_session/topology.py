@@ -21,9 +21,9 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Topology:
-    """`owners`: the primary of each slot, None where nobody serves it. `replicas`: asked last."""
+    """`ranges`: first slot, last slot, primary; nobody serves the others. `replicas`: asked last."""
 
-    owners: tuple[Place | None, ...]
+    ranges: tuple[tuple[int, int, Place], ...]
     primaries: tuple[Place, ...]
     replicas: tuple[Place, ...]
 
@@ -48,15 +48,15 @@ async def fetch_topology(ask: Callable[..., Awaitable[Any]], asked: Place) -> To
 
     Raises ResponseError if it is in no cluster or may not say.
     """
-    owners: list[Place | None] = [None] * SLOTS
+    ranges: list[tuple[int, int, Place]] = []
     primaries: dict[Place, None] = {}
     replicas: list[Place] = []
     for first, last, *nodes in sorted(await ask("CLUSTER", "SLOTS"), key=itemgetter(0)):
         primary, *others = [Place(_host(node[0], asked), int(node[1])) for node in nodes]
-        owners[int(first) : int(last) + 1] = [primary] * (int(last) + 1 - int(first))
+        ranges.append((int(first), int(last), primary))
         primaries[primary] = None
         replicas += others
-    return Topology(tuple(owners), tuple(primaries), tuple(replicas))
+    return Topology(tuple(ranges), tuple(primaries), tuple(replicas))
 
 
 def redirected_to(text: str, asked: Place) -> Place | None:

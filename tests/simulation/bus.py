@@ -189,10 +189,8 @@ class SimSender:
     async def _round_trip(self, messages: list[Any] | None, timeout: float) -> None:
         answer = self.loop.create_future()
         self.bus.world.later(self.bus.way_s(), self._arrive, messages, answer)
-        await asyncio.wait([answer], timeout=timeout)
-        if not answer.done():
-            raise sdk.OperationTimeoutError(message="no answer")
-        answer.result()
+        self.bus.world.later(timeout, self._answered, answer, sdk.OperationTimeoutError(message="no answer"))
+        await answer
 
     def _arrive(self, messages: list[Any] | None, answer: asyncio.Future[None]) -> None:
         bus = self.bus

@@ -100,13 +100,16 @@ def _chunk(seeds: range) -> dict[str, Any]:
         total += result.counts + Counter(seeds=1, turns=result.steps, virtual_s=round(result.virtual_s))
         faults += result.faults
         broken += [(seed, what) for what in result.broken[:1]]
-    gc.collect()
+        gc.collect()
     return {"total": total, "faults": faults, "broken": broken}
 
 
 def _start(mutant: str | None) -> None:
     logging.disable(logging.CRITICAL)
     mutants.apply(mutant)
+    import tests.simulation.simulation  # noqa: F401 - before the garbage collector is told to pass all this over
+
+    gc.freeze()
 
 
 def _chunks(first: int, count: int, mutant: str | None) -> Iterator[dict[str, Any]]:

@@ -97,10 +97,14 @@ class Instance:
         self.lives, self._bound = 0, bound or settings.redis_connections_per_worker
         self.lived: list[tuple[SimLoop, AppServices]] = []
         self.frozen_s = self._frozen_at = 0.0
-        self.start()
+        self._start()
 
     def start(self) -> None:
-        """A new process: nothing is left of the one before."""
+        """A new process if it is dead: nothing is left of the one before."""
+        if self.loop.dead:
+            self._start()
+
+    def _start(self) -> None:
         self.lives += 1
         self.loop = SimLoop(self.world, f"{self.name}.{self.lives}")
         self.loop.connect = self.network.connect
@@ -115,6 +119,8 @@ class Instance:
 
     def kill(self) -> None:
         """SIGKILL: the kernel closes its sockets, its locks run out."""
+        if self.loop.dead:
+            return
         self.world.note(self.loop.name, "is killed")
         self.loop.dead = True
         self.bus.triggers.remove(self.trigger)

@@ -92,6 +92,7 @@ MUTANTS: dict[str, list[Edit]] = {
     ],
     "written-counted-by-the-inner-deadline": [(DEADLINE, "scope = scope._outer\n\n    @property", "scope = None\n\n    @property")],
     "side-connections-not-counted": [(POOL, "scope.count(1)", "pass")],
+    "dead-side-connection-lent": [(POOL, "        await super().read_response(timeout=0)\n", "")],
     "children-outlive-the-deadline": [(DEADLINE, "return scope is not None", "return False")],
     "push-takes-a-slot": [(STREAM, "pushes += 1\n", 'pushes += 1\n                owed and "\\\\udc" in ascii(reply) and owed.popleft()\n')],
     "first-word-of-a-script-error": [(REPLY, " and command is not None and not runs_script(command):", ":")],
@@ -120,6 +121,7 @@ MUTANTS: dict[str, list[Edit]] = {
     "redirect-counted-as-run": [(WIRE, "and did_not_run(error)", "and did_not_run(error) and ':63' not in str(error)")],
     "refused-asking-taken-back-twice": [(ROUTING, "call.asked is not None and not isinstance(next(outcomes), ResponseError)", "call.asked is not None and (next(outcomes), )")],
     "transaction-stays-where-it-was": [(PIPELINE, "_discarded(results) and await", "False and await")],
+    "a-node-that-left-fails-its-callers": [(ROUTING, "return node.left and isinstance(error, NotSent) and not isinstance(error, Overloaded)", "return False")],
     "nodes-that-left-stay-open": [(NODES, "self._spawn(self._nodes.pop(place).retire(self._clocks.reply_s))", "self._nodes.pop(place)")],
 }
 # fmt: on

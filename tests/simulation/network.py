@@ -81,6 +81,11 @@ class Network:
         for link in list(self.links):
             link.reset()
 
+    def half_close(self) -> None:
+        """The server ends its half of every connection."""
+        for link in list(self.links):
+            link.write(b"")
+
     def release(self) -> None:
         """What was held goes on; a connection that has lost packets is reset sooner or later."""
         self.hole = self.held = self.refusing = False

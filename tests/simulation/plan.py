@@ -132,7 +132,7 @@ def _session(chance: random.Random, plan: Plan, scale: float) -> list[Step]:
         about = {"calls": pick((5, 15, 30)), "size": pick((0, 100, 30_000))}
         steps.append(Step(at := chance.uniform(1, plan.duration_s), "bare", about))
         if chance.random() < 0.3:
-            steps.append(Step(at, "push", {"payload": pick(PUSHES), "every_s": 0.002}, at + 1))
+            steps.append(Step(at, "push", {"payload": pick(PUSHES), "every_s": 0.01}, at + 1))
     return steps
 
 
@@ -208,7 +208,7 @@ def _fault(chance: random.Random, plan: Plan) -> tuple[str, dict[str, Any]]:
             ("restart", {"loading": 0.0, "lost_s": 0.0, "wiped": True}),
             ("fail_over", {"lost_s": pick((0.0, 0.05, 0.5)), "cut": chance.random() < 0.5}),
             ("close_idle", {"idle_s": pick((0.5, 5.0))}),
-            ("push", {"payload": pick(PUSHES), "every_s": pick((0.001, 0.01))}),
+            ("push", {"payload": pick(PUSHES), "every_s": pick((0.005, 0.02))}),
             ("reset", {"every_s": pick((0.002, 0.1, 1.0)), "times": pick((1, 3, 10))}),
             ("half_close", {}),
             ("workerless", one),

@@ -175,11 +175,11 @@ class RedisModel:
         return self._commands[name](client, words)
 
     # --- what operators and the weather do ----------------------------------------------------------------------------
-    def restart(self, down_s: float, loading_s: float, lost_s: float, everything: bool = False) -> None:
+    def restart(self, down_s: float, loading_s: float, lost_s: float, wiped: bool = False) -> None:
         """The process ends; after `down_s` another one loads what was saved up to `lost_s` before the end."""
         self.network.reset_all()
         self.network.refusing = True
-        self._lose(lost_s, everything)
+        self._lose(lost_s, wiped)
         self._scripts.clear()
         self.world.later(down_s, self._up, loading_s)
 

@@ -2,83 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from lupa.lua51 import LuaRuntime, lua_type  # type: ignore[import-untyped] # has no types
 
-_PRELUDE = rb"""
-local call = ...
-local null = newproxy()
-local escapes = {['"'] = '\\"', ['\\'] = '\\\\', ['/'] = '\\/', ['\b'] = '\\b', ['\f'] = '\\f', ['\n'] = '\\n',
-                 ['\r'] = '\\r', ['\t'] = '\\t', ['\127'] = '\\u007f'}
-local function escape(c) return escapes[c] or string.format('\\u%04x', string.byte(c)) end
-local encode
-local function encode_table(value)
-  local parts, count = {}, 0
-  for key in pairs(value) do
-    count = count + 1
-    if type(key) ~= 'number' then count = -1; break end
-  end
-  if count > 0 then
-    for i = 1, #value do parts[i] = encode(value[i]) end
-    return '[' .. table.concat(parts, ',') .. ']'
-  end
-  for key, item in pairs(value) do parts[#parts + 1] = encode(tostring(key)) .. ':' .. encode(item) end
-  return '{' .. table.concat(parts, ',') .. '}'
-end
-function encode(value)
-  local kind = type(value)
-  if kind == 'string' then return '"' .. string.gsub(value, '[%c"\\/\127]', escape) .. '"' end
-  if kind == 'number' then return string.format('%.14g', value) end
-  if kind == 'table' then return encode_table(value) end
-  return kind == 'boolean' and tostring(value) or 'null'
-end
-local plain = {b = '\b', f = '\f', n = '\n', r = '\r', t = '\t', ['"'] = '"', ['\\'] = '\\', ['/'] = '/'}
-local function utf8(hex)
-  local n = tonumber(hex, 16)
-  if n < 128 then return string.char(n) end
-  if n < 2048 then return string.char(192 + math.floor(n / 64), 128 + n % 64) end
-  return string.char(224 + math.floor(n / 4096), 128 + math.floor(n / 64) % 64, 128 + n % 64)
-end
-local function text(json, at)
-  local from, parts = at + 1, {}
-  while true do
-    local stop = string.find(json, '["\\]', from)
-    parts[#parts + 1] = string.sub(json, from, stop - 1)
-    if string.sub(json, stop, stop) == '"' then return table.concat(parts), stop + 1 end
-    local c = string.sub(json, stop + 1, stop + 1)
-    parts[#parts + 1] = plain[c] or utf8(string.sub(json, stop + 2, stop + 5))
-    from = stop + (plain[c] and 2 or 6)
-  end
-end
-local words = {t = {true, 4}, f = {false, 5}, n = {null, 4}}
-local function decode(json, at)
-  at = string.find(json, '[^%s]', at)
-  local c = string.sub(json, at, at)
-  if c == '"' then return text(json, at) end
-  if words[c] then return words[c][1], at + words[c][2] end
-  if c ~= '{' and c ~= '[' then
-    local _, stop = string.find(json, '^[-+%d.eE]+', at)
-    return tonumber(string.sub(json, at, stop)), stop + 1
-  end
-  local found, index, close = {}, 0, c == '{' and '}' or ']'
-  at = string.find(json, '[^%s]', at + 1)
-  while string.sub(json, at, at) ~= close do
-    local key = index + 1
-    if c == '{' then
-      key, at = text(json, at)
-      at = string.find(json, ':', at, true) + 1
-    end
-    index = index + 1
-    found[key], at = decode(json, at)
-    at = string.find(json, '[^%s,]', at)
-  end
-  return found, at + 1
-end
+_PRELUDE = b"""
+local call, encode, decode, null = ...
 redis = {call = call, error_reply = function(m) return {err = m} end, status_reply = function(m) return {ok = m} end}
-cjson = {encode = encode, decode = function(json) return (decode(json, 1)) end, null = null}
+cjson = {encode = encode, decode = decode, null = null}
 """
 
 
@@ -88,7 +22,10 @@ class Scripts:
     def __init__(self) -> None:
         self._lua = LuaRuntime(encoding=None, unpack_returned_tuples=True, register_eval=False)
         self._call: Callable[..., Any] = lambda *_: None
-        self._lua.execute(_PRELUDE, self._from_lua)
+        self._null = self._lua.eval("newproxy()")
+        self._lua.execute(
+            _PRELUDE, self._from_lua, self._encode, lambda text: self._lua_of(json.loads(text)), self._null
+        )
 
     @cache  # noqa: B019 - one runtime per process
     def compiled(self, text: bytes) -> Any:
@@ -106,6 +43,29 @@ class Scripts:
         if isinstance(reply, list):
             return self._lua.table_from([False if item is None else item for item in reply])
         return False if reply is None else reply
+
+    def _lua_of(self, value: Any) -> Any:
+        """What JSON says, as cjson decodes it."""
+        if isinstance(value, str):
+            return value.encode()
+        if isinstance(value, dict):
+            return self._lua.table_from({name.encode(): self._lua_of(item) for name, item in value.items()})
+        if isinstance(value, list):
+            return self._lua.table_from([self._lua_of(item) for item in value])
+        return self._null if value is None else value
+
+    def _encode(self, value: Any) -> bytes:
+        """As cjson does: 14 digits, and an empty table is an object."""
+        if isinstance(value, bytes):
+            text = json.dumps(value.decode(), ensure_ascii=False)
+            return text.replace("/", "\\/").replace("\x7f", "\\u007f").encode()
+        if isinstance(value, bool) or lua_type(value) == "userdata":
+            return {True: b"true", False: b"false"}.get(value, b"null")
+        if lua_type(value) != "table":
+            return b"%.14g" % value
+        if len(value):
+            return b"[%s]" % b",".join([self._encode(item) for item in value.values()])
+        return b"{%s}" % b",".join([self._encode(name) + b":" + self._encode(item) for name, item in value.items()])
 
 
 def _to_python(value: Any) -> Any:

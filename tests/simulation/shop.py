@@ -55,11 +55,11 @@ class Shop:
             elif isinstance(outcome, BaseException) and not isinstance(outcome, (*UNAVAILABLE, Refused, Gone)):
                 self.world.violate(f"{what}: {outcome!r}")
             if not answer.done():
-                answer.set_result(outcome)
+                answer.set_result(outcome or Gone())
 
         self.world.later(self.random.uniform(0.0005, 0.02), instance.begin, what, make, HTTP_S, done)
-        await asyncio.wait([answer], timeout=patience_s)
-        return answer.result() if answer.done() else Gone()
+        self.world.later(patience_s, done, None)
+        return await answer
 
     # --- customers ----------------------------------------------------------------------------------------------------
     async def order(self, drop_id: str, customer: str, quantity: int, key: str) -> Any:

@@ -7,6 +7,7 @@ import gc
 import logging
 import operator
 from collections import Counter
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -64,6 +65,7 @@ class Simulation:
         self.callers = Callers(world, self.redis, self.network, plan.seed)
         self.people: list[asyncio.Task[Any]] = []
         self._troubles: Counter[bool] = Counter()
+        self._begins, self._ends = self._how_it_begins(), self._how_it_ends()
         self._as_they_were = {
             (step.about["part"], name): getattr(getattr(self, step.about["part"]), name)
             for step in plan.steps
@@ -93,11 +95,12 @@ class Simulation:
             self.world.note("fault", str(step))
             self._trouble(step, 1)
             self.world.at(max(step.until, self.world.now), self._end, step)
-        getattr(self, f"_{step.kind}")(step, **step.about)
+        self._begins[step.kind](step, **step.about)
 
     def _end(self, step: Step) -> None:
         self.world.note("fault", f"{step.kind} ends")
-        getattr(self, f"_{step.kind}_ends", lambda **_: None)(**step.about)
+        if (ends := self._ends.get(step.kind)) is not None:
+            ends(**step.about)
         self.world.at(step.calm_at, self._trouble, step, -1)
 
     def _trouble(self, step: Step, more: int) -> None:
@@ -114,20 +117,46 @@ class Simulation:
         self.shop.audit()
         self.world.later(AUDIT_S, self._audit)
 
-    # --- what people do -----------------------------------------------------------------------------------------------
-    def _put(self, step: Step | None, **about: Any) -> None:
-        self.people.append(self.shop.loop.create_task(self.shop.put(**about)))
+    # --- what people do, and what goes wrong --------------------------------------------------------------------------
+    def _how_it_begins(self) -> dict[str, Callable[..., Any]]:
+        """By the kind of a step; each takes it and what it is about."""
+        redis: Any = self.redis
+        shop, callers, instances = self.shop, self.callers, self.instances
+        return {
+            "put": lambda step, **about: self._come(shop.put(**about)),
+            "order": lambda step, **about: self._come(shop.order(**about)),
+            "call": lambda step, instance, **about: callers.call(instances[instance], **about),
+            "bare": lambda step, **about: callers.bare_client(**about),
+            "set": self._set,
+            "restart": lambda step, loading, **about: redis.restart(
+                (step.until - step.at) * (1 - loading), (step.until - step.at) * loading, **about
+            ),
+            "fail_over": lambda step, **about: redis.fail_over(read_only_s=min(step.until - step.at, 1.0), **about),
+            "move": lambda step, **about: redis.begin_move(**about),
+            "lose_node": lambda step, node, lost_s: redis.lose_node(node, lost_s, (step.until - step.at) / 2),
+            "close_idle": self._close_idle,
+            "push": self._push,
+            "reset": self._reset,
+            "half_close": lambda step: self.network.half_close(),
+            "workerless": lambda step, instance: setattr(instances[instance].trigger, "workerless", True),
+            "freeze": lambda step, instance: instances[instance].freeze(step.until - step.at),
+            "kill": lambda step, instance: instances[instance].kill(),
+        }
 
-    def _order(self, step: Step, **about: Any) -> None:
-        self.people.append(self.shop.loop.create_task(self.shop.order(**about)))
+    def _how_it_ends(self) -> dict[str, Callable[..., Any]]:
+        """Likewise; what is not here needs no end."""
+        redis: Any = self.redis
+        instances = self.instances
+        return {
+            "set": self._set_ends,
+            "move": lambda block, to: redis.end_move(block),
+            "workerless": lambda instance: setattr(instances[instance].trigger, "workerless", False),
+            "kill": lambda instance: instances[instance].start(),
+        }
 
-    def _call(self, step: Step, instance: int, **about: Any) -> None:
-        self.callers.call(self.instances[instance], **about)
+    def _come(self, person: Coroutine[Any, Any, Any]) -> None:
+        self.people.append(self.shop.loop.create_task(person))
 
-    def _bare(self, step: Step, **about: Any) -> None:
-        self.callers.bare_client(**about)
-
-    # --- what goes wrong ----------------------------------------------------------------------------------------------
     def _set(self, step: Step, part: str, cut: bool = False, **values: Any) -> None:
         for name, value in values.items():
             setattr(getattr(self, part), name, value)
@@ -141,34 +170,13 @@ class Simulation:
             self.network.release()
         self.bus.dispatch()
 
-    def _restart(self, step: Step, loading: float, lost_s: float, wiped: bool) -> None:
-        lasts_s = step.until - step.at
-        self.redis.restart(lasts_s * (1 - loading), lasts_s * loading, lost_s, wiped)
-
-    def _fail_over(self, step: Step, lost_s: float, cut: bool) -> None:
-        self.redis.fail_over(lost_s, cut, min(step.until - step.at, 1.0))
-
-    def _move(self, step: Step, block: int, to: int) -> None:
-        self._cluster.begin_move(block, to)
-
-    def _move_ends(self, block: int, to: int) -> None:
-        self._cluster.end_move(block)
-
-    def _lose_node(self, step: Step, node: int, lost_s: float) -> None:
-        self._cluster.lose_node(node, lost_s, (step.until - step.at) / 2)
-
-    @property
-    def _cluster(self) -> ClusterModel:
-        assert isinstance(self.redis, ClusterModel)
-        return self.redis
-
     def _close_idle(self, step: Step, idle_s: float) -> None:
         self.redis.close_idle(idle_s)
         self._again(step, idle_s / 2)
 
     def _push(self, step: Step, payload: bytes, every_s: float) -> None:
         self.redis.push(payload)
-        if self.world.now < step.at + 300 * every_s:
+        if self.world.now < step.at + 60 * every_s:
             self._again(step, every_s)
 
     def _reset(self, step: Step, every_s: float, times: int) -> None:
@@ -179,28 +187,7 @@ class Simulation:
 
     def _again(self, step: Step, after_s: float) -> None:
         if self.world.now + after_s < step.until:
-            self.world.later(after_s, lambda: getattr(self, f"_{step.kind}")(step, **step.about))
-
-    def _half_close(self, step: Step) -> None:
-        for link in list(self.network.links):
-            link.write(b"")
-
-    def _workerless(self, step: Step, instance: int) -> None:
-        self.instances[instance].trigger.workerless = True
-
-    def _workerless_ends(self, instance: int) -> None:
-        self.instances[instance].trigger.workerless = False
-
-    def _freeze(self, step: Step, instance: int) -> None:
-        self.instances[instance].freeze(step.until - step.at)
-
-    def _kill(self, step: Step, instance: int) -> None:
-        if not self.instances[instance].loop.dead:
-            self.instances[instance].kill()
-
-    def _kill_ends(self, instance: int) -> None:
-        if self.instances[instance].loop.dead:
-            self.instances[instance].start()
+            self.world.later(after_s, lambda: self._begins[step.kind](step, **step.about))
 
     # --- the end ------------------------------------------------------------------------------------------------------
     def _finish(self) -> None:
@@ -232,13 +219,13 @@ class Simulation:
         self.world.run(self.world.now + 610)  # past the window of duplicate detection
         for drop_id, put in self.shop.drops.items():
             if not self.redis.hash_of(f"{{drop:{drop_id}}}:meta".encode()):
-                self._put(None, drop_id=drop_id, stock=put.stock, per_customer=put.per_customer)
+                self._come(self.shop.put(drop_id, put.stock, put.per_customer))
         self._rest()
         self.bus.replay_dead()
         self._rest()
         for new in self.shop.undecided():
             self.shop.accepted.pop(new.order_id)
-            self.people.append(self.shop.loop.create_task(self.shop.repeat(new)))
+            self._come(self.shop.repeat(new))
         self._rest()
         for new in self.shop.undecided():
             self.world.violate(f"order {new.order_id} cannot be finished")
@@ -291,6 +278,7 @@ def simulate(seed: int | str, keep: set[int] | None = None, keep_trace: bool = F
         clock = SimpleNamespace(time=lambda: EPOCH_S + simulation.world.now, monotonic=lambda: simulation.world.now)
         with (
             patch("services.redis_session.credential.time", clock),
+            patch("services.redis_session.opening.os", SimpleNamespace(getpid=lambda: 12345)),  # said to the server
             patch.object(CaseInsensitiveDict, "__init__", dict.update),  # redis-py's 170 callbacks: upper case already
             patch("services.redis_session.reply_stream.READ_BYTES", 16_384),  # a world has no more to read at once
         ):

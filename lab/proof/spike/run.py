@@ -7,7 +7,7 @@ import contextlib
 import math
 import platform
 import secrets
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import psutil
 import redis as redis_py
@@ -154,18 +154,11 @@ def outcome_of(
     took_s: float,
     cpu_s: dict[str, float],
 ) -> Outcome:
-    """Everything that was counted, in one place."""
     return replace(
         answered(parameters, stock, load.answers, took_s),
         instances=parameters.instances,
         client_limit=parameters.client_limit,
-        confirmed=audit.confirmed,
-        refused=audit.refused + load.answers.sold_out,
-        lost=audit.lost,
-        decided_twice=audit.decided_twice,
-        oversold=audit.oversold,
-        dead_lettered=audit.dead_lettered,
-        undecided=audit.undecided,
+        **{**asdict(audit), "refused": audit.refused + load.answers.sold_out},
         peak_clients=timeline.peak_clients,
         refused_connections=timeline.refused_connections,
         decision_ms=[(rank, round(ms, 2)) for rank, ms in percentiles(books.decision_ms)],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import azure.functions as func
@@ -26,56 +27,21 @@ class TraceContext:
     Attributes = property(lambda self: self.attributes)
 
 
-@dataclass(frozen=True)
-class RpcException:
-    """Why the previous attempt failed. Always empty: this host has no retry policies."""
-
-    source: str = ""
-    stack_trace: str = ""
-    message: str = ""
+# There are no retry policies here, and a redelivered message is no retry in the host's sense.
+NO_ERROR = SimpleNamespace(source="", stack_trace="", message="")
+NO_RETRY: Any = SimpleNamespace(retry_count=0, max_retry_count=0, rpc_exception=NO_ERROR)
 
 
-@dataclass(frozen=True)
-class RetryContext:
-    """A redelivered message is no retry in the host's sense, so it stays at 0."""
-
-    retry_count: int = 0
-    max_retry_count: int = 0
-    rpc_exception: RpcException = field(default_factory=RpcException)
-
-
+@dataclass(eq=False)
 class Context(func.Context):
     """Of one invocation."""
 
-    def __init__(self, invocation_id: str, function_name: str, directory: str, trace: TraceContext) -> None:
-        self._invocation_id = invocation_id
-        self._function_name = function_name
-        self._directory = directory
-        self._trace = trace
-
-    @property
-    def invocation_id(self) -> str:
-        return self._invocation_id
-
-    @property
-    def thread_local_storage(self) -> Any:
-        return LOCAL
-
-    @property
-    def function_name(self) -> str:
-        return self._function_name
-
-    @property
-    def function_directory(self) -> str:
-        return self._directory
-
-    @property
-    def trace_context(self) -> Any:
-        return self._trace
-
-    @property
-    def retry_context(self) -> Any:
-        return RetryContext()
+    invocation_id: str = ""
+    function_name: str = ""
+    function_directory: str = ""
+    trace_context: Any = None
+    retry_context = NO_RETRY
+    thread_local_storage: Any = LOCAL
 
 
 def trace_context(trace_parent: Any, trace_state: Any = None) -> TraceContext:

@@ -138,6 +138,7 @@ async def test_an_exception_of_the_watchdog_closes_the_connection_and_says_so(co
     client = await connect(stall_s=0.5)
     stream = client.wire.stream
     stream._clocks.overdue = None
+    assert await client.ping()
     await until(lambda: not client.connected)
     assert "its clocks failed" in client.closed_because
 

@@ -16,6 +16,14 @@ from tests.integration.services.redis_session.conftest import Connect, full
 LONG_S = 20.0  # nothing here should ever wait that long
 
 
+async def at_rest() -> None:
+    """Return when the event loop has no timer left."""
+    began, loop = time.monotonic(), asyncio.get_running_loop()
+    while any(not timer.cancelled() for timer in loop._scheduled):  # type: ignore[attr-defined] # not public
+        assert time.monotonic() - began < LONG_S
+        await asyncio.sleep(0.01)
+
+
 async def closed(client: MultiplexedRedis) -> None:
     """Return when the client has closed itself; TimeoutError if it does not."""
     async with asyncio.timeout(LONG_S):
@@ -59,10 +67,31 @@ async def test_the_stall_clock_runs_though_nobody_waits(connect: Connect, proxy:
     await closed(client)
 
 
-async def test_an_idle_connection_does_not_stall(connect: Connect) -> None:
+async def test_a_call_after_a_long_idle_time_does_not_stall_if_a_tick_comes_before_its_write(connect: Connect) -> None:
+    """As on an event loop that is behind: in one turn the call is made, and then the tick is due."""
+    client = await connect(stall_s=LONG_S)
+    stream = client.wire.stream
+    stream._clocks.progress_at -= 2 * LONG_S
+    call = stream.send(b"PING\r\n")
+    stream._watch()
+    assert await call == b"PONG"
+
+
+async def test_an_idle_connection_has_no_timer_and_does_not_stall(connect: Connect) -> None:
     client = await connect(stall_s=0.1)
     await asyncio.sleep(0.5)
     assert await client.ping()
+    await at_rest()
+
+
+async def test_the_stall_clock_starts_again_after_a_rest(connect: Connect, proxy: TcpProxy) -> None:
+    client = await connect(proxy.url, stall_s=0.2)
+    await at_rest()
+    proxy.black_hole()
+    with pytest.raises(OutcomeUnknown):
+        async with CallDeadline(0.01):
+            await client.ping()
+    await closed(client)
 
 
 async def test_traffic_into_a_black_hole_does_not_hold_the_stall_clock(connect: Connect, proxy: TcpProxy) -> None:

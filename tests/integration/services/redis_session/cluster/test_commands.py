@@ -120,6 +120,15 @@ async def test_a_session_that_meets_moved_becomes_one_of_the_cluster(cluster: Re
     assert calls_of(cluster.nodes[2], "incrby") == 1
 
 
+async def test_a_response_callback_counts_on_every_node(cluster: RedisCluster, session: Session) -> None:
+    client: Any = await session(cluster.url).healthy_client()
+    client.set_response_callback("GET", lambda _: "by the callback")
+    keys = ["{a}", "{b}", "{c}"]  # one of each primary
+    for key in keys:
+        await client.set(key, "text")
+    assert [await client.get(key) for key in keys] == ["by the callback"] * 3
+
+
 async def test_results_of_a_pipeline_keep_the_order_of_its_commands(cluster: RedisCluster, session: Session) -> None:
     async def batch(client: Any) -> Any:
         pipeline = client.pipeline(transaction=False)

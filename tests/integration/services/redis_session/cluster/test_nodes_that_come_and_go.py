@@ -120,7 +120,7 @@ async def third_leaves(client: ClusterRedis, place: Place) -> None:
     from services.redis_session.topology import Topology
 
     nodes = [node.place for node in client.nodes.primaries() if node.place != place]
-    client.nodes.apply(Topology(tuple([nodes[0]] * 16384), tuple(nodes), ()))
+    client.nodes.apply(Topology(((0, 16383, nodes[0]),), tuple(nodes), ()))
 
 
 async def test_the_topology_is_fetched_every_topology_s(cluster: RedisCluster, session: Session) -> None:
