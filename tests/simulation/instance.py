@@ -184,7 +184,7 @@ class Instance:
             raise
         except Undecidable as error:
             self.world.note(self.loop.name, f"order {message.order_id} undecidable")
-            if not self.network.server.losses:  # type: ignore[attr-defined] # it is the model Redis
+            if not self.network.server.losses:
                 self.world.violate(f"undecidable, and nothing was lost: {error}")
             raise
         except Exception as error:

@@ -9,19 +9,14 @@ import asyncio
 import random
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from tests.simulation.loop import SimLoop, World
 
+if TYPE_CHECKING:
+    from tests.simulation.redis_model import RedisModel
+
 HIGH, LOW = 65_536, 16_384  # asyncio's write buffer limits, in bytes
-
-
-class Server(Protocol):
-    """What a server does with its connections."""
-
-    def connected(self, link: Link) -> None: ...
-    def received(self, link: Link, data: bytes) -> None: ...
-    def closed(self, link: Link) -> None: ...
 
 
 class Network:
@@ -31,7 +26,7 @@ class Network:
     nobody listens, `dead`: at these ports. `held`: nothing moves on.
     """
 
-    def __init__(self, world: World, server: Server, seed: str) -> None:
+    def __init__(self, world: World, server: RedisModel, seed: str) -> None:
         self.world, self.server, self.random = world, server, random.Random(f"{seed}/network")
         self.delay_s, self.split = (0.0002, 0.002), 0.1
         self.hole = self.held = self.refusing = False
