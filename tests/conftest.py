@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -21,9 +23,15 @@ with contextlib.suppress(ModuleNotFoundError):  # plain pytest has no hypothesis
     settings.register_profile("prove", max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 
+ONE_BY_ONE = ("tests/integration/lab/proof/faults/", "tests/simulation/")  # long tests that share nothing
+SHARED_LABS = "tests/e2e/"
+OWN_LABS = {f"{SHARED_LABS}test_{name}.py" for name in ("locust", "on_a_cluster", "outages")}
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "timeout(seconds): a bound of its own, by pytest-timeout")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell's background job; what a test starts inherits it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -55,6 +63,21 @@ def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Col
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:
     return plain_pytest.SkippableModule.from_parent(parent, path=module_path)
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """`--dist loadfile`, but what shares the labs of tests/e2e/conftest.py stays together, and long tests go apart."""
+    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
+
+    class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            if file.startswith(ONE_BY_ONE):
+                return nodeid
+            return SHARED_LABS if file.startswith(SHARED_LABS) and file not in OWN_LABS else file
+
+    return Scheduling(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -21,13 +21,22 @@ START_S = 120
 
 @dataclass(frozen=True)
 class Lab:
-    """A running app. `queue_options`: how `python -m lab` finds its queue; `key`: its function key, if it wants one."""
+    """A running app.
+
+    `queue_options`: how `python -m lab` finds its queue. `key`: its function key, if it wants one. `folder`: holds its
+    log.
+    """
 
     url: str
     queue_options: str = ""
     key: str = field(default="", repr=False)
     pids: dict[str, int] = field(default_factory=dict)
     redis_url: str = ""
+    folder: Path = Path()
+
+    def log(self) -> str:
+        """What `python -m lab up` has written so far."""
+        return (self.folder / "up.log").read_text()
 
     @property
     def headers(self) -> dict[str, str]:
@@ -60,7 +69,7 @@ def running_lab(folder: Path, *arguments: str, **environment: str) -> Iterator[L
                 assert time.monotonic() < ends_at, f"the lab did not start: {log.read_text()}"
                 time.sleep(0.05)
             found = json.loads(state.read_text())
-            yield Lab(found["url"], f"--state {state}", pids=found["pids"], redis_url=found["redis_url"])
+            yield Lab(found["url"], f"--state {state}", "", found["pids"], found["redis_url"], folder)
         finally:
             process.send_signal(signal.SIGINT)
             code = process.wait(120)

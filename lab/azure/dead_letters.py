@@ -14,7 +14,7 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +30,7 @@ from lab.azure.service_bus_errors import readable_errors
 
 if TYPE_CHECKING:
     from azure.servicebus import ServiceBusReceivedMessage
-    from azure.servicebus.aio import ServiceBusReceiver, ServiceBusSender
+    from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
 
 PEEK = 100  # per request
 CALL_S = 15.0
@@ -38,6 +38,7 @@ WAIT_S = 3.0  # for the next dead letter; they are all there already
 SHOWN = 48
 PLAIN_WIDTH = 220
 
+HELP = "list what the queue gave up on, send it back or throw it away"
 DESCRIPTION = "List the dead letters of the queue with their reasons; with --replay send them back."
 EXAMPLES = """\
 examples:
@@ -72,16 +73,8 @@ class Outcome:
     left: dict[int, str] = field(default_factory=dict)
 
 
-def add_parser(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], columns: Columns = lambda _options, _letters: {}
-) -> argparse.ArgumentParser:
-    """Add the command `dead-letters`. `columns`: what else the table shows, one cell per letter under each heading."""
-    parser = commands.add_parser(
-        "dead-letters",
-        help="list what the queue gave up on, send it back or throw it away",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-    )
+def add_arguments(parser: argparse.ArgumentParser, columns: Columns = lambda _options, _letters: {}) -> None:
+    """`columns`: what else the table shows, one cell per letter under each heading."""
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--replay", action="store_true", help="send each one back to the queue with a fresh MessageId")
     what.add_argument("--discard", nargs="+", metavar="ID", help="write these to a file and remove them")
@@ -92,17 +85,16 @@ def add_parser(
         "--max", type=int, default=1000, metavar="N", help="at most N, the oldest first (default: 1000)"
     )
     add_target_arguments(parser)
-    parser.set_defaults(run=lambda options: run(options, columns))
-    return parser
+    parser.set_defaults(columns=columns)
 
 
-def run(options: argparse.Namespace, columns: Columns) -> int:
+def run(options: argparse.Namespace) -> int:
     """List, and replay or discard if asked to; returns the exit code: 1 if anything stayed that should have gone."""
     with readable_errors():
         target = find_target(options)
         letters = asyncio.run(listed(target, options.max))
         wanted = choose(letters, options.discard or options.only)
-        show(target, wanted, columns(options, wanted))
+        show(target, wanted, options.columns(options, wanted))
         if not wanted or not (options.replay or options.discard):
             return 0
         if options.discard:
@@ -111,16 +103,26 @@ def run(options: argparse.Namespace, columns: Columns) -> int:
     return 1
 
 
-async def listed(target: QueueTarget, limit: int) -> list[Letter]:
-    """The oldest `limit` dead letters; they stay where they are. Raises the SDK's errors."""
+@contextlib.asynccontextmanager
+async def connected(
+    target: QueueTarget, *, dead: bool = True
+) -> AsyncIterator[tuple[ServiceBusClient, ServiceBusReceiver]]:
+    """A client, and a receiver of the dead letters or of the queue itself, whose messages keep their bytes."""
     from azure.servicebus import ServiceBusSubQueue
 
+    part = ServiceBusSubQueue.DEAD_LETTER if dead else None
     with keeping_bytes():
         async with (
             target.connection.client() as client,
-            client.get_queue_receiver(target.queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER) as receiver,
+            client.get_queue_receiver(target.queue, sub_queue=part) as receiver,
         ):
-            return await peek(receiver, limit)
+            yield client, receiver
+
+
+async def listed(target: QueueTarget, limit: int, *, dead: bool = True) -> list[Letter]:
+    """The oldest `limit` dead letters, or messages of the queue; they stay where they are. Raises the SDK's errors."""
+    async with connected(target, dead=dead) as (_, receiver):
+        return await peek(receiver, limit)
 
 
 async def peek(receiver: ServiceBusReceiver, limit: int) -> list[Letter]:
@@ -188,15 +190,8 @@ def work_off(target: QueueTarget, letters: Sequence[Letter], *, replay: bool) ->
 
 async def work(target: QueueTarget, letters: Sequence[Letter], outcome: Outcome, *, replay: bool) -> None:
     """Send the letters back, or only remove them; `outcome` is kept up to date. Raises the SDK's errors."""
-    from azure.servicebus import ServiceBusSubQueue
-
-    with keeping_bytes():
-        async with (
-            target.connection.client() as client,
-            client.get_queue_receiver(target.queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER) as receiver,
-            client.get_queue_sender(target.queue) as sender,
-        ):
-            await take(receiver, letters, copier(sender) if replay else None, outcome)
+    async with connected(target) as (client, receiver), client.get_queue_sender(target.queue) as sender:
+        await take(receiver, letters, copier(sender) if replay else None, outcome)
 
 
 def copier(sender: ServiceBusSender) -> Action:
@@ -270,7 +265,6 @@ async def release(receiver: ServiceBusReceiver, messages: Iterable[ServiceBusRec
 
 
 def show(target: QueueTarget, letters: Sequence[Letter], columns: Mapping[str, Sequence[str]]) -> None:
-    """Print the table."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=PLAIN_WIDTH)

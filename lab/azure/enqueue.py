@@ -25,6 +25,7 @@ MAX_ID = 128  # characters of a MessageId
 SEND_S = 15.0
 SHOWN = 60
 
+HELP = "put messages on the queue by hand"
 DESCRIPTION = "Put messages on the queue: bodies from the arguments, from a file (one per line) or from stdin."
 EXAMPLES = """\
 examples:
@@ -48,16 +49,11 @@ class Message:
     message_id: str
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `enqueue`."""
-    parser = commands.add_parser(
-        "enqueue", help="put messages on the queue by hand", description=DESCRIPTION, epilog=EXAMPLES
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bodies", nargs="*", metavar="BODY", help="a message's body")
     parser.add_argument("--file", metavar="FILE", help="a file with one body per line, - for stdin")
     parser.add_argument("--message-id", metavar="ID", help="the MessageId of a single message (default: a fresh UUID)")
     add_target_arguments(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -108,7 +104,6 @@ async def send(target: QueueTarget, messages: Sequence[Message]) -> None:
 
 
 def report(target: QueueTarget, messages: Sequence[Message]) -> None:
-    """Say what was sent."""
     console = Console(highlight=False, markup=False)
     for message in messages:
         body = message.body.decode(errors="replace")

@@ -44,19 +44,19 @@ def introduce(console: Console, lab: Lab, options: argparse.Namespace) -> None:
 
 
 def functions(lab: Lab, options: argparse.Namespace) -> Iterator[Text]:
-    """One line per function."""
     for served in lab.served.get("http", []):
         methods = " ".join(served["methods"]) or "any method"
-        line = Text(f"{served['name']:<14} ", style="bold")
-        line.append(f"{methods:<6} {served['url']}", style="not bold cyan")
+        line = named(served).append(f"{methods:<6} {served['url']}", style="not bold cyan")
         yield line.append(f"  {auth(served['auth_level'], options.key)}", style="not bold dim")
     for served in lab.served.get("service_bus", []):
-        line = Text(f"{served['name']:<14} ", style="bold")
-        yield line.append(f"queue  {served['entity']}", style="not bold magenta")
+        yield named(served).append(f"queue  {served['entity']}", style="not bold magenta")
     for served in lab.served.get("timers", []):
-        line = Text(f"{served['name']:<14} ", style="bold")
         fire = f"curl -X POST {lab.served['url']}/admin/functions/{served['name']}"
-        yield line.append(f"timer  {served['schedule']}  (now: {fire})", style="not bold magenta")
+        yield named(served).append(f"timer  {served['schedule']}  (now: {fire})", style="not bold magenta")
+
+
+def named(served: dict[str, Any]) -> Text:
+    return Text(f"{served['name']:<14} ", style="bold")
 
 
 def places(lab: Lab, options: argparse.Namespace) -> Iterator[str]:

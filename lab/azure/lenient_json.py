@@ -203,7 +203,6 @@ def dumps(value: Any, indent: str | None = "") -> str:
 
 
 def deeper(indent: str | None) -> str | None:
-    """The indentation of the next level."""
     return None if indent is None else indent + "  "
 
 
@@ -216,7 +215,6 @@ def enclosed(braces: str, items: list[str], indent: str | None) -> str:
 
 
 def text(value: str) -> str:
-    """A text in quotes."""
     return json.dumps(value, ensure_ascii=False).translate(ESCAPED_ON_WRITING)
 
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from lab.azure.redis_server import HOST, answers_ping, free_port
 from lab.azure.service_bus_errors import readable_errors
-from lab.azure.state_file import DEFAULT_PATH, LabState, read_state
+from lab.azure.state_file import LabState, add_state_argument, running
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -29,6 +29,7 @@ BACK_S = 15.0
 POLL_S = 0.05
 MOST_S = 600.0
 
+HELP = "take Redis or Service Bus away for a while"
 DESCRIPTION = """\
 Take the running lab's Redis or Service Bus away for some seconds, then give it back. Meanwhile send requests and watch
 the log of `python -m lab up`. Ctrl-C gives it back at once."""
@@ -48,11 +49,7 @@ class NothingToBreak(LookupError):
     """The lab that runs has no such part of its own; the message says what to do."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `break`."""
-    parser = commands.add_parser(
-        "break", help="take Redis or Service Bus away for a while", description=DESCRIPTION, epilog=EXAMPLES
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("part", choices=("redis", "bus"), help="what to break")
     parser.add_argument("--for", dest="seconds", type=_seconds, default=10.0, metavar="S", help="seconds (default: 10)")
     how = parser.add_mutually_exclusive_group()
@@ -62,10 +59,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         ("read-only", "it refuses writes (Redis only)"),
     ):
         how.add_argument(f"--{option}", dest="how", action="store_const", const=option, help=text)
-    parser.add_argument(
-        "--state", type=Path, default=DEFAULT_PATH, metavar="FILE", help="where `lab up` noted what runs"
-    )
-    parser.set_defaults(run=run)
+    add_state_argument(parser)
 
 
 def _seconds(text: str) -> float:
@@ -79,7 +73,7 @@ def _seconds(text: str) -> float:
 def run(options: argparse.Namespace) -> int:
     """Break it, wait, give it back; returns the exit code."""
     with readable_errors():
-        what, fault = chosen(options.part, options.how, options.state)
+        what, fault = chosen(options.part, options.how, running(options.state))
         with ended_by_signals(), contextlib.suppress(KeyboardInterrupt), fault:
             print(f"{what} for {options.seconds:g} s; Ctrl-C gives it back at once.", flush=True)
             time.sleep(options.seconds)
@@ -88,15 +82,13 @@ def run(options: argparse.Namespace) -> int:
     return 1
 
 
-def chosen(part: str, how: str | None, state_file: Path) -> tuple[str, AbstractContextManager[None]]:
+def chosen(part: str, how: str | None, state: LabState) -> tuple[str, AbstractContextManager[None]]:
     """What happens in words, and the fault. Raises NothingToBreak, or ValueError for a fault that a bus has not."""
     if part == "bus":
         if how not in (None, "freeze"):
             raise ValueError(f"--{how} is for Redis: the Service Bus can only be frozen.")
-        return "The Service Bus does not answer", frozen(own_pid(state_file, part))
-    pid = own_pid(state_file, part)
-    state = read_state(state_file)
-    assert state is not None  # noqa: S101 - own_pid has read it
+        return "The Service Bus does not answer", frozen(own_pid(state, part))
+    pid = own_pid(state, part)
     match how:
         case "freeze":
             return "Redis does not answer", frozen(pid)
@@ -108,11 +100,8 @@ def chosen(part: str, how: str | None, state_file: Path) -> tuple[str, AbstractC
             return "Redis is gone", killed(pid, state)
 
 
-def own_pid(state_file: Path, part: str) -> int:
+def own_pid(state: LabState, part: str) -> int:
     """The process that the running lab started for this part. Raises NothingToBreak."""
-    state = read_state(state_file)
-    if state is None:
-        raise NothingToBreak("No lab is running: start one with `python -m lab up`.")
     pid = state.pids.get(part)
     if pid is None:
         raise NothingToBreak(f"This lab uses a {part} that it did not start: it is not touched.")

@@ -65,7 +65,6 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """The process's id."""
         return self._process.pid
 
     @property
@@ -75,7 +74,6 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """True while it has not ended."""
         return self.returncode is None
 
     def tail(self) -> list[str]:
@@ -104,7 +102,6 @@ class Child:
         return self.kill() if code is None else code
 
     def kill(self) -> int:
-        """SIGKILL; returns its code."""
         self.signal(signal.SIGKILL)
         code = self._process.wait()
         self._release()

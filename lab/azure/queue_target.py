@@ -9,11 +9,10 @@ import argparse
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from lab.azure.service_bus_connection import ServiceBusConnection, find_connection
 from lab.azure.settings import CONNECTION, DEFAULT_QUEUE, QUEUE, ROOT, app_settings, read_values
-from lab.azure.state_file import DEFAULT_PATH, read_state
+from lab.azure.state_file import add_state_argument, read_state
 
 
 class NoQueue(LookupError):
@@ -30,7 +29,6 @@ class QueueTarget:
 
 
 def add_target_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that say which queue."""
     group = parser.add_argument_group("which queue (the running lab's by default)")
     group.add_argument("--queue", help=f"its name (default: {QUEUE} of the settings, else {DEFAULT_QUEUE})")
     where = group.add_mutually_exclusive_group()
@@ -38,9 +36,7 @@ def add_target_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--namespace", metavar="NAME", help="a namespace you are signed in to (az login): its name or host"
     )
-    group.add_argument(
-        "--state", type=Path, default=DEFAULT_PATH, metavar="FILE", help="where `lab up` noted what runs"
-    )
+    add_state_argument(group)
 
 
 def find_target(options: argparse.Namespace) -> QueueTarget:

@@ -93,7 +93,6 @@ class RedisCluster:
             raise
 
     def stop(self) -> None:
-        """Stop every node."""
         self._running.close()
         self.nodes = []
 
@@ -102,7 +101,6 @@ class RedisCluster:
         return SLOTS * number // self._primaries, SLOTS * (number + 1) // self._primaries - 1
 
     def add_node(self) -> RedisServer:
-        """One more primary, which has no slots yet."""
         node = self._started(0)
         self.nodes.append(node)
         self._introduce()
@@ -146,7 +144,6 @@ class RedisCluster:
                     client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", node_id(target))
 
     def move_slot(self, slot: int, source: RedisServer, target: RedisServer) -> None:
-        """Move a slot and its keys."""
         self.open_slot(slot, source, target)
         self.move_keys(slot, source, target)
         self.close_slot(slot, target)
@@ -162,11 +159,13 @@ class RedisCluster:
         return self._running.enter_context(RedisServer(port=port, options=options, **self._common))
 
     def _introduce(self) -> None:
-        for node in self.nodes:
-            for other in self.nodes:
+        for other in self.nodes:
+            with admin(other) as client:
+                bus_port = client.config_get("cluster-port")["cluster-port"]
+            for node in self.nodes:
                 if other is not node:
                     with admin(node) as client:
-                        client.execute_command("CLUSTER", "MEET", HOST, other.port, _bus_port(other))
+                        client.execute_command("CLUSTER", "MEET", HOST, other.port, bus_port)
 
     def _wait_agreed(self) -> None:
         """Until every node knows every other and serves."""
@@ -188,7 +187,6 @@ class RedisCluster:
 
 
 def admin(node: RedisServer) -> redis.Redis:
-    """A plain client of one node."""
     return redis.Redis(host=HOST, port=node.port, decode_responses=True, socket_timeout=5)
 
 
@@ -196,8 +194,3 @@ def node_id(node: RedisServer) -> str:
     """How the cluster calls a node."""
     with admin(node) as client:
         return str(client.execute_command("CLUSTER", "MYID"))
-
-
-def _bus_port(node: RedisServer) -> int:
-    with admin(node) as client:
-        return int(client.config_get("cluster-port")["cluster-port"])

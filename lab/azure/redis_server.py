@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lab.azure.processes import Child
+from lab.azure.temporary import owned
 
 HOST = "127.0.0.1"
 START_ATTEMPTS = 5  # a free port may be taken between choosing it and binding it
@@ -120,7 +121,6 @@ class RedisServer:
 
     @property
     def pid(self) -> int:
-        """The server's process id."""
         return self.child.pid
 
     @property
@@ -133,7 +133,7 @@ class RedisServer:
         if self.alive:
             return
         if self._dir is None:
-            self._dir = Path(tempfile.mkdtemp(prefix="lab-redis-"))
+            self._dir = Path(tempfile.mkdtemp(prefix=owned("redis")))
         try:
             self._start_somewhere(self._dir)
         except RedisServerError:
@@ -157,21 +157,16 @@ class RedisServer:
         self.child.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT after `pause`."""
         self.child.signal(signal.SIGCONT)
 
     def restart(self, *, keep_data: bool = True, deadline_s: float = 10.0) -> None:
         """Stop it if it runs, then start it on the same port, with its data or empty."""
         if self.alive:
             self.child.stop(deadline_s)
-        if not keep_data:
-            self._drop_data()
-        self.start()
-
-    def _drop_data(self) -> None:
-        if self._dir is not None:
+        if not keep_data and self._dir is not None:
             shutil.rmtree(self._dir / "appendonlydir", ignore_errors=True)
             (self._dir / "dump.rdb").unlink(missing_ok=True)
+        self.start()
 
     def _start_somewhere(self, folder: Path) -> None:
         for _ in range(0 if self.port else START_ATTEMPTS - 1):

@@ -5,6 +5,7 @@ Readable by its owner alone, for it holds connection strings. Must never be take
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
@@ -26,6 +27,23 @@ class LabState:
     redis_url: str = field(repr=False)
     service_bus: str = field(repr=False)
     pids: dict[str, int] = field(default_factory=dict)
+
+
+class NoLab(LookupError):
+    """No lab is running here."""
+
+
+def add_state_argument(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--state", type=Path, default=DEFAULT_PATH, metavar="FILE", help="where `lab up` noted what runs"
+    )
+
+
+def running(path: Path) -> LabState:
+    """The running lab. Raises NoLab."""
+    if (state := read_state(path)) is None:
+        raise NoLab("No lab is running: start one with `python -m lab up`.")
+    return state
 
 
 def write_state(state: LabState, path: Path) -> None:

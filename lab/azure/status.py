@@ -8,51 +8,42 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import httpx
 
-from lab.azure.dead_letters import peek
+from lab.azure.dead_letters import listed
 from lab.azure.greeting import redis_place
 from lab.azure.outage import admin
-from lab.azure.queue_target import endpoint
-from lab.azure.raw_messages import keeping_bytes
+from lab.azure.queue_target import QueueTarget, endpoint
 from lab.azure.service_bus_connection import ServiceBusConnection
 from lab.azure.service_bus_errors import readable_errors
-from lab.azure.state_file import DEFAULT_PATH, LabState, read_state
+from lab.azure.state_file import LabState, add_state_argument, running
 from lab.azure.up import why_not_ready
 
 ANSWER_S = 6.0
 BUS_S = 12.0
 MOST = 1000  # messages that are counted one by one
 
+HELP = "what of the running lab answers"
 DESCRIPTION = "Show what of the running lab answers, where it is, and what waits on its queue."
-
-
-class NoLab(LookupError):
-    """No lab is running."""
+EXAMPLES = """\
+examples:
+  python -m lab status  from a second terminal, while the lab runs"""
 
 
 class Silent(Exception):
     """A part does not answer as it should; the message says how."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `status`."""
-    parser = commands.add_parser("status", help="what of the running lab answers", description=DESCRIPTION)
-    parser.add_argument(
-        "--state", type=Path, default=DEFAULT_PATH, metavar="FILE", help="where `lab up` noted what runs"
-    )
-    parser.set_defaults(run=run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_state_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print one line per part; returns 1 if one does not answer or no lab runs."""
     code = 1
     with readable_errors():
-        state = read_state(options.state)
-        if state is None:
-            raise NoLab("No lab is running: start one with `python -m lab up`.")
+        state = running(options.state)
         code = 0
         for name, place, ask in parts(state):
             try:
@@ -112,17 +103,10 @@ def service_bus(state: LabState) -> str:
 
 async def depths(state: LabState) -> tuple[int, int]:
     """The messages of the queue and of its dead-letter queue. Raises TimeoutError and the SDK's errors."""
-    from azure.servicebus import ServiceBusSubQueue
-
-    with keeping_bytes():
-        async with asyncio.timeout(BUS_S), ServiceBusConnection(state.service_bus).client() as client:
-            async with client.get_queue_receiver(state.queue) as receiver:
-                waiting = await peek(receiver, MOST)
-            async with client.get_queue_receiver(state.queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER) as receiver:
-                dead = await peek(receiver, MOST)
-    return len(waiting), len(dead)
+    target = QueueTarget(ServiceBusConnection(state.service_bus), state.queue, "the running lab")
+    async with asyncio.timeout(BUS_S):
+        return len(await listed(target, MOST, dead=False)), len(await listed(target, MOST))
 
 
 def counted(number: int) -> str:
-    """A number of messages."""
     return f"{number} or more" if number == MOST else str(number)

@@ -60,7 +60,6 @@ class TcpProxy:
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
         return f"redis://{HOST}:{self.port}/0"
 
     @property

@@ -43,6 +43,7 @@ from lab.azure.settings import (
     serve_redis,
 )
 from lab.azure.state_file import DEFAULT_PATH, LabState, read_state, remove_state, write_state
+from lab.azure.temporary import owned
 from lab.azure.whole import whole
 
 HOST = "127.0.0.1"
@@ -57,6 +58,7 @@ FEWEST_PRIMARIES = 3  # fewer cannot agree that one is gone
 REDIS_PORT = 6379  # as in local.settings.json.example
 BUS_PORT = 5672  # where the SDKs look for an emulator
 
+HELP = "the app with a Valkey and a Service Bus of its own, until Ctrl-C"
 DESCRIPTION = """\
 Start the app with everything it needs: a Valkey server (a real one, from a wheel), a local Service Bus and one instance
 of the app on a light Functions host. Ctrl-C ends them all. That host is lighter than the real one."""
@@ -84,14 +86,7 @@ class StartError(RuntimeError):
     """Something did not start; the message says what, and what to do."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `up`."""
-    parser = commands.add_parser(
-        "up",
-        help="the app with a Valkey and a Service Bus of its own, until Ctrl-C",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port", type=int, default=7071, help="of the app on 127.0.0.1; 0 picks a free one (default: 7071)"
     )
@@ -117,7 +112,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--client-limit", type=whole(), metavar="N", help="clients the started Redis takes (default: 10000)"
     )
     parser.add_argument("--state", type=Path, default=DEFAULT_PATH, metavar="FILE", help="where to note what runs")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -229,7 +223,7 @@ class Lab:
         if self._options.service_bus:
             self._name_bus(self._options.service_bus)
             return
-        config = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="lab-bus-"))) / "Config.json"
+        config = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix=owned("bus")))) / "Config.json"
         write_config(self.needs.queues, config)
         lines: queue.Queue[str] = queue.Queue()
 
@@ -255,7 +249,7 @@ class Lab:
             serve_bus(self.settings, connection, connection_string)
 
     def _start_app(self, port: int) -> None:
-        folder = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="lab-up-")))
+        folder = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix=owned("up"))))
         announced = folder / "app.json"
         words = [sys.executable, "-m", "lab.azure.functions_host", str(self._options.app.resolve())]
         words += ["--port", str(port), "--announce", str(announced)]

@@ -11,12 +11,10 @@ import asyncio
 import importlib.util
 import json
 import statistics
-import subprocess
-import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,12 +26,13 @@ from rich.table import Table
 
 from lab.azure.redis_cluster import RedisCluster
 from lab.azure.redis_server import RedisServer
-from lab.proof import bench_cluster
+from lab.proof import bench_cluster, wide_table
 from lab.proof.bench_loads import KEYS, LARGE, LOADS, META, MIDDLING, SCRIPT, Load
 from lab.proof.bench_sides import KEY, SIDES, VALUE, Call, Side
+from lab.proof.delay_proxy import delay_proxy
 from lab.proof.report.markdown import table
 from lab.proof.report.page import write_page
-from lab.proof.results import add_results, save
+from lab.proof.results import add_results, console, save
 
 Right = Callable[[Any], bool]
 Clients = Callable[[], set[Any]]  # the ids of those that the server has now
@@ -41,12 +40,21 @@ CONCURRENCY = (1, 32, 100)
 ORDERS_PER_S = 1000  # with --app: so many per part and round, for each of --seconds
 SMALL = "get64"  # the load of every side: a GET of 64 bytes
 SMALL_LOADS = [(SMALL, Load(SIDES, VALUE.__eq__, concurrency)) for concurrency in CONCURRENCY]
+HELP = "how fast one multiplexed connection is, beside everything one might use instead"
+DESCRIPTION = __doc__
+EXAMPLES = """\
+examples:
+  python -m lab bench             one server, on loopback and 1 ms away, about 4 minutes
+  python -m lab bench --cluster   clients of a cluster
+  python -m lab bench --app       which part of the app costs an order how much CPU"""
 MEASURES = ("calls_per_s", "cpu_us", "p50_ms", "p99_ms")
 UVLOOP = "uvloop"
 WHAT = {"one server": "GET of 64 bytes", "a cluster": "A cluster of three: GET over many slots, script over many drops"}
 LINKS = {"loopback": 0.0, "1ms": 1.0}  # name: milliseconds added to the way to the server
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {}  # asyncio's own if not here
 if importlib.util.find_spec(UVLOOP):
     LINKS[UVLOOP] = 0.0  # loopback once more, on that event loop
+    LOOPS[UVLOOP] = lambda: importlib.import_module(UVLOOP).new_event_loop()
 
 
 @dataclass(frozen=True)
@@ -64,33 +72,20 @@ class Cell:
     p99_ms: float
 
 
-@contextmanager
-def delay_proxy(port: int, delay_ms: float) -> Iterator[int]:
-    """The port to connect to: the server's own, or that of a proxy process in front of it."""
-    if not delay_ms:
-        yield port
-        return
-    command = [sys.executable, "-m", "lab.proof.delay_proxy", str(port), str(delay_ms)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None  # noqa: S101 - it was given a PIPE
-            yield int(process.stdout.readline())
-        finally:
-            process.kill()
-
-
 async def drive(call: Call, concurrency: int, seconds: float, right: Callable[[Any], bool]) -> list[float]:
-    """Call from `concurrency` tasks for `seconds`; every call's latency in seconds."""
+    """Call from `concurrency` tasks for `seconds`, each at least once; every call's latency in seconds."""
     latencies: list[float] = []
     ends = time.perf_counter() + seconds
 
     async def caller() -> None:
         began = time.perf_counter()
-        while began < ends:
+        while True:
             if not right(await call()):
                 raise RuntimeError("a call had a wrong reply")
             latencies.append((now := time.perf_counter()) - began)
             began = now
+            if now >= ends:
+                return
 
     await asyncio.gather(*(caller() for _ in range(concurrency)))
     return latencies
@@ -145,11 +140,6 @@ async def measure_loads(
     return cells, connections
 
 
-def _loop_factory(link: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """None: asyncio's own."""
-    return importlib.import_module(UVLOOP).new_event_loop if link == UVLOOP else None
-
-
 def ratio(
     cells: list[Cell],
     other: str,
@@ -182,7 +172,6 @@ def _pairs(
 
 
 def ratios(cells: list[Cell]) -> dict[str, float | None]:
-    """The figures that the project promises."""
     return {
         "vs_default_c100": ratio(cells, "default pool", 100, "loopback"),
         "cpu_vs_default_c100": ratio(cells, "default pool", 100, "loopback", "cpu_us"),
@@ -236,40 +225,29 @@ def _columns(report: dict[str, Any]) -> list[tuple[str, int, str]]:
     return list(dict.fromkeys([one for one in where if one[2] == SMALL] or where))
 
 
-def _titles(report: dict[str, Any]) -> list[str]:
-    columns = _columns(report)
-    return [f"{link if load == SMALL else load} c={concurrency}" for link, concurrency, load in columns]
-
-
 def write_report(folder: Path, report: dict[str, Any], command: str) -> Path:
     """The page of the medians, and its numbers beside it; returns the page. Raises OSError."""
-    found = medians(report)
-    head = ["client", "connections", *_titles(report)]
     text = f"{WHAT[report['on']]}: calls/s; p50 / p99 in ms; CPU per call. The medians of interleaved rounds."
     ratios = table(["ours / theirs", "median over the rounds"], [[n, str(r)] for n, r in report["ratios"].items()])
-    numbers = {**{name: report[name] for name in ("seconds", "ratios", "connections")}, "medians": found}
-    return write_page(
-        folder,
-        "The session's client beside others",
-        [text, table(head, _rows(report, found, "; ")), ratios],
-        numbers,
-        command,
-    )
+    parts = [text, table(_head(report), _rows(report, "; ")), ratios]
+    numbers = {name: report[name] for name in ("seconds", "ratios", "connections")} | {"medians": medians(report)}
+    return write_page(folder, "The session's client beside others", parts, numbers, command)
 
 
 def show(report: dict[str, Any], console: Console) -> None:
-    """The medians as one table, then the ratios."""
-    title = f"{WHAT[report['on']]}: calls/s, p50 / p99 in ms, CPU per call in us"
-    shown = Table("client", "connections", title=title)
-    for heading in _titles(report):
-        shown.add_column(heading, justify="right")
-    for row in _rows(report, medians(report), "\n"):
-        shown.add_row(*row)
-    console.print(shown)
+    console.print(f"{WHAT[report['on']]}: calls/s, p50 / p99 in ms, CPU per call in us")
+    wide_table.show(_head(report), _rows(report, "\n"), console)
     console.print("Ours / theirs, the median over the rounds:", report["ratios"])
 
 
-def _rows(report: dict[str, Any], found: list[dict[str, Any]], between: str) -> list[list[str]]:
+def _head(report: dict[str, Any]) -> list[str]:
+    columns = _columns(report)
+    titles = [f"{link if load == SMALL else load} c={concurrency}" for link, concurrency, load in columns]
+    return ["client", "connections", *titles]
+
+
+def _rows(report: dict[str, Any], between: str) -> list[list[str]]:
+    found = medians(report)
     return [
         [side, str(count), *(_cell(one, between) for one in found if one["side"] == side)]
         for side, count in report["connections"].items()
@@ -289,7 +267,7 @@ def prepare(admin: redis.Redis) -> None:
     admin.script_load(SCRIPT._text)
 
 
-def run(rounds: int, seconds: float, advance: Callable[[], None] = lambda: None) -> dict[str, Any]:
+def run_server(rounds: int, seconds: float, advance: Callable[[], None] = lambda: None) -> dict[str, Any]:
     """Measure everything: `rounds` rounds of `seconds` per client, link and concurrency; `advance` after each cell."""
     cells: list[Cell] = []
     connections: dict[str, int] = {}
@@ -301,7 +279,7 @@ def run(rounds: int, seconds: float, advance: Callable[[], None] = lambda: None)
             return {one["id"] for one in admin.client_list()}
 
         for link, delay_ms in LINKS.items():
-            with delay_proxy(server.port, delay_ms) as port, asyncio.Runner(loop_factory=_loop_factory(link)) as runner:
+            with delay_proxy(server.port, delay_ms) as port, asyncio.Runner(loop_factory=LOOPS.get(link)) as runner:
                 found, counts = runner.run(measure_loads(link, SMALL_LOADS, port, clients, rounds, seconds, advance))
             cells += found
             connections = connections or counts
@@ -333,13 +311,7 @@ def _report(
     }
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `bench`."""
-    parser = commands.add_parser(
-        "bench",
-        help="how fast one multiplexed connection is, beside everything one might use instead",
-        description=__doc__,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_results(parser)
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5: about 4 minutes)")
     parser.add_argument("--seconds", type=float, default=0.4, help="per client, link and concurrency (default 0.4)")
@@ -348,24 +320,22 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     what.add_argument(
         "--app", action="store_true", help="an order through the whole app: which part costs how much CPU"
     )
-    parser.set_defaults(run=command)
 
 
-def command(options: argparse.Namespace) -> int:
-    """Measure, show, and write the JSON."""
-    console = Console(width=None if sys.stdout.isatty() else 160)
+def run(options: argparse.Namespace) -> int:
+    shown_on = console()
     if options.app:
-        return command_app(options, console)
-    with warnings.catch_warnings(), Progress(console=console, transient=True) as progress:
+        return command_app(options, shown_on)
+    with warnings.catch_warnings(), Progress(console=shown_on, transient=True) as progress:
         warnings.simplefilter("ignore", DeprecationWarning)  # of the libraries compared
-        loads, measured = (bench_cluster.LOADS, run_cluster) if options.cluster else (LOADS, run)
+        loads, measured = (bench_cluster.LOADS, run_cluster) if options.cluster else (LOADS, run_server)
         per_round = sum(len(load.sides) for load in loads.values())
         if not options.cluster:
             per_round += len(LINKS) * len(CONCURRENCY) * len(SIDES)
         task = progress.add_task("measuring", total=options.rounds * per_round)
         report = measured(options.rounds, options.seconds, lambda: progress.advance(task))
     save(options, report, lambda folder, typed: write_report(folder, report, typed))
-    show(report, console)
+    show(report, shown_on)
     return 0
 
 

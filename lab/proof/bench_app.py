@@ -15,10 +15,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -28,11 +27,11 @@ from lab.azure.functions_host import FunctionsHost, HostConfig, index_app
 from lab.azure.functions_host.server import listen, make_server
 from lab.azure.redis_server import RedisServer
 from lab.azure.service_bus import QueueConfig
+from lab.azure.settings import ROOT
 from lab.proof.fleet.bus_process import BusProcess
 from lab.proof.fleet.forks import context, leashed
 from lab.proof.fleet.instance import Group, of_group
 
-ROOT = Path(__file__).parents[2]
 CALLERS = 16
 APP = "import function_app"
 LIBRARIES = """
@@ -48,11 +47,7 @@ def run(rounds: int, count: int, advance: Advance) -> dict[str, Any]:
     """Measure with servers of its own; `count` orders per part and round."""
     with RedisServer(appendonly=False) as server:
         measured = asyncio.run(_with_bus(server.url, rounds, count, advance))
-    return {
-        "cpu_us_per_order": costs(measured),
-        "import_vs_libraries": imports(rounds, advance),
-        "rounds": measured,
-    }
+    return {"cpu_us_per_order": costs(measured), "import_vs_libraries": imports(rounds, advance), "rounds": measured}
 
 
 async def _with_bus(redis_url: str, rounds: int, count: int, advance: Advance) -> list[dict[str, float]]:
@@ -69,6 +64,25 @@ async def measure(rounds: int, count: int, advance: Advance) -> list[dict[str, f
     from services import app_services
     from services.tickets.models import PutDrop
 
+    measured: list[dict[str, float]] = []
+    shared = app_services.shared
+    async with placing(count, advance) as place, served(nothing) as empty, served(function_app.app) as whole:
+        await shared.order_store.put_drop("bench", PutDrop(stock=10**6, per_customer=1))
+        await place(whole)  # opens the sessions
+        for _ in range(rounds):
+            row = {"http": await place(empty)}
+            for part in PARTS[1:]:
+                with up_to(part):
+                    row[part] = await place(whole)
+            measured.append(row)
+    await shared.queue_service.aclose()
+    await shared.redis_service.aclose()
+    return measured
+
+
+@asynccontextmanager
+async def placing(count: int, advance: Advance) -> AsyncIterator[Callable[[str], Awaitable[float]]]:
+    """Has `count` orders placed at an address by another process: microseconds of this process's CPU per order."""
     ours, theirs = context.Pipe()
     process = context.Process(target=customers, args=(theirs,))
     process.start()
@@ -82,22 +96,9 @@ async def measure(rounds: int, count: int, advance: Advance) -> list[dict[str, f
         advance()  # which draws
         return spent / count * 1e6
 
-    measured: list[dict[str, float]] = []
-    shared = app_services.shared
-    async with served(nothing) as empty, served(function_app.app) as whole:
-        await shared.order_store.put_drop("bench", PutDrop(stock=10**6, per_customer=1))
-        await place(whole)  # opens the sessions
-        for _ in range(rounds):
-            row = {"http": await place(empty)}
-            for part in PARTS[1:]:
-                with up_to(part):
-                    row[part] = await place(whole)
-            measured.append(row)
+    yield place
     ours.send(None)
     process.join()
-    await shared.queue_service.aclose()
-    await shared.redis_service.aclose()
-    return measured
 
 
 @asynccontextmanager

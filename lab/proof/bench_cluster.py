@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import redis
 from redis.asyncio import Redis, RedisCluster
 
 from lab.proof.bench_loads import META, SCRIPT, Load, placed, script_arguments
-from lab.proof.bench_sides import HOST, VALUE, Ask, Side, of_run, side, url
+from lab.proof.bench_sides import HOST, VALUE, Ask, Side, glide, of_run, side, url
 from services.redis_session import RedisService
 
 PRIMARIES, KEYS, DROPS = 3, 300, 30
@@ -42,20 +43,7 @@ async def ours(port: int) -> AsyncIterator[Redis]:
         yield await service.healthy_client()
 
 
-@asynccontextmanager
-async def glide(port: int) -> AsyncIterator[Any]:
-    """valkey-glide's."""
-    import glide
-
-    glide.Logger.set_logger_config(glide.LogLevel.OFF)
-    how = glide.GlideClusterClientConfiguration([glide.NodeAddress(HOST, port)], request_timeout=10_000)
-    client = await glide.GlideClusterClient.create(how)
-    yield client
-    await client.close()
-
-
 def coredis(port: int) -> Any:
-    """coredis'."""
     import coredis
 
     return coredis.RedisCluster(host=HOST, port=port, max_connections=PRIMARIES)
@@ -83,7 +71,7 @@ def _sides(ask: Ask, of_glide: Ask, of_coredis: Ask) -> dict[str, Side]:
         "ours": side(ours, ask),
         "run": of_run(ask),
         "RedisCluster": side(lambda port: RedisCluster(host=HOST, port=port), ask),
-        "valkey-glide": side(glide, of_glide),
+        "valkey-glide": side(partial(glide, kind="GlideCluster"), of_glide),
         "coredis": side(coredis, of_coredis),
     }
 

@@ -85,7 +85,6 @@ def _write(client: Any) -> Any:
 
 
 def placed(reply: Any) -> bool:
-    """Whether the script has placed the order."""
     return bool(reply[0] == b"placed")
 
 

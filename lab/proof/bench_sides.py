@@ -49,7 +49,6 @@ def installed(sides: dict[str, Side]) -> dict[str, Side]:
 
 
 def url(port: int) -> str:
-    """Where a session connects."""
     return f"redis://{HOST}:{port}/0"
 
 
@@ -69,13 +68,14 @@ def blocking_pool(size: int, port: int) -> Redis:
 
 
 @asynccontextmanager
-async def glide(port: int) -> AsyncIterator[Any]:
-    """One multiplexed connection, Rust core."""
+async def glide(port: int, kind: str = "Glide") -> AsyncIterator[Any]:
+    """One multiplexed connection, Rust core; of the kind GlideCluster, one to each node."""
     import glide
 
     glide.Logger.set_logger_config(glide.LogLevel.OFF)
-    address = glide.NodeAddress(HOST, port)
-    client = await glide.GlideClient.create(glide.GlideClientConfiguration([address], request_timeout=10_000))
+    configuration = getattr(glide, f"{kind}ClientConfiguration")
+    how = configuration([glide.NodeAddress(HOST, port)], request_timeout=10_000)
+    client = await getattr(glide, f"{kind}Client").create(how)
     yield client
     await client.close()
 
@@ -113,7 +113,6 @@ class Bare(asyncio.Protocol):
             self._owed.popleft().set_result(reply)
 
     def close(self) -> None:
-        """Close at once."""
         self._transport.close()
 
     @classmethod
@@ -134,7 +133,6 @@ class Bare(asyncio.Protocol):
         return future
 
     async def get(self) -> Any:
-        """One GET."""
         return await self.call(_GET)
 
     async def get_many(self, key: str = "middling", count: int = 100) -> list[Any]:

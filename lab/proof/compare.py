@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 
 from lab.azure.whole import whole
 from lab.proof.outcome import Outcome, Parameters
@@ -13,6 +14,7 @@ from lab.proof.strategies import OURS, SIDES, STRATEGIES
 
 SETTLE_S = 8.0  # for the last decisions: a strategy that failed has no more to show
 
+HELP = "the same spike with every Redis session, in turn"
 DESCRIPTION = """\
 The same app under the same spike with each Redis session in turn: the three of 2023, redis-py's defaults, blocking
 pools of 1, 2 and 8, and ours. Only the session differs: blueprints, Lua, HTTP and queue are the same code. In the
@@ -35,11 +37,7 @@ sides: {", ".join(SIDES)}
 Exit code 1 if ours broke a promise; the others are there to compare, and are not judged."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `compare`."""
-    parser = commands.add_parser(
-        "compare", help="the same spike with every Redis session, in turn", description=DESCRIPTION, epilog=EXAMPLES
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_size(
         parser, Parameters(OURS, orders=3_000, users=1_000, instances=40, client_limit=52, seconds=15.0, pause=1.0)
     )
@@ -50,7 +48,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     alone.add_argument("--side", action="append", choices=SIDES, help="this session (repeatable; default: all)")
     alone.add_argument("--rounds", type=whole(), default=3, metavar="N", help="interleaved rounds (default: 3)")
     alone.add_argument("--quick", action="store_true", help="one round of shorter cells: about 6 minutes")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -65,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _run_app(options: argparse.Namespace) -> int:
     from lab.proof.report.page import write_report
-    from lab.proof.spike.local import plan_of, readable_errors, run_until_signal
+    from lab.proof.spike.local import carried_out, plan_of
     from lab.proof.spike.progress import Progress
     from lab.proof.spike.run import spike
     from lab.proof.spike.table import broken, show
@@ -78,18 +75,16 @@ def _run_app(options: argparse.Namespace) -> int:
             found.append(await spike(parameters, plan_of(parameters), progress, SETTLE_S))
         return found
 
-    progress = Progress()
-    with readable_errors(progress) as ending:
-        outcomes = run_until_signal(all_of_them(options.strategy or list(STRATEGIES), progress))
-        progress.done()
-        document = {"runs": [outcome.to_json() for outcome in outcomes]}
+    def report(outcomes: list[Outcome]) -> bool:
+        document = {"runs": [asdict(outcome) for outcome in outcomes]}
         save(options, document, lambda folder, typed: write_report(folder, title(outcomes), outcomes, typed))
         show(outcomes, console())
-        ending.code = 1 if any(outcome.strategy == OURS and broken(outcome) for outcome in outcomes) else 0
-    return ending.code
+        return any(outcome.strategy == OURS and broken(outcome) for outcome in outcomes)
+
+    progress = Progress()
+    return carried_out(all_of_them(options.strategy or list(STRATEGIES), progress), progress, report)
 
 
 def title(outcomes: list[Outcome]) -> str:
-    """Of the page."""
     first = outcomes[0]
     return f"{first.orders:,} orders, {first.instances} instances, {first.client_limit} Redis clients and no more"

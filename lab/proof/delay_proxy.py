@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 HOST = "127.0.0.1"
 COARSE_S = 0.005  # from here on a timer may be a millisecond late, and a crowd of connections may come
@@ -63,6 +65,21 @@ async def serve(target_port: int, delay_s: float) -> None:
     )
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
+
+
+@contextmanager
+def delay_proxy(port: int, delay_ms: float) -> Iterator[int]:
+    """The port to connect to: the server's own, or that of a proxy process in front of it."""
+    if not delay_ms:
+        yield port
+        return
+    command = [sys.executable, "-m", "lab.proof.delay_proxy", str(port), str(delay_ms)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None  # noqa: S101 - it was given a PIPE
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
 
 
 def precise_loop() -> asyncio.AbstractEventLoop:

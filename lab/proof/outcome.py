@@ -83,14 +83,10 @@ class Outcome:
     parameters: Parameters | None = None
     machine: dict[str, str] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        """For a file."""
-        return asdict(self)
-
     def summary(self) -> dict[str, Any]:
         """The numbers without the series that the pictures are drawn from."""
         series = ("timeline", "latency_ms", "decision_ms")
-        return {name: value for name, value in self.to_json().items() if name not in series}
+        return {name: value for name, value in asdict(self).items() if name not in series}
 
 
 PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99, 99.9, 100)

@@ -17,7 +17,6 @@ WRITTEN_TO = ("--json", "--report")
 
 
 def add_results(parser: argparse.ArgumentParser) -> None:
-    """The options that say where the results go."""
     results = parser.add_argument_group("results")
     results.add_argument("--json", type=Path, metavar="FILE", help="write everything that was counted to FILE")
     results.add_argument("--report", type=Path, metavar="DIR", help="write a page and its numbers to DIR")

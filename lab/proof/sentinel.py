@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 import time
 
+STEP_S = 0.02
+
 
 class Sentinel:
     """How late the machine lets a thread be that only sleeps: what no session can be blamed for, in seconds."""
 
-    def __init__(self, step_s: float = 0.02) -> None:
+    def __init__(self) -> None:
         self.late_s = 0.0
-        self._step_s, self._ended = step_s, threading.Event()
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Sentinel:
@@ -24,7 +26,7 @@ class Sentinel:
 
     def _watch(self) -> None:
         before = time.monotonic()
-        while not self._ended.wait(self._step_s):
+        while not self._ended.wait(STEP_S):
             now = time.monotonic()
-            self.late_s = max(self.late_s, now - before - self._step_s)
+            self.late_s = max(self.late_s, now - before - STEP_S)
             before = now

@@ -1,14 +1,18 @@
-"""Ends asyncio tasks for certain: one cancellation can be swallowed, by a library or by a time-out just then."""
+"""Waits for asyncio tasks and conditions, and ends tasks for certain.
+
+One cancellation can be swallowed, by a library or by a time-out just then.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 AGAIN_S = 0.5
+LOOK_EVERY_S = 0.02
 
 
 async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
@@ -31,6 +35,17 @@ async def certain(work: asyncio.Future[T]) -> T:
     if interrupted is not None:
         raise interrupted
     return work.result()
+
+
+async def until(condition: Callable[[], bool], within_s: float) -> bool:
+    """Look again and again, at what tells nobody when it changes; False if it did not come true in time."""
+    clock = asyncio.get_running_loop().time
+    ends = clock() + within_s
+    while not condition():
+        if clock() > ends:
+            return False
+        await asyncio.sleep(LOOK_EVERY_S)
+    return True
 
 
 @asynccontextmanager

@@ -21,7 +21,6 @@ class NoAnswer(LookupError):
 
 
 def add_app_arguments(parser: argparse.ArgumentParser, about: str) -> None:
-    """The options that say which app."""
     group = parser.add_argument_group("which app")
     group.add_argument("--url", help=about)
     group.add_argument("--key", default=os.environ.get(KEY), help=f"its function key (default: ${KEY})")

@@ -19,6 +19,8 @@ from typing import Any
 from redis.asyncio import Redis, RedisCluster
 
 CHUNK = 500
+# Orders and counters of one moment: read one after the other, a decision in between would look like one too many.
+AT_ONCE = "return {redis.call('HGETALL', KEYS[1]), redis.call('HMGET', KEYS[2], 'confirmed', 'refused')}"
 FINAL = ("confirmed", "refused")
 
 
@@ -61,13 +63,14 @@ class Books:
         self, stock: int, queued: Collection[str], dead: Collection[str], completed: Collection[str]
     ) -> Audit:
         """Read everything once more and draw the balance. The last three are order ids."""
-        tickets: dict[str, dict[str, int]] = {status: {} for status in FINAL}
-        async for raw_id, record in self.redis.hscan_iter(self._key("orders"), count=1000):
+        reply: Any = await self.redis.eval(AT_ONCE, 2, self._key("orders"), self._key("meta"))
+        orders, counters = reply
+        tickets = dict.fromkeys(FINAL, 0)
+        for raw_id, record in zip(orders[::2], orders[1::2], strict=True):
             content = self._note(raw_id.decode(), record)
             if content["status"] in FINAL:
-                tickets[content["status"]][raw_id] = content["quantity"]  # HSCAN may show an order twice
-        confirmed, refused = (sum(tickets[status].values()) for status in FINAL)
-        counters = await self.redis.hmget(self._key("meta"), ["confirmed", "refused"])
+                tickets[content["status"]] += content["quantity"]
+        confirmed, refused = tickets.values()
         known_confirmed, known_refused = (int(value or 0) for value in counters)
         statuses = list(self.decided.values())
         missing = set(self.undecided) - set(queued) - set(dead) - set(completed)

@@ -5,6 +5,3 @@ from __future__ import annotations
 from lab.tickets import dead_letters, requeue
 
 COMMANDS = {"dead-letters": dead_letters, "requeue": requeue}
-EXAMPLES = """\
-  python -m lab requeue --drop ID       orders that have been queued for too long, and their messages again
-"""

@@ -8,14 +8,16 @@ from collections.abc import Mapping, Sequence
 import httpx
 
 from lab.azure import dead_letters
+from lab.azure.dead_letters import DESCRIPTION, EXAMPLES, HELP, run
 from lab.azure.letter import Letter
 from lab.tickets.app_client import NoAnswer, add_app_arguments, find_app, get
 from lab.tickets.letters import order_of
 
+__all__ = ["DESCRIPTION", "EXAMPLES", "HELP", "add_arguments", "run"]
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `dead-letters`."""
-    parser = dead_letters.add_parser(commands, columns)
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    dead_letters.add_arguments(parser, columns)
     add_app_arguments(parser, "also show each letter's order as this app knows it: a decided one need not be replayed")
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import re
 
-from lab.azure.dead_letters import Outcome, listed, peek, work
+from lab.azure.dead_letters import Outcome, listed, work
 from lab.azure.letter import Letter
 from lab.azure.queue_target import QueueTarget
-from lab.azure.raw_messages import keeping_bytes
 from lab.azure.service_bus_connection import ServiceBusConnection
 
 MOST = 200_000
@@ -28,30 +27,22 @@ def order_of(letter: Letter) -> tuple[str, str]:
 
 async def waiting_orders(connection_string: str, queue: str, *, dead: bool = False) -> list[str]:
     """The order ids on the queue (locked ones included), or among its dead letters, one per message."""
-    if dead:
-        letters = await listed(QueueTarget(ServiceBusConnection(connection_string), queue, "the lab"), MOST)
-    else:
-        letters = await _on_the_queue(connection_string, queue)
+    letters = await listed(_target(connection_string, queue), MOST, dead=dead)
     return [order_of(letter)[1] for letter in letters]
 
 
 async def replay(connection_string: str, queue: str) -> int:
     """Send the dead letters back, as `python -m lab dead-letters --replay` does; returns how many."""
-    target, outcome = QueueTarget(ServiceBusConnection(connection_string), queue, "the lab"), Outcome()
+    target, outcome = _target(connection_string, queue), Outcome()
     await work(target, await listed(target, MOST), outcome, replay=True)
     return len(outcome.done)
 
 
 async def fewest_deliveries(connection_string: str, queue: str) -> int:
     """Of all messages on the queue, how often the one was delivered that was delivered least; 0 if there are none."""
-    letters = await _on_the_queue(connection_string, queue)
+    letters = await listed(_target(connection_string, queue), MOST, dead=False)
     return min((letter.deliveries + 1 for letter in letters), default=0)
 
 
-async def _on_the_queue(connection_string: str, queue: str) -> list[Letter]:
-    with keeping_bytes():
-        async with (
-            ServiceBusConnection(connection_string).client() as client,
-            client.get_queue_receiver(queue) as receiver,
-        ):
-            return await peek(receiver, MOST)
+def _target(connection_string: str, queue: str) -> QueueTarget:
+    return QueueTarget(ServiceBusConnection(connection_string), queue, "the lab")

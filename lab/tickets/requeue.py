@@ -21,6 +21,7 @@ from lab.tickets.app_client import NoAnswer, add_app_arguments, find_app, get
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 PAGE = 500  # the most that a page looks at
 
+HELP = "find orders that stay queued, and put them on the queue again"
 DESCRIPTION = (
     "List a drop's orders that have been queued for a while; with --send put their messages on the queue again."
 )
@@ -34,14 +35,7 @@ Look at the queue first: an order whose message still waits there is only late. 
 same: each message gets a fresh MessageId, and the worker decides an order once."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `requeue`."""
-    parser = commands.add_parser(
-        "requeue",
-        help="find orders that stay queued, and put them on the queue again",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--drop", required=True, metavar="ID", help="the drop")
     parser.add_argument(
         "--older-than", type=duration, default=900, metavar="TIME", help="queued for at least: 90s, 15m, 2h (15m)"
@@ -49,7 +43,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--send", action="store_true", help="put them on the queue again")
     add_app_arguments(parser, "the app that knows the drop (default: the running lab's)")
     add_target_arguments(parser)
-    parser.set_defaults(run=run)
 
 
 def duration(text: str) -> int:

@@ -40,7 +40,6 @@ class Shop:
     may_sell_out: bool = False
 
     def put(self, stock: int) -> Request:
-        """Put the drop on sale, or restock it."""
         content = {"stock": stock, "per_customer": PER_CUSTOMER}
         return Request("PUT", f"/api/drops/{self.drop_id}", _JSON, json.dumps(content).encode())
 
@@ -51,7 +50,6 @@ class Shop:
         return Request("POST", f"/api/drops/{self.drop_id}/orders", headers, json.dumps(content).encode())
 
     def read(self, order_id: str | None = None) -> Request:
-        """Read the drop, or one of its orders."""
         return Request("GET", f"/api/drops/{self.drop_id}" + (f"/orders/{order_id}" if order_id else ""), {})
 
     def verdict(self, status: int, body: bytes) -> tuple[Verdict, str | None]:

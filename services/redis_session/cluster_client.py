@@ -170,6 +170,8 @@ async def join_cluster(
     def of_node(at: Place) -> MultiplexedRedis:
         client = new_client(at)
         client.connection_pool.share(side_connections)
+        client.response_callbacks = cluster.response_callbacks
+        client.wire.parse_by(cluster.response_callbacks)
         return client
 
     cluster.nodes = ClusterNodes(place, clocks, of_node, new_session, on_topology, tell, randomness)

@@ -24,6 +24,10 @@ from .side_pool import SidePool
 from .topology import Place, name_to_verify
 from .wire import Wire
 
+ADDRESS = (  # what is expected, for people
+    "rediss://[[user]:[password]@]host[:port][/db], or redis:// without TLS; special characters in the password "
+    "percent-encoded, and no password beside a credential"
+)
 _KEYWORDS = inspect.signature(Redis.__init__).parameters.keys()
 
 # No maintenance notifications: they hide unread replies. redis-py's asyncio side knows them since 8.0.
@@ -116,10 +120,7 @@ class MultiplexedRedis(Redis):
         try:
             said = _options_of(url)
         except ValueError:  # urllib quotes what it could not read, which may be a part of the password
-            raise ValueError(
-                "the Redis URL can't be read: rediss://[[user]:[password]@]host[:port][/db], special characters in the "
-                "password percent-encoded"
-            ) from None
+            raise ValueError(f"the Redis URL can't be read: {ADDRESS}") from None
         return cls(**{**options, **said})
 
     # --- life ---------------------------------------------------------------------------------------------------------

@@ -16,15 +16,17 @@ from hiredis import Reader
 from redis.asyncio.connection import AbstractConnection, Connection, DefaultParser, SSLConnection
 from redis.asyncio.connection import UnixDomainSocketConnection as UnixConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import InvalidResponse, ResponseError
+from redis.exceptions import InvalidResponse, NoPermissionError, ResponseError
 
 from .errors import RedisUnavailable
 from .packing import Packer
 from .reply_stream import NOT_ENOUGH_DATA, ReplyStream, StreamLimits
 
+_WHO_ARE_YOU = ("HELLO", 2)  # a Redis before 6 does not know it, and need not
+
 
 async def open_stream(how: AbstractConnection, limits: StreamLimits, tls_name: str | None) -> tuple[ReplyStream, str]:
-    """An open connection that has been greeted, and the server's mode, e.g. "cluster" ("" without HELLO).
+    """An open connection that has been greeted, and the server's mode, e.g. "cluster" ("" if unknown).
 
     If it fails or is cancelled, nothing is left open. `tls_name`: whom the certificate names, if not the host.
 
@@ -105,19 +107,25 @@ async def _greeting(how: AbstractConnection) -> list[tuple[Any, ...]]:
     else:
         commands += [("AUTH", *who)] if who else []
         commands += [("CLIENT", "SETNAME", how.client_name)] if how.client_name else []
+        commands.append(_WHO_ARE_YOU)
     return commands + ([("SELECT", how.db)] if how.db else [])
 
 
 async def _greet(stream: ReplyStream, greeting: list[tuple[Any, ...]], packer: Packer) -> str:
     calls = stream.send_batch([(packer.pack(command), False) for command in greeting])
     mode: Any = ""
-    for reply in await asyncio.gather(*calls, return_exceptions=True):
-        if isinstance(reply, ResponseError) and ("unknown command" in str(reply) or "NOPROTO" in str(reply)):
+    for command, reply in zip(greeting, await asyncio.gather(*calls, return_exceptions=True), strict=True):
+        unknown = isinstance(reply, ResponseError) and ("unknown command" in str(reply) or "NOPROTO" in str(reply))
+        if command is _WHO_ARE_YOU and (unknown or isinstance(reply, NoPermissionError)):
+            continue
+        if unknown:
             raise RedisConnectionError(  # its own text quotes HELLO's arguments
                 "the server does not know HELLO 3: Redis 6 or newer is needed, or protocol=2"
             )
         if isinstance(reply, BaseException):
             raise reply
+        if isinstance(reply, list):
+            reply = dict(zip(reply[::2], reply[1::2], strict=False))
         if isinstance(reply, dict):
             mode = reply.get(b"mode") or reply.get("mode", "")
     return mode.decode() if isinstance(mode, bytes) else str(mode)

@@ -30,7 +30,7 @@ from .credential import Credential, RedisCredential
 from .errors import NotSent, OutcomeUnknown, RedisNotConfigured, RedisUnavailable
 from .failures import Failures
 from .login import Login
-from .multiplexed_redis import MultiplexedRedis
+from .multiplexed_redis import ADDRESS, MultiplexedRedis
 from .opening import client_name
 from .outage import SILENT, Outage, reason_not_connected, reason_of_code
 from .server_reply import ServerState, answer_to_ping, hear, server_state
@@ -327,6 +327,7 @@ class RedisService:
             self.outage.failed(self._now(), "there is no token for Redis", str(error))
             return NotSent(str(error), "there is no token for Redis")
         except RedisNotConfigured as error:
+            self.outage.failed(self._now(), "there is no usable address", str(error))
             return error
         try:
             await client.connect()
@@ -462,7 +463,7 @@ class RedisService:
                 client_name=client_name(self._name),
             )
         except (ValueError, DataError):  # the latter: a password in the address, and a credential
-            raise RedisNotConfigured("the address of Redis is missing or unusable") from None
+            raise RedisNotConfigured(f"the address of Redis is missing or unusable; expected is {ADDRESS}") from None
 
     # --- the event loop -----------------------------------------------------------------------------------------------
     def _now(self) -> float:

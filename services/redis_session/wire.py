@@ -32,9 +32,13 @@ class Wire:
         self.place, self.mode, self._tls_name = place(how), "", tls_name
         self.opened: ReplyStream | None = None
         self._how, self._limits = how, limits
-        self._callback_of = partial(dict.get, callbacks)  # keys are upper case: their own `get` would only upper them
+        self.parse_by(callbacks)
         self._pack = Packer(how.encoder).pack
         self._opening = False
+
+    def parse_by(self, callbacks: Any) -> None:
+        """Parse replies by these response callbacks of redis-py's."""
+        self._callback_of = partial(dict.get, callbacks)  # keys are upper case: their own `get` would only upper them
 
     async def open(self, within_s: float) -> None:
         """Raises what `open_stream` does, redis-py's TimeoutError, and RuntimeError the second time."""

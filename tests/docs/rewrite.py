@@ -31,7 +31,6 @@ def main() -> None:
     rewrite(EXPERIMENT, "| orders | stock", spikes)
     rewrite(SESSION, "| client | connections", [session.measured(side) for side in session.CLIENTS])
     rewrite(SIMULATION, "| seeds | turns", [simulation.summary()])
-    rewrite(SIMULATION, "| fault | first seed", simulation.faults_found())
 
 
 if __name__ == "__main__":

@@ -36,10 +36,12 @@ def alone(side: str) -> str:
 
 
 ENOUGH = (
-    "It is enough for a few calls at once, with Redis in the same zone, when a change may run twice: if Redis stops "
-    f"for a second, nobody fails (p99 {both('stop')} ms). It is not enough for a hundred calls at once (p99 "
-    f"{both('burst')} ms), for a Redis 5 ms away ({both('far')} ms), in a failover ({both('failover', 'failed')} "
-    f"failed calls), or when a change must not run twice ({both('cut', 'twice')} did)."
+    "when Redis stops for a second, no call fails (p99 "
+    f"{of('stop', POOL)} ms, ours {of('stop', OURS)}). It is not enough for - a hundred calls at once: p99 "
+    f"{of('burst', POOL)} ms, ours {of('burst', OURS)}; - a Redis 5 ms away: p99 {of('far', POOL)} ms, ours "
+    f"{of('far', OURS)}; - failovers: {of('failover', POOL, 'failed')} failed calls, ours "
+    f"{of('failover', OURS, 'failed')}; - changes that must not run twice: {of('cut', POOL, 'twice')} did, ours "
+    f"{of('cut', OURS, 'twice')}."
 )
 LOSSES = (
     f"Where it loses: after a cut valkey-glide is faster (p99 {of('cut', GLIDE)} against {of('cut', OURS)} ms). Where "

@@ -17,11 +17,10 @@ def summary() -> str:
     return row(*(f"{count:,}" for count in [*counts, hours, faults]), f"{run['wall_s']:,.0f}")
 
 
-def faults_found() -> list[str]:
-    """Each fault that was put back, and the first seed that finds it."""
-    found = json.loads((ROOT / "docs/proof/simulation/mutants.json").read_text(encoding="utf-8"))
-    return [row(fault["fault"], fault["found_by_seed"]) for fault in found]
-
-
 def test_the_page_shows_the_recorded_seeds_and_faults() -> None:
-    assert [line for line in [summary(), *faults_found()] if line not in page("simulation.md")] == []
+    found = json.loads((ROOT / "docs/proof/simulation/mutants.json").read_text(encoding="utf-8"))
+    last = max(fault["found_by_seed"] for fault in found)
+    shown = " ".join(page("simulation.md").split())
+    assert summary() in shown
+    assert f"puts {len(found)} faults back" in shown
+    assert f"All were found, the last one by seed {last}" in shown

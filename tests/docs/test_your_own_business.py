@@ -57,8 +57,18 @@ def test_the_new_functions_run_on_the_same_sessions(project: Path, tmp_path: Pat
         assert httpx.post(f"{lab.url}/api/votes", json=vote).status_code == 202
         assert httpx.post(f"{lab.url}/api/votes", json=vote).status_code == 202
         assert httpx.post(f"{lab.url}/api/votes", json={**vote, "choice": 5}).status_code == 400
-        wait_until(lambda: httpx.get(f"{lab.url}/api/polls/lunch").json() == {"soup": 1})
-        assert "/votes" in httpx.get(f"{lab.url}/api/openapi.json").json()["paths"]
+        wait_until(lambda: httpx.get(f"{lab.url}/api/polls/lunch").json() == {"votes": {"soup": 1}})
+        assert httpx.get(f"{lab.url}/api/polls/lunch").headers["content-type"].startswith("application/json")
+        assert httpx.get(f"{lab.url}/api/polls/LUNCH").status_code == 400
+        assert {"/votes", "/polls/{poll}"} <= httpx.get(f"{lab.url}/api/openapi.json").json()["paths"].keys()
+
+
+def test_no_verb_is_left_whose_parts_were_taken_out(project: Path) -> None:
+    verbs = subprocess.run(["make", "-s", "help"], cwd=project, capture_output=True, text=True, check=True).stdout
+    assert {line.split()[1] for line in verbs.splitlines()} == {
+        *("help", "run", "lint", "test", "conformance", "clients", "install", "lock", "clean")
+    }
+    run(project, sys.executable, "-c", "import tests.conformance.__main__, tests.clients.__main__")
 
 
 @pytest.mark.timeout(300)

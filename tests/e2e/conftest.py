@@ -14,6 +14,7 @@ import pytest
 from tests.running_lab import Lab, running_lab
 
 KEY_SETTING = "FUNCTIONS_KEY"
+KEY = "k3y-of-the-lab"
 THIS_MACHINE = ("localhost", "127.0.0.1")
 
 
@@ -41,6 +42,13 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     else:
         with running_lab(tmp_path_factory.mktemp("lab")) as lab:
             yield lab
+
+
+@pytest.fixture(scope="session")
+def keyed_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A lab that demands KEY, as Azure does."""
+    with running_lab(tmp_path_factory.mktemp("keyed"), "--key", KEY) as lab:
+        yield lab
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-DECIDED_WITHIN_S = 20
+DECIDED_WITHIN_S = 120
 
 
 def put_drop(api: httpx.Client, drop_id: str, stock: int, per_customer: int = 100) -> httpx.Response:
@@ -22,7 +22,7 @@ def order(api: httpx.Client, drop_id: str, customer: str, quantity: int = 1, key
 
 
 def decided(api: httpx.Client, drop_id: str, order_id: str) -> dict[str, Any]:
-    """The order once it is no longer queued, or not yet known."""
+    """The order once it is decided: until then it may be queued, unknown, or nobody may be able to say."""
     ends_at = time.monotonic() + DECIDED_WITHIN_S
     while True:
         answer = api.get(f"/drops/{drop_id}/orders/{order_id}")

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from lab.azure.up import BUS_PORT, REDIS_PORT
 from tests import ROOT
-from tests.e2e.conftest import KEY_SETTING
-from tests.running_lab import running_lab
+from tests.e2e.conftest import KEY, KEY_SETTING
+from tests.running_lab import Lab, running_lab
 
-ELSEWHERE = "https://func-example.azurewebsites.net"
-KEY = "k3y-of-an-app-elsewhere"
+ELSEWHERE = ("--base-url", "https://func-example.azurewebsites.net")
 
 pytestmark = pytest.mark.own_lab("it is about --base-url itself")
 
@@ -30,12 +29,27 @@ def run_pytest(*arguments: str, key: str = "") -> subprocess.CompletedProcess[st
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
-@functools.cache
-def collected(*arguments: str) -> frozenset[str]:
-    done = run_pytest("--collect-only", *arguments)
+COLLECT = """
+import contextlib, io, json, sys, pytest
+def collected(options):
+    class Names:
+        def pytest_collection_finish(self, session):
+            self.found = [item.originalname for item in session.items]
+    names = Names()
+    with contextlib.redirect_stdout(io.StringIO()):
+        code = pytest.main(["-q", "-p", "no:cacheprovider", "--collect-only", "tests/e2e", *options], plugins=[names])
+    assert code == 0
+    return names.found
+print(json.dumps([collected(options) for options in json.loads(sys.argv[1])]))
+"""
+
+
+def collected(*options: Sequence[str]) -> list[set[str]]:
+    """The tests that are left with each of these options, collected by one process: starting it is most of the work."""
+    command = [sys.executable, "-c", COLLECT, json.dumps(options)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    names = re.findall(r"^tests/e2e/test_\w+\.py::(\w+)", done.stdout, re.MULTILINE)
-    return frozenset(name.split("[")[0] for name in names)
+    return [set(names) for names in json.loads(done.stdout)]
 
 
 def is_taken(port: int) -> bool:
@@ -43,9 +57,8 @@ def is_taken(port: int) -> bool:
         return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_an_app_that_wants_a_key_passes_every_test_that_is_not_left_out(tmp_path: Path) -> None:
-    with running_lab(tmp_path, "--key", KEY) as lab:
-        done = run_pytest("--base-url", lab.url, "--queue-options", lab.queue_options, key=KEY)
+def test_an_app_that_wants_a_key_passes_every_test_that_is_not_left_out(keyed_lab: Lab) -> None:
+    done = run_pytest("--base-url", keyed_lab.url, "--queue-options", keyed_lab.queue_options, key=KEY)
     assert done.returncode == 0, done.stdout + done.stderr
     passed, deselected = re.findall(r"(\d+) passed, (\d+) deselected", done.stdout)[0]
     assert int(passed) > 15
@@ -53,22 +66,16 @@ def test_an_app_that_wants_a_key_passes_every_test_that_is_not_left_out(tmp_path
     assert "skipped" not in done.stdout
 
 
-def test_an_app_elsewhere_is_spared_what_needs_this_machine_or_its_queue() -> None:
-    here = collected("--base-url", "http://localhost:7071")
-    elsewhere = collected("--base-url", ELSEWHERE)
-    assert here - elsewhere == {
-        "test_a_chunked_body_arrives_empty_and_is_a_400_that_says_so",
+def test_an_app_elsewhere_is_spared_what_needs_this_machine_or_its_queue_until_that_is_named() -> None:
+    here, elsewhere, named = collected(
+        ["--base-url", "http://localhost:7071"], ELSEWHERE, [*ELSEWHERE, "--queue-options", "--namespace sb-example"]
+    )
+    assert here - named == {"test_a_chunked_body_arrives_empty_and_is_a_400_that_says_so"}
+    assert named - elsewhere == {
         "test_a_message_put_on_the_queue_by_hand_is_decided",
         "test_every_command_of_the_walk_through_shows_what_the_readme_says",
     }
-
-
-def test_messages_go_to_an_app_elsewhere_once_its_queue_is_named() -> None:
-    named = collected("--base-url", ELSEWHERE, "--queue-options", "--namespace sb-example")
-    assert named - collected("--base-url", ELSEWHERE) == {
-        "test_a_message_put_on_the_queue_by_hand_is_decided",
-        "test_every_command_of_the_walk_through_shows_what_the_readme_says",
-    }
+    assert elsewhere < named < here
 
 
 def test_without_an_app_redis_and_service_bus_are_where_the_example_settings_look_for_them(tmp_path: Path) -> None:

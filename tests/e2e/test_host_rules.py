@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from tests.running_lab import Lab, running_lab
+from tests.e2e.conftest import KEY
+from tests.running_lab import Lab
 from tests.waiting import wait_until
 
-KEY = "k-for-the-test"
 PROTECTED = (
     ("PUT", "/drops/d"),
     ("GET", "/drops/d"),
@@ -22,25 +20,12 @@ PROTECTED = (
 )
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the host writes its log."""
-    return tmp_path_factory.mktemp("locked")
-
-
-@pytest.fixture(scope="module")
-def locked(folder: Path) -> Iterator[Lab]:
-    """A lab that demands its key."""
-    with running_lab(folder, "--key", KEY) as lab:
-        yield lab
-
-
 @pytest.mark.own_lab("its key is known, and enforced")
 @pytest.mark.parametrize(("method", "path"), PROTECTED)
 def test_every_function_but_the_health_checks_and_the_document_demands_its_key(
-    locked: Lab, method: str, path: str
+    keyed_lab: Lab, method: str, path: str
 ) -> None:
-    url = f"{locked.url}/api{path}"
+    url = f"{keyed_lab.url}/api{path}"
     assert httpx.request(method, url).status_code == 401
     assert httpx.request(method, url, headers={"x-functions-key": "wrong"}).status_code == 401
     assert httpx.request(method, url, headers={"x-functions-key": KEY}).status_code != 401
@@ -48,8 +33,8 @@ def test_every_function_but_the_health_checks_and_the_document_demands_its_key(
 
 @pytest.mark.own_lab("its key is enforced")
 @pytest.mark.parametrize("path", ["/health", "/health/ready", "/openapi.json"])
-def test_the_health_checks_and_the_document_are_open_to_anyone(locked: Lab, path: str) -> None:
-    assert httpx.get(f"{locked.url}/api{path}").status_code == 200
+def test_the_health_checks_and_the_document_are_open_to_anyone(keyed_lab: Lab, path: str) -> None:
+    assert httpx.get(f"{keyed_lab.url}/api{path}").status_code == 200
 
 
 @pytest.mark.parametrize(("method", "path"), [("DELETE", "/drops/d"), ("GET", "/nothing"), ("HEAD", "/drops/d")])
@@ -90,7 +75,7 @@ def test_a_chunked_body_arrives_empty_and_is_a_400_that_says_so(lab: Lab, drop_i
 
 
 @pytest.mark.own_lab("it reads the host's log")
-def test_a_dead_letter_keeps_its_reason_in_the_log(locked: Lab, folder: Path) -> None:
-    locked.command("enqueue", '{"order_id": "lost", "drop_id": "no-such-drop", "customer_id": "ada", "quantity": 1}')
-    wait_until(lambda: "lost" in locked.command("dead-letters"))
-    assert "order lost: there is no drop no-such-drop" in (folder / "up.log").read_text()
+def test_a_dead_letter_keeps_its_reason_in_the_log(keyed_lab: Lab) -> None:
+    keyed_lab.command("enqueue", '{"order_id": "lost", "drop_id": "no-such-drop", "customer_id": "ada", "quantity": 1}')
+    wait_until(lambda: "lost" in keyed_lab.command("dead-letters"))
+    assert "order lost: there is no drop no-such-drop" in keyed_lab.log()

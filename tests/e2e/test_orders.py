@@ -24,24 +24,6 @@ def test_an_order_is_accepted_followed_and_confirmed(api: httpx.Client, drop_id:
     assert (drop["stock"], drop["remaining"], drop["confirmed"], drop["refused"]) == (5, 2, 3, 0)
 
 
-def test_the_same_key_finds_the_same_order_and_takes_nothing_more(api: httpx.Client, drop_id: str) -> None:
-    put_drop(api, drop_id, 5)
-    first = order(api, drop_id, "ada", 2, "key")
-    confirmed = decided(api, drop_id, first.json()["order_id"])
-    again = order(api, drop_id, "ada", 2, "key")
-    assert again.status_code == 200
-    assert again.json() == confirmed
-    assert api.get(f"/drops/{drop_id}").json()["remaining"] == 3
-
-
-def test_an_order_past_the_stock_is_a_conflict(api: httpx.Client, drop_id: str) -> None:
-    put_drop(api, drop_id, 1)
-    refused = order(api, drop_id, "bob", 2)
-    assert refused.status_code == 409
-    assert refused.headers["Content-Type"] == "application/problem+json"
-    assert refused.json()["type"].endswith(":sold-out")
-
-
 @pytest.mark.by_hand("the message goes past the app")
 def test_a_message_put_on_the_queue_by_hand_is_decided(api: httpx.Client, lab: Lab, drop_id: str) -> None:
     put_drop(api, drop_id, 1)
@@ -77,8 +59,3 @@ async def test_a_thousand_orders_for_a_hundred_tickets_confirm_exactly_a_hundred
         drop = (await api.get(f"/drops/{drop_id}")).json()
     assert outcomes["confirmed"] == 100
     assert (drop["confirmed"], drop["remaining"], drop["refused"]) == (100, 0, len(accepted) - 100)
-
-
-def test_the_app_is_healthy_and_ready(api: httpx.Client) -> None:
-    assert api.get("/health").json() == {"status": "ok", "reason": None}
-    assert api.get("/health/ready").json() == {"status": "ready", "reason": None}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -18,21 +20,33 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.own_lab("it stops the servers that the app needs")
 
 
+@dataclass(frozen=True)
+class Shop:
+    """The app on servers that the test holds."""
+
+    lab: Lab
+    api: httpx.Client
+    redis: RedisServer
+    bus: Broker
+
+
 @contextmanager
-def app(folder: Path, redis: RedisServer, bus: str, **environment: str) -> Iterator[tuple[Lab, httpx.Client]]:
-    """A lab on servers that the test holds."""
+def shop_in(folder: Path, **environment: str) -> Iterator[Shop]:
+    """A lab on a Redis that keeps what it acknowledged."""
     with (
-        running_lab(folder, "--redis", redis.url, "--service-bus", bus, **environment) as lab,
-        httpx.Client(base_url=f"{lab.url}/api", timeout=5) as client,  # an answer is due within 3 s
+        RedisServer(appendfsync="always") as redis,
+        Broker() as bus,
+        running_lab(folder, "--redis", redis.url, "--service-bus", bus.connection_string, **environment) as lab,
+        httpx.Client(base_url=f"{lab.url}/api", timeout=5) as api,  # an answer is due within 3 s
     ):
-        yield lab, client
+        yield Shop(lab, api, redis, bus)
 
 
-@pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    """One that keeps what it acknowledged."""
-    with RedisServer(appendfsync="always") as server:
-        yield server
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """One for all: it recovers from each outage, or the next test fails."""
+    with shop_in(tmp_path_factory.mktemp("lab")) as shop:
+        yield shop
 
 
 def assert_unavailable(answer: httpx.Response) -> None:
@@ -46,72 +60,67 @@ def ready_again(api: httpx.Client) -> None:
     wait_until(lambda: api.get("/health/ready").status_code == 200)
 
 
-def test_redis_dies_and_returns(redis: RedisServer, tmp_path: Path) -> None:
-    with Broker() as bus, app(tmp_path, redis, bus.connection_string) as (lab, api):
-        put_drop(api, "drop", 10)
-        redis.kill()
-        assert_unavailable(order(api, "drop", "ada"))
-        assert_unavailable(api.get("/drops/drop"))
-        assert api.get("/health").status_code == 200
-        assert api.get("/health/ready").json() == {
-            "status": "unavailable",
-            "reason": "Redis: the connection is refused",
-        }
-        lab.command("enqueue", '{"order_id": "meanwhile", "drop_id": "drop", "customer_id": "bob", "quantity": 1}')
-        redis.restart()
-        ready_again(api)
-        assert decided(api, "drop", "meanwhile")["status"] == "confirmed"
-        assert order(api, "drop", "ada").status_code == 202
+def test_redis_dies_and_returns(shop: Shop, drop_id: str) -> None:
+    put_drop(shop.api, drop_id, 10)
+    shop.redis.kill()
+    assert_unavailable(order(shop.api, drop_id, "ada"))
+    assert_unavailable(shop.api.get(f"/drops/{drop_id}"))
+    assert shop.api.get("/health").status_code == 200
+    assert shop.api.get("/health/ready").json() == {
+        "status": "unavailable",
+        "reason": "Redis: the connection is refused",
+    }
+    body = {"order_id": "meanwhile", "drop_id": drop_id, "customer_id": "bob", "quantity": 1}
+    shop.lab.command("enqueue", json.dumps(body))
+    shop.redis.restart()
+    ready_again(shop.api)
+    assert decided(shop.api, drop_id, "meanwhile")["status"] == "confirmed"
+    assert order(shop.api, drop_id, "ada").status_code == 202
 
 
-def test_a_paused_redis_is_answered_for_with_503(redis: RedisServer, tmp_path: Path) -> None:
-    with Broker() as bus, app(tmp_path, redis, bus.connection_string) as (_, api):
-        put_drop(api, "drop", 10)
-        redis.pause()
-        assert_unavailable(order(api, "drop", "ada"))
-        redis.resume()
-        ready_again(api)
-        assert order(api, "drop", "ada").status_code == 202
+def test_a_paused_redis_is_answered_for_with_503(shop: Shop, drop_id: str) -> None:
+    put_drop(shop.api, drop_id, 10)
+    shop.redis.pause()
+    assert_unavailable(order(shop.api, drop_id, "ada"))
+    shop.redis.resume()
+    ready_again(shop.api)
+    assert order(shop.api, drop_id, "ada").status_code == 202
 
 
-def test_redis_runs_out_of_patience_and_the_message_is_dead_lettered_then_replayed(
-    redis: RedisServer, tmp_path: Path
-) -> None:
-    with Broker() as bus, app(tmp_path, redis, bus.connection_string, PATIENCE_S="0.1") as (lab, api):
-        put_drop(api, "drop", 1)
-        redis.kill()
-        lab.command("enqueue", '{"order_id": "late", "drop_id": "drop", "customer_id": "bob", "quantity": 1}')
-        wait_until(lambda: bus.stats("orders")["dead"] == 1)
-        redis.restart()
-        ready_again(api)
-        assert "late" in lab.command("dead-letters", "--replay")
-        assert decided(api, "drop", "late")["status"] == "confirmed"
-        assert bus.stats("orders")["dead"] == 0
+def test_a_mute_service_bus_is_answered_for_with_503(shop: Shop, drop_id: str) -> None:
+    put_drop(shop.api, drop_id, 1)
+    shop.bus.faults.mute()
+    assert_unavailable(order(shop.api, drop_id, "ada"))
+    shop.bus.faults.unmute()
+    wait_until(lambda: order(shop.api, drop_id, "ada").status_code != 503)
 
 
-def test_service_bus_dies_and_the_repeated_request_finishes_the_order(redis: RedisServer, tmp_path: Path) -> None:
-    bus = Broker().start()
-    with app(tmp_path, redis, bus.connection_string) as (_, api):
-        put_drop(api, "drop", 1)
-        bus.stop()
-        refused = order(api, "drop", "ada")
-        assert_unavailable(refused)
-        recorded = api.get(refused.headers["Location"].removeprefix("/api"))
-        assert recorded.json()["status"] == "queued"
-        with Broker(port=bus.port):
-            wait_until(lambda: order(api, "drop", "ada").status_code != 503)
-            placed = order(api, "drop", "ada")
-            assert placed.status_code in (200, 202)
-            assert placed.json()["order_id"] == recorded.json()["order_id"]
-            assert decided(api, "drop", recorded.json()["order_id"])["status"] == "confirmed"
+def test_service_bus_dies_and_the_repeated_request_finishes_the_order(shop: Shop, drop_id: str) -> None:
+    put_drop(shop.api, drop_id, 1)
+    shop.bus.stop()
+    refused = order(shop.api, drop_id, "ada")
+    assert_unavailable(refused)
+    recorded = shop.api.get(refused.headers["Location"].removeprefix("/api"))
+    assert recorded.json()["status"] == "queued"
+    shop.bus.start()
+    wait_until(lambda: order(shop.api, drop_id, "ada").status_code != 503)
+    placed = order(shop.api, drop_id, "ada")
+    assert placed.status_code in (200, 202)
+    assert placed.json()["order_id"] == recorded.json()["order_id"]
+    assert decided(shop.api, drop_id, recorded.json()["order_id"])["status"] == "confirmed"
 
 
-def test_a_mute_service_bus_is_answered_for_with_503(redis: RedisServer, tmp_path: Path) -> None:
-    with Broker() as bus, app(tmp_path, redis, bus.connection_string) as (_, api):
-        put_drop(api, "drop", 1)
-        bus.faults.mute()
-        assert_unavailable(order(api, "drop", "ada"))
-        bus.faults.unmute()
+def test_redis_runs_out_of_patience_and_the_message_is_dead_lettered_then_replayed(tmp_path: Path) -> None:
+    with shop_in(tmp_path, PATIENCE_S="0.1") as shop:
+        put_drop(shop.api, "drop", 1)
+        shop.redis.kill()
+        shop.lab.command("enqueue", '{"order_id": "late", "drop_id": "drop", "customer_id": "bob", "quantity": 1}')
+        wait_until(lambda: shop.bus.stats("orders")["dead"] == 1)
+        shop.redis.restart()
+        ready_again(shop.api)
+        assert "late" in shop.lab.command("dead-letters", "--replay")
+        assert decided(shop.api, "drop", "late")["status"] == "confirmed"
+        assert shop.bus.stats("orders")["dead"] == 0
 
 
 def test_an_unusable_redis_setting_is_named_by_readiness_and_answered_with_503(tmp_path: Path) -> None:
@@ -120,4 +129,4 @@ def test_an_unusable_redis_setting_is_named_by_readiness_and_answered_with_503(t
         assert ready.status_code == 503
         assert ready.json()["reason"] == "Bad app setting: REDIS_URL; the log says what is wrong"
         assert_unavailable(httpx.get(f"{lab.url}/api/drops/drop", timeout=5))
-    assert "hunter2" not in (tmp_path / "up.log").read_text()
+    assert "hunter2" not in lab.log()

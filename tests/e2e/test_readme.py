@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 import sys
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests import ROOT
-from tests.e2e.walk_through import EXPECTED, README_DROP, WalkThrough, steps
-from tests.running_lab import Lab, running_lab
-from tests.waiting import wait_until
+from tests.e2e.walk_through import EXPECTED, README_DROP, Step, WalkThrough, steps
+from tests.running_lab import Lab
 
 README = (ROOT / "README.md").read_text()
 
@@ -40,12 +40,17 @@ def test_the_walk_through_needs_nothing_but_http_until_messages_are_sent_by_hand
 
 
 @pytest.mark.own_lab("it kills the lab's Redis")
-def test_what_is_broken_by_the_readme_comes_back(tmp_path: Path) -> None:
-    (lines,) = re.findall(r"```sh\n(.*?)```", README.split("## Break it")[1].split("\n## ")[0], re.DOTALL)
-    breaking, asking = (line.partition("-m lab ")[2].split() for line in lines.splitlines())
-    with running_lab(tmp_path) as lab:
-        assert lab.command(*breaking).endswith("It is back.\n")
-        wait_until(lambda: "Redis" in lab.command(*asking))
+def test_what_the_readme_breaks_answers_503_and_comes_back(lab: Lab, api: httpx.Client) -> None:
+    (block,) = re.findall(r"```sh\n(.*?)```", README.split("## Break it")[1].split("\n## ")[0], re.DOTALL)
+    breaking, meanwhile, afterwards, asking = (line.removesuffix(" &").partition("; ") for line in block.splitlines())
+    with ThreadPoolExecutor() as pool:
+        walk_through = WalkThrough(lab.url, sys.executable, drop_id(api), lab.key, lab.queue_options)
+        walk_through.run(steps()[0])
+        broken = pool.submit(lab.command, *breaking[0].partition("-m lab ")[2].split())
+        walk_through.run(Step(meanwhile[2], r"^HTTP/\S+ 503\b.*^retry-after: \d"))
+        assert broken.result().endswith("It is back.\n")
+        walk_through.run(Step(afterwards[2], r"^HTTP/\S+ 200\b"))
+        walk_through.run(Step(asking[0], "Redis"))
 
 
 def test_every_path_the_readme_names_exists() -> None:

@@ -217,30 +217,6 @@ def test_what_tools_leave_behind_is_not_committed(name: str) -> None:
     assert rules.match_file(name)
 
 
-@pytest.mark.parametrize(
-    ("rules", "path", "publishes"),
-    [
-        ("*.pyc", "a.pyc", False),
-        ("*.pyc", "a/b.pyc", True),  # one level, from the root
-        ("__pycache__", "a/__pycache__/b.pyc", True),
-        ("**/__pycache__", "a/__pycache__/b.pyc", False),
-        ("**/__pycache__", "__pycache__/b.pyc", True),  # at least one character
-        ("lab", "lab/a.py", False),
-        ("lab", "lab.txt", False),  # the end of a word is enough
-        ("lab", "laboratory/a.py", True),
-        ("/docs", "docs/a.md", False),
-        (".git*", ".github/a.yml", False),
-        ("# lab", "lab/a.py", True),
-        ("a*\n!a.py", "a.py", True),
-        ("!a.py\na*", "a.py", True),  # wherever it stands
-        ("", ".git/config", False),
-        ("", "a/local.settings.json", False),
-    ],
-)
-def test_func_reads_its_rules_this_way(rules: str, path: str, publishes: bool) -> None:
-    assert by_func(rules)(path) is publishes
-
-
 @pytest.mark.parametrize(("python", "library"), [("3.12", "azure-functions==1."), ("3.13", "azure-functions==2.")])
 def test_a_package_built_here_has_the_library_of_the_python_that_it_is_built_for(
     tmp_path: Path, python: str, library: str

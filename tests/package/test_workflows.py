@@ -114,7 +114,7 @@ def test_the_packages_and_the_workflows_are_audited_by_tools_at_one_version() ->
     audits = [script for script in scripts("ci") if script.startswith("pipx run")]
     assert [re.sub(r"==\d+\.\d+\.\d+", "==", script) for script in audits] == [
         "pipx run pip-audit== --disable-pip --no-deps -r requirements.lock",
-        "pipx run zizmor== .github",
+        "pipx run zizmor== --strict-collection .github",
     ]
 
 

@@ -32,7 +32,6 @@ LAB_FUNCTIONS_MASTER_KEY is the key for ADMIN-level ones. The app sees neither."
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m lab.azure.functions_host",
         description=DESCRIPTION,

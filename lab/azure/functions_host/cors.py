@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from lab.azure.functions_host.http_frontend import answer
 from lab.azure.functions_host.http_request import Receive, Scope, Send
 
 Headers = list[tuple[bytes, bytes]]
@@ -64,5 +65,4 @@ async def preflight(send: Send, allowed: Headers, method: str, headers: str | No
         allowed = [*allowed, (b"Access-Control-Allow-Methods", method.encode("latin-1"))]
         if headers:
             allowed.append((b"Access-Control-Allow-Headers", headers.encode("latin-1")))
-    await send({"type": "http.response.start", "status": 204, "headers": allowed})
-    await send({"type": "http.response.body", "body": b""})
+    await answer(send, 204, allowed)

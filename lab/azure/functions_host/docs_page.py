@@ -10,6 +10,7 @@ import importlib.util
 from pathlib import Path
 
 from lab.azure.functions_host.host import FunctionsHost
+from lab.azure.functions_host.http_frontend import answer
 from lab.azure.functions_host.http_request import Receive, Scope, Send
 from lab.azure.functions_host.timers_by_hand import TimersByHand
 
@@ -19,7 +20,6 @@ PACKAGE = "flask_swagger_ui"  # it carries Swagger UI's files; never imported, s
 POLICY = b"default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 CONTENT_TYPES = {".css": b"text/css", ".js": b"text/javascript", ".png": b"image/png", ".html": b"text/html"}
 ASSETS = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
-TO_PAGE = [(b"Location", PAGE.encode()), (b"Content-Length", b"0")]
 
 HTML = """\
 <!DOCTYPE html>
@@ -76,21 +76,17 @@ class DocsPage:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = scope["type"] == "http" and scope["method"] == "GET"
         if asked and scope["path"] == "/" and self._has_prefix:
-            await send({"type": "http.response.start", "status": 302, "headers": TO_PAGE})
-            await send({"type": "http.response.body"})
-            return
+            return await answer(send, 302, [(b"Location", PAGE.encode())])
         found = self._find(scope["path"]) if asked else None
         if found is None:
-            await self._app(scope, receive, send)
-            return
+            return await self._app(scope, receive, send)
         body, suffix = found
         headers = [
             (b"Content-Type", CONTENT_TYPES[suffix] + b"; charset=utf-8"),
             (b"Content-Length", str(len(body)).encode()),
             (b"Content-Security-Policy", POLICY),
         ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        return await answer(send, 200, headers, body)
 
     def _find(self, path: str) -> tuple[bytes, str] | None:
         """The content at a path and the suffix of its kind."""

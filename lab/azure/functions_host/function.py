@@ -27,7 +27,6 @@ class HttpFunction(Function):
     disabled: bool = False
 
     def takes(self, method: str) -> bool:
-        """True if it takes this HTTP method."""
         return self.methods is None or method in self.methods
 
     def conflicts_with(self, other: HttpFunction) -> bool:

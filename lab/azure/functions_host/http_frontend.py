@@ -59,12 +59,10 @@ class Keys:
         return level != "ADMIN" and same(self.function, given)
 
     def is_master(self, given: str) -> bool:
-        """True if this is the master key."""
         return self.master is not None and same(self.master, given)
 
 
 def same(key: str, given: str) -> bool:
-    """Compare in constant time."""
     return hmac.compare_digest(given.encode(), key.encode())
 
 

@@ -45,7 +45,6 @@ def request_datum(
 
 
 def texts(values: Mapping[str, str]) -> dict[str, Datum]:
-    """Every value as a string Datum."""
     return {name: Datum(value, "string") for name, value in values.items()}
 
 
@@ -74,7 +73,6 @@ def header_values(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def url_of(scope: Scope, path: str, headers: Mapping[str, str]) -> str:
-    """The absolute URL of a request, query included."""
     query = scope["query_string"].decode("latin-1")
     return (
         f"{scope['scheme']}://{headers.get('host', '')}{escape(path)}{'?' if query else ''}{query.replace('#', '%23')}"

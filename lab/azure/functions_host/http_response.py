@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from http.cookies import Morsel, SimpleCookie
+from http.cookies import Morsel
 from typing import Any
 from urllib.parse import quote
 
@@ -55,7 +55,8 @@ def to_response(result: Datum | None) -> HttpResponse:
     if result.type != "http":
         return text_response(str(result.value))
     told = result.value
-    cookies = [cookie for jar in told["cookies"] or () for cookie in set_cookies(jar)]
+    understood = [pair for jar in told["cookies"] or () for pair in jar.items()]  # by Python's parser; the rest is lost
+    cookies = [("Set-Cookie", "; ".join(cookie_parts(name, morsel))) for name, morsel in understood]
     headers = [*single((name, str(header.value)) for name, header in told["headers"].items()), *cookies]
     return checked(status_of(told["status_code"].value), headers, told["body"].value)
 
@@ -116,11 +117,6 @@ def told_body(value: Any) -> bytes:
 def plain(text: str) -> HttpResponse:
     """200 with this text."""
     return HttpResponse(OK, (("Content-Type", TEXT),), text.encode())
-
-
-def set_cookies(jar: SimpleCookie) -> list[tuple[str, str]]:
-    """The Set-Cookie headers for the cookies that Python's parser understood. As on the real host, the rest is lost."""
-    return [("Set-Cookie", "; ".join(cookie_parts(name, morsel))) for name, morsel in jar.items()]
 
 
 def cookie_parts(name: str, morsel: Morsel[str]) -> Iterator[str]:

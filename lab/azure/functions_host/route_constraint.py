@@ -1,6 +1,6 @@
 """The inline constraints of ASP.NET route templates: `{id:int}`, `{code:length(3)}`, `{day:regex(^\\d+$)}`.
 
-Source: "Routing in ASP.NET Core", route constraints. Must never treat an unknown constraint as fulfilled.
+Source: "Routing in ASP.NET Core", route constraints.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """ASP.NET route templates as the Functions host reads them: `drops/{drop_id:guid}/orders/{order_id?}`.
 
-Source: "Routing in ASP.NET Core", route templates. Must never match a path whose constraint fails.
+Source: "Routing in ASP.NET Core", route templates.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ class Parameter:
         return self.catch_all or self.optional or self.default is not None
 
     def allows(self, value: str) -> bool:
-        """True if `value` fulfils every constraint."""
         return all(constraint(value) for constraint in self.constraints)
 
 

@@ -245,6 +245,5 @@ class ServiceBusTrigger:
 
 
 def describe(error: Exception) -> str:
-    """An SDK error in one line."""
     lines: Iterable[str] = str(error).splitlines()
     return f"{type(error).__name__}: {next(iter(lines), '')}"

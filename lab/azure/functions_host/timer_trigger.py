@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from azure.functions.meta import Datum
 
 from lab.azure.functions_host.function import TimerFunction
+from lab.azure.functions_host.http_frontend import REASON
 from lab.azure.functions_host.invocation import FunctionTimeout, Invoker
 from lab.azure.functions_host.timer_schedule import TimerSchedule
 from lab.azure.functions_host.worker.context import TraceContext
@@ -41,9 +42,7 @@ class TimerTrigger:
 
     def fire(self) -> None:
         """Call the function now, beside its schedule."""
-        task = asyncio.create_task(self._call("This function was programmatically called via the host APIs."))
-        self._fired.add(task)
-        task.add_done_callback(self._fired.discard)
+        self._begin(REASON)
 
     async def _run(self) -> None:
         if self.function.run_on_startup:
@@ -51,10 +50,13 @@ class TimerTrigger:
         while True:
             due = self._schedule.after(datetime.now(UTC))
             await asyncio.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()))
-            task = asyncio.create_task(self._call(f"Timer fired at {due.isoformat()}"))
-            self._fired.add(task)
-            task.add_done_callback(self._fired.discard)
-            await asyncio.wait([task])
+            await asyncio.wait([self._begin(f"Timer fired at {due.isoformat()}")])
+
+    def _begin(self, reason: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._call(reason))
+        self._fired.add(task)
+        task.add_done_callback(self._fired.discard)
+        return task
 
     async def _call(self, reason: str) -> None:
         last, self._last = self._last, datetime.now(UTC)

@@ -57,8 +57,11 @@ class WorkerProcess:
         """Start it; returns the app's functions, or what lost them."""
         ours, its = socket.socketpair()
         with its:
+            path = [
+                part for part in (str(ROOT), self._environment.get("PYTHONPATH")) if part
+            ]  # the child hides the lab
             words = [sys.executable, "-m", MODULE, str(its.fileno()), str(self._folder)]
-            environment = {**self._environment, "PYTHONPATH": self._path()}
+            environment = {**self._environment, "PYTHONPATH": os.pathsep.join(path)}
             self._process = await asyncio.create_subprocess_exec(
                 *words, env=environment, cwd=ROOT, pass_fds=[its.fileno()], stdin=asyncio.subprocess.DEVNULL
             )
@@ -95,10 +98,6 @@ class WorkerProcess:
         """End it for good."""
         self._closing = True
         self._kill()
-
-    def _path(self) -> str:
-        """The import path of the child, which finds the lab on it and then hides it."""
-        return os.pathsep.join(part for part in (str(ROOT), self._environment.get("PYTHONPATH", "")) if part)
 
     def _kill(self) -> None:
         if self._process is not None and self._process.returncode is None:

@@ -1,7 +1,4 @@
-"""Runs the local Service Bus as a process of its own: `python -m` and the name of this folder's package.
-
-It must never end without a word: a port that is taken or a wrong Config.json is said in one line.
-"""
+"""Runs the local Service Bus as a process of its own: `python -m` and the name of this folder's package."""
 
 from __future__ import annotations
 
@@ -35,7 +32,6 @@ examples:
 
 
 def arguments() -> argparse.ArgumentParser:
-    """The command line."""
     parser = argparse.ArgumentParser(
         prog=COMMAND,
         description="A Service Bus on this machine: AMQP 1.0 queues for the azure-servicebus SDK.",
@@ -63,7 +59,6 @@ def arguments() -> argparse.ArgumentParser:
 
 
 async def serve(broker: LocalServiceBus, health_port: int) -> None:
-    """Serve until SIGINT or SIGTERM."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

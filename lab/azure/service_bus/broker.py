@@ -1,7 +1,4 @@
-"""The local Service Bus as a whole: starts, stops, and shows what a test or a tool wants to know.
-
-It must never listen beyond the address it is given, which is this machine's own unless told otherwise.
-"""
+"""The local Service Bus as a whole: starts, stops, and shows what a test or a tool wants to know."""
 
 from __future__ import annotations
 
@@ -182,7 +179,6 @@ class LocalServiceBus:
     # --- what it knows ------------------------------------------------------------------------------------------------
     @property
     def address(self) -> str:
-        """`host:port`."""
         return f"{self.host}:{self.port}"
 
     @property
@@ -193,17 +189,14 @@ class LocalServiceBus:
 
     @property
     def queues(self) -> list[str]:
-        """The names of the queues, dead-letter queues left out."""
         return [name for name, queue in self._service.queues.items() if queue.dead is not None]
 
     @property
     def connections(self) -> int:
-        """How many connections are open."""
         return self._call(lambda: len(self._service.connections))
 
     @property
     def links(self) -> int:
-        """How many links to queues and to their management are open."""
         return self._call(lambda: len(self._service.links))
 
     @property
@@ -213,7 +206,6 @@ class LocalServiceBus:
 
     @property
     def put_token_count(self) -> int:
-        """How many put-token calls there were in all."""
         return self._call(lambda: self._service.tokens.count)
 
     def stats(self, queue: str) -> dict[str, int]:

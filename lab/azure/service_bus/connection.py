@@ -102,7 +102,6 @@ class Connection(asyncio.Protocol):
 
     # --- out ----------------------------------------------------------------------------------------------------------
     def send(self, channel: int, body: bytes, kind: int = AMQP_FRAME) -> None:
-        """Send a frame."""
         self._write((len(body) + 8).to_bytes(4, "big") + bytes((2, kind)) + channel.to_bytes(2, "big") + body)
 
     def _write(self, data: bytes) -> None:

@@ -1,7 +1,4 @@
-"""What can be made to go wrong on purpose, so that a test sees how a client takes it.
-
-It must never do anything unasked: without a call here the broker behaves.
-"""
+"""What can be made to go wrong on purpose, so that a test sees how a client takes it."""
 
 from __future__ import annotations
 

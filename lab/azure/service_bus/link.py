@@ -54,7 +54,6 @@ class Delivery:
         self.size = 0  # bytes received; past MAX_MESSAGE they are only counted
 
     def add(self, payload: bytes | memoryview) -> None:
-        """Another part of the message."""
         self.size += len(payload)
         if self.size <= MAX_MESSAGE:
             self.raw += payload
@@ -62,7 +61,6 @@ class Delivery:
             self.raw.clear()
 
     def confirm(self, outcome: Described) -> None:
-        """Tell the sender how its message ended."""
         self.link.confirm(self, outcome)
 
 
@@ -155,7 +153,6 @@ class Link:
             self.session.send_flow(self)
 
     def detach(self, why: Described | None = None) -> None:
-        """End the link from our side."""
         if self.attached:
             self.session.send(amqp.DETACH, UInt(self.handle), True, why)
             self.session.drop(self)

@@ -58,7 +58,6 @@ class Message:
         return due / 1000 if isinstance(due, int) else 0.0
 
     def application(self) -> dict[Any, Any]:
-        """The application properties."""
         return _map(self._application)
 
     def modify(self, properties: dict[str, Any]) -> int:
@@ -148,7 +147,6 @@ def sections(raw: bytes) -> dict[int, bytes]:
 
 
 def section(code: int, content: Any) -> bytes:
-    """A section as bytes."""
     return encode(Described(ULong(code), content))
 
 

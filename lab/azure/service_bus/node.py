@@ -1,7 +1,4 @@
-"""What the protocol asks of whoever gives links a meaning: a contract between `connection` below and `service` above.
-
-The lower floor must never know more.
-"""
+"""What the protocol asks of whoever gives links a meaning: a contract between `connection` and `service` above it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What Service Bus means by AMQP links: `$cbs`, `<queue>`, `<queue>/$DeadLetterQueue` and the `$management` of each.
-
-It must never let one peer's failure reach another.
-"""
+"""What Service Bus means by AMQP links: `$cbs`, `<queue>`, `<queue>/$DeadLetterQueue` and the `$management` of each."""
 
 from __future__ import annotations
 

@@ -196,6 +196,5 @@ class Session:
         self.peer.node.detached(link)
 
     def close(self) -> None:
-        """Forget every link."""
         for link in list(self.links.values()):
             self.drop(link)

@@ -42,7 +42,6 @@ class Tokens:
         self._held: dict[Peer, dict[str, float]] = {}
 
     def put(self, peer: Peer, put: PutToken) -> None:
-        """Note a token."""
         self.count += 1
         self.history.append(put)
         held = self._held.setdefault(peer, {})

@@ -79,7 +79,6 @@ async def _records(sale: Sale) -> dict[str, str | None]:
 
 
 async def _requeue(scene: Scene, sale: Sale) -> int:
-    """As `python -m lab requeue --send`; how many."""
 
     def listed() -> list[dict[str, object]]:
         with httpx.Client(base_url=f"{scene.stage.front.url}/api", timeout=15, trust_env=False) as app:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -37,6 +38,7 @@ OF_A_SESSION = (
 OF_A_CLUSTER = ("failover", "lossy-failover", "slot-move", "shard-pause", "node-comes-and-goes")
 OURS_FIRST = [OURS, *(side for side in SIDES if side != OURS)]
 
+HELP = f"break Redis, Service Bus and instances in the middle of a spike, in {len(NAMES)} ways; or Redis alone"
 DESCRIPTION = """\
 Prove the whole app under faults: a fleet in the middle of a spike, customers who repeat what was answered 503 as the
 API says, one fault, and books that are closed against Redis and the queue. With --session: the Redis session alone,
@@ -60,14 +62,7 @@ or customers saw anything but 503 (404 while Redis is empty) or saw it for longe
 ours let a call hang, leaked a connection, did a change twice, lost one that it confirmed, or came back too late."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `faults`."""
-    parser = commands.add_parser(
-        "faults",
-        help=f"break Redis, Service Bus and instances in the middle of a spike, in {len(NAMES)} ways; or Redis alone",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--redis-cluster",
         type=whole(FEWEST_PRIMARIES),
@@ -83,7 +78,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     alone.add_argument("--session", action="store_true", help="no app: sessions under a steady load")
     alone.add_argument("--side", action="append", choices=SIDES, help="this session (repeatable; default: all)")
     alone.add_argument("--jobs", type=whole(), default=3, metavar="N", help="trials at the same time (default: 3)")
-    parser.set_defaults(run=run, usage_error=parser.error)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -101,19 +95,19 @@ def run(options: argparse.Namespace) -> int:
 def _run_app(options: argparse.Namespace) -> int:
     from lab.proof.faults.pace import DEFAULT, FULL, QUICK
     from lab.proof.report.page import write_faults
-    from lab.proof.spike.local import readable_errors, run_until_signal
+    from lab.proof.spike.local import carried_out
     from lab.proof.spike.progress import Progress
 
     names = options.only or (OF_A_CLUSTER if options.redis_cluster else NAMES)
     pace, progress, began = FULL if options.full else QUICK if options.quick else DEFAULT, Progress(), time.monotonic()
-    with readable_errors(progress) as ending:
-        outcomes = run_until_signal(endure_all(names, pace, progress, options.redis_cluster or 1))
-        progress.done()
+
+    def report(outcomes: list[Outcome]) -> bool:
         document = as_json(outcomes, pace, time.monotonic() - began)
         save(options, document, lambda folder, typed: write_faults(folder, document, typed))
         show(document["faults"], console())
-        ending.code = 1 if any(outcome.broken for outcome in outcomes) else 0
-    return ending.code
+        return any(outcome.broken for outcome in outcomes)
+
+    return carried_out(endure_all(names, pace, progress, options.redis_cluster or 1), progress, report)
 
 
 async def endure_all(names: Sequence[str], pace: Pace, progress: Progress, primaries: int = 1) -> list[Outcome]:
@@ -132,7 +126,7 @@ async def endure_all(names: Sequence[str], pace: Pace, progress: Progress, prima
 def as_json(outcomes: Sequence[Outcome], pace: Pace, seconds: float) -> dict[str, Any]:
     """Everything that was counted, and how long it took in all."""
     return {
-        "faults": [outcome.to_json() for outcome in outcomes],
+        "faults": [asdict(outcome) for outcome in outcomes],
         "instances": pace.instances,
         "client_limit": pace.client_limit,
         "scale": pace.scale,
@@ -141,7 +135,6 @@ def as_json(outcomes: Sequence[Outcome], pace: Pace, seconds: float) -> dict[str
 
 
 def show(faults: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """The numbers of each fault, then what was broken."""
     wide_table.show(tables.FAULT_HEADINGS, list(map(tables.fault_numbers, faults)), console)
     for one in faults:
         said = "; ".join(one["broken"] or ["ok", *one["remarks"]])

@@ -20,13 +20,14 @@ import psutil
 from lab.azure.processes import Child
 from lab.azure.redis_server import HOST
 from lab.azure.settings import CONNECTION, DEFAULT_QUEUE, QUEUE, ROOT
+from lab.azure.temporary import owned
 from lab.proof.faults.redis import FaultDidNotHappen
 from lab.proof.faults.scene import Scene
 from lab.proof.fleet.instance import Group
+from lab.proof.tasks import until
 from lab.tickets.letters import replay
 
 KILLS = 3
-POLL_S = 0.05
 WITHIN_S = 120.0
 HELD_S = 0.5  # long enough for calls to be under way
 
@@ -54,7 +55,7 @@ async def worker_crash_loop(scene: Scene) -> None:
 @asynccontextmanager
 async def host(scene: Scene) -> AsyncIterator[Child]:
     """The lab's Functions host with a worker process, on the stage's Redis and queue, ready."""
-    with tempfile.TemporaryDirectory(prefix="lab-crash-loop-") as folder:
+    with tempfile.TemporaryDirectory(prefix=owned("crash-loop")) as folder:
         announced = Path(folder) / "app.json"
         words = [sys.executable, "-m", "lab.azure.functions_host", str(ROOT), "--port", "0"]
         stage = {
@@ -79,7 +80,6 @@ async def kill_workers(child: Child) -> None:
 
 
 def workers(child: Child) -> list[psutil.Process]:
-    """The host's worker processes."""
     try:
         return psutil.Process(child.pid).children()
     except psutil.NoSuchProcess:
@@ -88,9 +88,5 @@ def workers(child: Child) -> list[psutil.Process]:
 
 async def wait_for(condition: Callable[[], bool]) -> None:
     """Raises FaultDidNotHappen if it does not come true."""
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            while not condition():  # noqa: ASYNC110 - it happens in another process
-                await asyncio.sleep(POLL_S)
-    except TimeoutError as error:
-        raise FaultDidNotHappen("the host, or its worker, did not do what was expected of it") from error
+    if not await until(condition, WITHIN_S):
+        raise FaultDidNotHappen("the host, or its worker, did not do what was expected of it")

@@ -184,10 +184,7 @@ FAULTS = {
         Fault("empty", "Redis restarted empty", empty, soon, frozenset({503, 404})),
         Fault("pause", "Redis SIGSTOP", lambda s: redis.pause(s.target, s.pace.hole_s), after_connect),
         Fault(
-            "black-hole",
-            "black hole before Redis",
-            lambda s: redis.black_hole(s.target, s.pace.hole_s),
-            after_connect,
+            "black-hole", "black hole before Redis", lambda s: redis.black_hole(s.target, s.pace.hole_s), after_connect
         ),
         Fault("read-only", "READONLY (REPLICAOF)", lambda s: redis.read_only(s.target, s.pace.outage_s), soon),
         Fault("full-server", "full server (maxclients)", lambda s: redis.full_server(s.target, s.pace.outage_s), soon),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from lab.tickets.books import Audit
 
@@ -51,10 +50,6 @@ class Outcome:
         for name in ("confirmed", "undecided", "lost", "decided_twice", "oversold"):
             setattr(self, name, getattr(self, name) + getattr(audit, name))
         self.dead_lettered = audit.dead_lettered
-
-    def to_json(self) -> dict[str, Any]:
-        """For a file."""
-        return asdict(self)
 
 
 def broken_promises(outcome: Outcome, statuses: frozenset[int]) -> list[str]:

@@ -45,7 +45,6 @@ class Node:
             yield client
 
     async def ask(self, *command: str | bytes) -> Any:
-        """One command of the lab."""
         async with self.admin() as client:
             return await client.execute_command(*command)  # type: ignore[no-untyped-call] # redis-py's
 
@@ -68,7 +67,6 @@ class Node:
         return count
 
     async def stat(self, name: str) -> int:
-        """A number of INFO stats."""
         async with self.admin() as client:
             return int((await client.info("stats"))[name])
 

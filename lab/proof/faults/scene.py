@@ -57,7 +57,6 @@ class Scene:
 
     @property
     def nodes(self) -> list[Node]:
-        """Every server that runs."""
         servers = self.stage.cluster.nodes if self.stage.cluster else [self.stage.redis]
         return [Node(server) for server in servers if server.alive]
 

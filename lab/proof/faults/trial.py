@@ -20,7 +20,7 @@ from lab.proof.faults.redis import FaultDidNotHappen
 from lab.proof.faults.scene import Sale, Scene
 from lab.proof.fleet.scaling import adjust
 from lab.proof.sentinel import Sentinel
-from lab.proof.spike.load import Load
+from lab.proof.spike.load import Answers, Load
 from lab.proof.spike.progress import Progress
 from lab.proof.spike.run import books_of, closed, looking, open_sale, settled
 from lab.proof.spike.stage import Plan, Stage, put_up
@@ -52,7 +52,6 @@ class Going:
             number += 1
 
     def stop(self) -> None:
-        """No further order."""
         self._stopped = True
 
 
@@ -159,7 +158,11 @@ async def _through(scene: Scene, fault: Fault, outcome: Outcome) -> None:
         await fault.mend(scene)
     for sale in sales:
         await settled(sale.books, pace.settle_s)
-    answers = [sale.load.answers for sale in sales]
+    _count([sale.load.answers for sale in sales], outcome, began, over)
+
+
+def _count(answers: list[Answers], outcome: Outcome, began: float, over: float) -> None:
+    """What customers saw of a fault that lasted from `began` to `over`, by the event loop's clock."""
     failures = [failure for one in answers for failure in one.failures]
     outcome.recovery_s = round(max(0.0, max((failure.sent_at - over for failure in failures), default=0.0)), 2)
     outcome.lasted_s = round(over - began, 1)

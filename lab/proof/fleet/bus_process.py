@@ -52,7 +52,6 @@ class BusProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
         return int(self._process.pid or 0)
 
     async def ask(self, what: str, *arguments: object) -> Any:

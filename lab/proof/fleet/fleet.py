@@ -20,9 +20,10 @@ from multiprocessing.context import ForkServerProcess
 
 from lab.proof.fleet.forks import context
 from lab.proof.fleet.instance import HOST, Group, Task, become
-from lab.proof.tasks import certain
+from lab.proof.tasks import certain, until
 
 START_S = 60.0  # a crowd on two cores starts slowly
+ANSWERED_S = 10.0  # for requests that the front has passed on
 DRAIN_S = 45.0  # longer than the host gives its running calls
 
 
@@ -56,12 +57,10 @@ class Instance:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
         return int(self.process.pid or 0)
 
     @property
     def base_url(self) -> str:
-        """Where it serves."""
         return f"http://{HOST}:{self.port}"
 
 
@@ -109,7 +108,7 @@ class Fleet:
         leaving = list(instances)
         for instance in leaving:
             instance.state = State.DRAINING
-        await self._answered(leaving)
+        await until(lambda: not any(instance.waiting for instance in leaving), ANSWERED_S)
         for instance in leaving:
             self._signal(instance, signal.SIGTERM)
         try:
@@ -130,20 +129,12 @@ class Fleet:
         self._signal(instance, signal.SIGSTOP)
 
     def thaw(self, instance: Instance) -> None:
-        """SIGCONT after `freeze`."""
         instance.frozen = False
         self._signal(instance, signal.SIGCONT)
 
     async def wait_gone(self, instances: Iterable[Instance]) -> None:
-        """Wait until they have ended."""
         for instance in instances:
             await instance.gone.wait()
-
-    async def _answered(self, instances: list[Instance], within_s: float = 10.0) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                while any(instance.waiting for instance in instances):  # noqa: ASYNC110 - counted by the front
-                    await asyncio.sleep(0.02)
 
     async def _start(self, group: Group) -> Instance:
         ours, theirs = context.Pipe()

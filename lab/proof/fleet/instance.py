@@ -60,7 +60,6 @@ def become(task: Task, group: Group, channel: Connection) -> None:
 
 
 def of_group(index: FunctionIndex, group: Group) -> FunctionIndex:
-    """The functions that this scale group runs."""
     if group is Group.HTTP:
         return dataclasses.replace(index, service_bus=())
     return dataclasses.replace(index, http=())

@@ -79,7 +79,6 @@ NAMES = (*(plan.name for plan in _PLANS), FAULTS)
 
 
 def draw(runs: Sequence[Outcome]) -> list[Chart]:
-    """Every chart that these runs fill, in reading order."""
     with drawing():
         return [_chart(plan, runs) for plan in _PLANS if len(runs) >= plan.fewest_runs]
 

@@ -22,7 +22,6 @@ STRATEGY = 70
 
 
 def latency(runs: Sequence[Outcome]) -> Figure:
-    """Percentiles of the answer and of the decision."""
     drawn = figure(2 * PANEL + 70 + KEY * len(runs))
     entitled(drawn, "How long it took, on a logarithmic scale")
     answers, decided = drawn.subplots(2, 1, sharex=True, sharey=True)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 
 def count(number: int) -> str:
-    """A number of things."""
     return f"{number:,}"
 
 

@@ -24,7 +24,6 @@ TITLE = 30
 
 
 def connected_clients(runs: Sequence[Outcome]) -> Figure:
-    """Redis' clients against its limit."""
     drawn, rows = _rows(runs, "Clients connected to Redis", row=ROW + 14)
     for run, look, axes in zip(runs, looks([run.strategy for run in runs]), rows[:, 0], strict=True):
         moments = thinned(run.timeline)
@@ -59,11 +58,7 @@ def requests(runs: Sequence[Outcome]) -> Figure:
     return _finished(drawn, rows, runs, (fastest * 1.08, longest * 1.08))
 
 
-_REQUESTS = (
-    ("scheduled", QUIET, (0, (3, 2)), 1.3),
-    ("accepted", GREEN, "-", 2.0),
-    ("failed", VERMILION, "-", 1.6),
-)
+_REQUESTS = (("scheduled", QUIET, (0, (3, 2)), 1.3), ("accepted", GREEN, "-", 2.0), ("failed", VERMILION, "-", 1.6))
 
 
 def _stairs(axes: Axes, moments: Sequence[Moment], name: str, colour: str, dashes: object, width: float) -> float:

@@ -11,21 +11,20 @@ from dataclasses import dataclass
 
 from lab.proof.strategies import OURS, TITLES
 
-INK = "#1f2328"
-QUIET = "#59636e"
-GRID = "#d1d9e0"
-BLUE = "#0072b2"
-GREEN = "#009e73"
-VERMILION = "#d55e00"
-OCHRE = "#b97700"
-PURPLE = "#aa4499"
-TEAL = "#4b8b9b"
-OLIVE = "#6f6f3c"
-VIOLET = "#7a5c9e"
-ROSE = "#c0466a"
-BROWN = "#8c5a2b"
-SLATE = "#5b6b8c"
-MOSS = "#4f7f3f"
+INK, QUIET, GRID = "#1f2328", "#59636e", "#d1d9e0"
+BLUE, GREEN, VERMILION = "#0072b2", "#009e73", "#d55e00"
+_OTHERS = {  # by day: in the dark
+    "#b97700": "#e8ae3c",
+    "#aa4499": "#dd85cf",
+    "#4b8b9b": "#7cc4d6",
+    "#6f6f3c": "#c3c382",
+    "#7a5c9e": "#b79be0",
+    "#c0466a": "#f08aa8",
+    "#8c5a2b": "#cf9a66",
+    "#5b6b8c": "#9db0d6",
+    "#4f7f3f": "#8fc47c",
+}
+OTHERS = tuple(_OTHERS)
 DARK = {
     INK: "#e6edf3",
     QUIET: "#9da7b3",
@@ -33,17 +32,8 @@ DARK = {
     BLUE: "#5cb3f0",
     GREEN: "#34c99b",
     VERMILION: "#ff8f4a",
-    OCHRE: "#e8ae3c",
-    PURPLE: "#dd85cf",
-    TEAL: "#7cc4d6",
-    OLIVE: "#c3c382",
-    VIOLET: "#b79be0",
-    ROSE: "#f08aa8",
-    BROWN: "#cf9a66",
-    SLATE: "#9db0d6",
-    MOSS: "#8fc47c",
+    **_OTHERS,
 }
-OTHERS = (OCHRE, PURPLE, TEAL, OLIVE, VIOLET, ROSE, BROWN, SLATE, MOSS)
 MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "p")
 
 

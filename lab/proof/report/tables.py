@@ -46,7 +46,6 @@ def milliseconds(ms: float) -> str:
 
 
 def numbers(runs: Sequence[Outcome]) -> str:
-    """All numbers, a column per run."""
     return table(_head("", runs), [[name, *map(cell, runs)] for name, cell in NUMBERS])
 
 
@@ -74,12 +73,10 @@ def cpu(runs: Sequence[Outcome]) -> str:
 
 
 def parameters(runs: Sequence[Outcome]) -> str:
-    """What each run was asked for."""
     return _by_name(runs, [asdict(run.parameters) if run.parameters else {} for run in runs])
 
 
 def machines(runs: Sequence[Outcome]) -> str:
-    """What each run ran on."""
     return _by_name(runs, [run.machine for run in runs])
 
 

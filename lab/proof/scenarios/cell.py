@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from lab.azure.redis_server import HOST, RedisServer
 from lab.azure.tcp_proxy import TcpProxy
-from lab.proof.bench import delay_proxy
+from lab.proof.delay_proxy import delay_proxy
 from lab.proof.faults.redis import Target
 from lab.proof.faults.session.load import CHARGED, VALUE, VALUE_KEY
 from lab.proof.fleet.forks import context

@@ -12,7 +12,7 @@ from lab.proof.scenarios.cell import Cell, InstanceError, measure
 from lab.proof.scenarios.report import show, write_report
 from lab.proof.scenarios.result import better_rivals, results
 from lab.proof.scenarios.scenario import SCENARIOS, Scenario
-from lab.proof.spike.local import readable_errors, run_until_signal
+from lab.proof.spike.local import carried_out
 from lab.proof.spike.progress import Progress
 from lab.proof.strategies import OURS
 
@@ -23,9 +23,8 @@ def run(options: argparse.Namespace, scenarios: Sequence[str], sides: Sequence[s
     """Run and report; returns the exit code: 1 if of ours an answer was wrong or a change ran twice."""
     wanted = [SCENARIOS[name].shortened() if options.quick else SCENARIOS[name] for name in scenarios]
     rounds, began, progress = 1 if options.quick else options.rounds, time.monotonic(), Progress()
-    with readable_errors(progress) as ending:
-        cells = run_until_signal(run_all(wanted, sides, rounds, progress))
-        progress.done()
+
+    def report(cells: list[Cell]) -> bool:
         found, seconds = results(cells), time.monotonic() - began
         save(
             options,
@@ -36,8 +35,9 @@ def run(options: argparse.Namespace, scenarios: Sequence[str], sides: Sequence[s
         if OURS in sides:
             level = sum(not better_rivals(found, name) for name in scenarios)
             print(f"ours is best or level in {level} of {len(scenarios)}")
-        ending.code = 1 if any(cell.side == OURS and (cell.wrong or cell.twice) for cell in cells) else 0
-    return ending.code
+        return any(cell.side == OURS and (cell.wrong or cell.twice) for cell in cells)
+
+    return carried_out(run_all(wanted, sides, rounds, progress), progress, report)
 
 
 async def run_all(scenarios: Sequence[Scenario], sides: Sequence[str], rounds: int, progress: Progress) -> list[Cell]:

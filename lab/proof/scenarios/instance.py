@@ -47,7 +47,6 @@ class Report:
 
 
 async def slow(client: Redis, number: int) -> bool:
-    """Keep Redis busy for 50 ms."""
     return bool(await client.register_script(SLOW_SCRIPT)(keys=[], args=[number]) == b"%d" % number)
 
 

@@ -26,7 +26,6 @@ PANELS: tuple[tuple[str, tuple[int, ...], Callable[[Result], float]], ...] = (  
 
 
 def draw(found: Sequence[Result]) -> str:
-    """The picture as one <svg> element."""
     names = [name for name in SCENARIOS if any(one.scenario == name for one in found)]
     sides = [side for side in SIDES if any(one.side == side for one in found)]
     with drawing():

@@ -32,7 +32,6 @@ worse in the other; who did a change twice is not better."""
 
 
 def rows(found: Sequence[Result]) -> list[list[str]]:
-    """A row per scenario."""
     return [_row(found, name) for name in dict.fromkeys(one.scenario for one in found)]
 
 
@@ -52,12 +51,10 @@ def _told(one: Result | None) -> tuple[str, str, str]:
 
 
 def show(found: Sequence[Result], console: Console) -> None:
-    """The table of scenarios."""
     wide_table.show(HEADINGS, rows(found), console)
 
 
 def as_json(found: Sequence[Result], rounds: int, seconds: float) -> dict[str, Any]:
-    """The medians of every side in every scenario."""
     return {
         "rounds": rounds,
         "seconds": round(seconds, 1),
@@ -68,7 +65,6 @@ def as_json(found: Sequence[Result], rounds: int, seconds: float) -> dict[str, A
 
 
 def from_json(document: dict[str, Any]) -> list[Result]:
-    """The results that `as_json` wrote."""
     kept = ("scenario", "side", "p99_spread")
     return [
         Result(

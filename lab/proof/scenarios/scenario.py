@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from lab.azure.tcp_proxy import Faults
 from lab.proof.faults import redis
-from lab.proof.faults.redis import POLL_S, Target
+from lab.proof.faults.redis import Target
+from lab.proof.tasks import until
 
 DEADLINE_S = 2.5  # of each operation, on every side
 FIRST_S = 0.5  # load before something happens
@@ -38,7 +39,7 @@ class Load:
 class Scenario:
     """`places`: Redis lets in so many clients beside the lab's; None for enough. `away_ms`: one way, added.
 
-    `inflict`: what happens to Redis. `bound_by_rate`: callers never pause, so operations per second tell.
+    `inflict`: what happens to Redis.
     """
 
     name: str
@@ -48,7 +49,6 @@ class Scenario:
     places: int | None = None
     away_ms: float = 0.0
     proxied: bool = False
-    bound_by_rate: bool = False
     inflict: Callable[[Target], Awaitable[None]] | None = None
 
     def shortened(self) -> Scenario:
@@ -82,25 +82,15 @@ async def cut_replies(target: Target) -> None:
     for number in range(6):
         doomed, target.proxy.to_client = target.proxy.to_client, Faults()
         doomed.cut_after = 703 * (number + 1)  # bytes, of replies of about 14
-        accepted = target.proxy.accepted
-        ends = asyncio.get_running_loop().time() + 0.2
-        while target.proxy.accepted == accepted and asyncio.get_running_loop().time() < ends:  # noqa: ASYNC110 - no event
-            await asyncio.sleep(POLL_S)
+        await until(lambda before=target.proxy.accepted: target.proxy.accepted > before, 0.2)  # type: ignore[misc]
 
 
 SCENARIOS = {
     one.name: one
     for one in (
-        Scenario("steady", "steady, as fast as it goes", Load(think_s=0.0), instances=2, bound_by_rate=True),
+        Scenario("steady", "steady, as fast as it goes", Load(think_s=0.0), instances=2),
         Scenario("stop", "Redis stops for 1 s", Load(seconds=2.6), inflict=stop),
-        Scenario(
-            "far",
-            "Redis 5 ms away",
-            Load(callers=64, think_s=0.0),
-            instances=2,
-            away_ms=5.0,
-            bound_by_rate=True,
-        ),
+        Scenario("far", "Redis 5 ms away", Load(callers=64, think_s=0.0), instances=2, away_ms=5.0),
         Scenario("burst", "100 calls at once per instance", Load(burst=100, think_s=0.4)),
         Scenario("slow-script", "now and then a script of 50 ms", Load(slow_every_s=0.6)),
         Scenario(
@@ -114,6 +104,6 @@ SCENARIOS = {
             "cut", "cut in the middle of a reply", Load(seconds=2.2, changes=True), proxied=True, inflict=cut_replies
         ),
         Scenario("limit", "twice as many instances as places", Load(callers=8), instances=8, places=4),
-        Scenario("messages", "16 messages at a time beside HTTP", Load(messages=16), instances=2, bound_by_rate=True),
+        Scenario("messages", "16 messages at a time beside HTTP", Load(messages=16), instances=2),
     )
 }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict, fields
 
 from lab.azure.whole import whole
-from lab.proof.outcome import Parameters
+from lab.proof.outcome import Outcome, Parameters
 from lab.proof.results import add_results, console, save
 from lab.proof.strategies import OURS, STRATEGIES, TITLES
 
+HELP = "35,480 orders on 200 instances, against a Redis that lets in 256 clients"
 DESCRIPTION = """\
 The experiment of 2023 on one machine: a fleet of instances of this app, each a process with sessions of its own, behind
 one HTTP front; a Redis that lets in so many clients and no more; a Service Bus; and thousands who order in the same
@@ -29,78 +31,47 @@ Exit code 1 if an order of ours failed, was lost, decided twice or sold beyond t
 the sessions, not about Functions: the lab's host is lighter than the real one."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `spike`."""
-    parser = commands.add_parser(
-        "spike",
-        help="35,480 orders on 200 instances, against a Redis that lets in 256 clients",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_size(parser, Parameters(OURS, orders=35_480, users=10_000, instances=200, client_limit=256, seconds=150.0))
     parser.add_argument("--strategy", choices=STRATEGIES, default=OURS, help="the Redis session (default: ours)")
-    parser.set_defaults(run=run)
 
 
 def add_size(parser: argparse.ArgumentParser, default: Parameters) -> None:
     """The options that say how large a spike is, and where its results go."""
     size = parser.add_argument_group("size")
-    for name, text in (
-        ("orders", "orders, one ticket each"),
-        ("users", "distinct customers"),
-        ("instances", "instances at full scale-out, half of them HTTP"),
-        ("client-limit", "clients that Redis lets in"),
+    for name, kind, text in (
+        ("orders", whole(), "orders, one ticket each"),
+        ("users", whole(), "distinct customers"),
+        ("instances", whole(), "instances at full scale-out, half of them HTTP"),
+        ("client-limit", whole(), "clients that Redis lets in"),
+        ("seconds", float, "of the schedule"),
+        ("seed", int, "of the arrival times"),
+        ("pause", float, "seconds for which Redis stops answering in the middle, as in a failover"),
     ):
         value = getattr(default, name.replace("-", "_"))
-        size.add_argument(f"--{name}", type=whole(), default=value, metavar="N", help=f"{text} (default: {value})")
-    size.add_argument(
-        "--seconds",
-        type=float,
-        default=default.seconds,
-        metavar="S",
-        help=f"of the schedule (default: {default.seconds:g})",
-    )
+        size.add_argument(f"--{name}", type=kind, default=value, metavar="N", help=f"{text} (default: {value:g})")
     size.add_argument("--stock", type=whole(), metavar="N", help="tickets on sale (default: enough for all)")
-    size.add_argument("--seed", type=int, default=default.seed, metavar="N", help="of the arrival times (default: 1)")
-    size.add_argument(
-        "--pause",
-        type=float,
-        default=default.pause,
-        metavar="S",
-        help=f"Redis stops answering for so long in the middle, as in a failover (default: {default.pause:g})",
-    )
     add_results(parser)
 
 
 def parameters_of(options: argparse.Namespace, strategy: str) -> Parameters:
-    """What the options ask for."""
-    return Parameters(
-        strategy=strategy,
-        orders=options.orders,
-        users=options.users,
-        instances=options.instances,
-        client_limit=options.client_limit,
-        seconds=options.seconds,
-        stock=options.stock,
-        seed=options.seed,
-        pause=options.pause,
-    )
+    return Parameters(strategy, **{one.name: getattr(options, one.name) for one in fields(Parameters)[1:]})
 
 
 def run(options: argparse.Namespace) -> int:
     """Run it, report; returns the exit code."""
     from lab.proof.report.page import write_report
-    from lab.proof.spike.local import plan_of, readable_errors, run_until_signal
+    from lab.proof.spike.local import carried_out, plan_of
     from lab.proof.spike.progress import Progress
     from lab.proof.spike.run import spike
     from lab.proof.spike.table import broken, show
 
     parameters, progress = parameters_of(options, options.strategy), Progress()
-    with readable_errors(progress) as ending:
-        outcome = run_until_signal(spike(parameters, plan_of(parameters), progress))
-        progress.done()
+
+    def report(outcome: Outcome) -> bool:
         title = f"{outcome.orders:,} orders: {TITLES[outcome.strategy]}"
-        save(options, outcome.to_json(), lambda folder, typed: write_report(folder, title, [outcome], typed))
+        save(options, asdict(outcome), lambda folder, typed: write_report(folder, title, [outcome], typed))
         show([outcome], console())
-        ending.code = 1 if outcome.strategy == OURS and broken(outcome) else 0
-    return ending.code
+        return outcome.strategy == OURS and bool(broken(outcome))
+
+    return carried_out(spike(parameters, plan_of(parameters), progress), progress, report)

@@ -50,7 +50,6 @@ class Answers:
 
     @property
     def by_status(self) -> dict[str, int]:
-        """How often each failure came."""
         counted = Counter(str(failure.status) if failure.status else NO_ANSWER for failure in self.failures)
         return dict(counted.most_common())
 

@@ -6,9 +6,7 @@ import asyncio
 import resource
 import signal
 import sys
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from lab.azure.redis_server import RedisServerError
@@ -62,21 +60,19 @@ def allow_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-@dataclass
-class Ending:
-    """The exit code of a command: 2 if it could not run or was stopped, until the command says otherwise."""
+def carried_out(work: Coroutine[Any, Any, T], progress: Progress, report: Callable[[T], bool]) -> int:
+    """A command's exit code: 1 if `report` says that something is broken; 2 if it could not run, with why in a line.
 
-    code: int = 2
-
-
-@contextmanager
-def readable_errors(progress: Progress) -> Iterator[Ending]:
-    """What can go wrong, in a line on stderr; the block is left then, and the code of the Ending is still 2."""
+    A signal ends it in order, too.
+    """
     try:
-        yield Ending()
+        found = run_until_signal(work)
+        progress.done()
+        return 1 if report(found) else 0
     except (OverBudget, FleetError, RedisServerError, BusError, SpikeError) as error:
         progress.done()
         print(f"error: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         progress.done()
         print("stopped; everything that was started has ended", file=sys.stderr)
+    return 2

@@ -148,12 +148,10 @@ class Customer(FastHttpUser):
         sale.answered(order_id)
 
     def follow(self, sale: Sale, order_id: str) -> None:
-        """Ask for an order."""
         status, body = self.send(sale.shop.read(order_id), "follow an order", (200,))
         sale.seen(order_id, json.loads(body)["status"] if status == 200 else None)
 
     def close(self, sale: Sale) -> None:
-        """Check the books."""
         sale.is_closed = True
         status, body = self.send(sale.shop.read(), "read the drop", (200,))
         found = sale.checks(json.loads(body)) if status == 200 else {"unread": 1}

@@ -7,7 +7,7 @@ import contextlib
 import math
 import platform
 import secrets
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import psutil
 import redis as redis_py
@@ -32,6 +32,7 @@ LOOK_EVERY_S = 1.0
 # The last: redis-py 8's RedisCluster, where it got no connection and wants to count that for its metrics.
 AWAY = (redis_py.RedisError, redis_py.exceptions.RedisClusterException, OSError, AttributeError)
 SETTLE_S = 120.0  # for the last decisions, after the last answer
+PUT_TRIES = 3
 
 
 class SpikeError(RuntimeError):
@@ -91,11 +92,16 @@ def sizes_ahead(plan: Plan, schedule: Schedule, t: float) -> dict[Group, int]:
 
 
 async def open_sale(load: Load, stock: int) -> None:
-    """Put the drop on sale, over HTTP. Raises SpikeError."""
-    status, body, _ = await load.ask(load.shop.put(stock))
-    if status not in (200, 201):
-        output = body.decode(errors="replace")[:200]
-        raise SpikeError(f"PUT of the drop was answered {status or 'not at all'}: {output}")
+    """Put the drop on sale, over HTTP; a cold instance may need more than one try. Raises SpikeError."""
+    for _ in range(PUT_TRIES):
+        status, body, pause_s = await load.ask(load.shop.put(stock))
+        if status in (200, 201):
+            return
+        if status not in (0, 503):
+            break
+        await asyncio.sleep(pause_s)
+    output = body.decode(errors="replace")[:200]
+    raise SpikeError(f"PUT of the drop was answered {status or 'not at all'}: {output}")
 
 
 async def hiccup(stage: Stage, after_s: float, pause_s: float) -> None:
@@ -148,18 +154,11 @@ def outcome_of(
     took_s: float,
     cpu_s: dict[str, float],
 ) -> Outcome:
-    """Everything that was counted, in one place."""
     return replace(
         answered(parameters, stock, load.answers, took_s),
         instances=parameters.instances,
         client_limit=parameters.client_limit,
-        confirmed=audit.confirmed,
-        refused=audit.refused + load.answers.sold_out,
-        lost=audit.lost,
-        decided_twice=audit.decided_twice,
-        oversold=audit.oversold,
-        dead_lettered=audit.dead_lettered,
-        undecided=audit.undecided,
+        **{**asdict(audit), "refused": audit.refused + load.answers.sold_out},
         peak_clients=timeline.peak_clients,
         refused_connections=timeline.refused_connections,
         decision_ms=[(rank, round(ms, 2)) for rank, ms in percentiles(books.decision_ms)],

@@ -22,7 +22,6 @@ class Schedule:
 
     @property
     def peak(self) -> float:
-        """Orders per second on the plateau."""
         return self.orders / self.seconds / (1 - self.ramp / 2 - self.tail / 2)
 
     def rate(self, t: float) -> float:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
@@ -25,6 +24,7 @@ from lab.azure.redis_server import HOST, RedisServer
 from lab.azure.service_bus.queue_config import QueueConfig
 from lab.azure.settings import CONNECTION, DEFAULT_QUEUE, QUEUE, ROOT
 from lab.azure.tcp_proxy import TcpProxy
+from lab.azure.temporary import owned
 from lab.proof.fleet import budget
 from lab.proof.fleet.bus_process import BusProcess
 from lab.proof.fleet.fleet import Fleet
@@ -71,7 +71,6 @@ class Plan:
 
     @property
     def full(self) -> dict[Group, int]:
-        """The sizes of the groups at full scale-out."""
         return {Group.HTTP: self.http, Group.FULFILMENT: self.fulfilment}
 
     def check(self) -> None:
@@ -118,7 +117,6 @@ class Stage:
         return client
 
     async def queue_stats(self) -> dict[str, int]:
-        """How many messages the queue has, by state."""
         stats: dict[str, int] = await self.bus.ask("stats", DEFAULT_QUEUE)
         return stats
 
@@ -133,35 +131,15 @@ class Stage:
 async def put_up(plan: Plan) -> AsyncIterator[Stage]:
     """A stage without instances yet. Raises OverBudget, RedisServerError, BusError."""
     plan.check()
-    queues = {
-        DEFAULT_QUEUE: QueueConfig(
-            lock_duration_s=plan.lock_s,
-            max_delivery_count=plan.max_delivery_count,
-            dead_letter_on_expiration=True,
-            duplicate_window_s=600.0,
-        )
-    }
+    queue = QueueConfig(plan.lock_s, plan.max_delivery_count, dead_letter_on_expiration=True, duplicate_window_s=600.0)
     async with AsyncExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix="lab-fleet-"))
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        if plan.primaries > 1:
-            cluster = redis_cluster.RedisCluster(
-                plan.primaries,
-                replicas=plan.replicas,
-                node_timeout_ms=plan.node_timeout_ms,
-                maxclients=plan.client_limit,
-                appendonly=True,
-                options={"appendfsync": plan.appendfsync},
-            )
-            stack.callback(cluster.stop)
-            await asyncio.to_thread(cluster.start)
-            redis = cluster.nodes[0]
-        else:
-            cluster, redis = None, RedisServer(maxclients=plan.client_limit, appendfsync=plan.appendfsync)
-            stack.callback(redis.stop)
-            await asyncio.to_thread(redis.start)
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix=owned("fleet"), ignore_cleanup_errors=True)))
+        started = _redis_of(plan)
+        stack.callback(started.stop)
+        await asyncio.to_thread(started.start)
+        redis, cluster = (started, None) if isinstance(started, RedisServer) else (started.nodes[0], started)
         proxy = await stack.enter_async_context(TcpProxy(redis.port)) if plan.proxied else None
-        bus = await stack.enter_async_context(BusProcess(queues))
+        bus = await stack.enter_async_context(BusProcess({DEFAULT_QUEUE: queue}))
         task = Task(
             folder=ROOT,
             log=folder / "instances.log",
@@ -173,6 +151,19 @@ async def put_up(plan: Plan) -> AsyncIterator[Stage]:
         admins: list[Redis | RedisCluster] = []
         stack.push_async_callback(_close_all, admins)
         yield Stage(plan, redis, bus, fleet, front, proxy, folder, admins, cluster)
+
+
+def _redis_of(plan: Plan) -> RedisServer | redis_cluster.RedisCluster:
+    if plan.primaries == 1:
+        return RedisServer(maxclients=plan.client_limit, appendfsync=plan.appendfsync)
+    return redis_cluster.RedisCluster(
+        plan.primaries,
+        replicas=plan.replicas,
+        node_timeout_ms=plan.node_timeout_ms,
+        maxclients=plan.client_limit,
+        appendonly=True,
+        options={"appendfsync": plan.appendfsync},
+    )
 
 
 def _settings(plan: Plan, redis_port: int, connection: str) -> dict[str, str]:

@@ -39,7 +39,6 @@ class Timeline:
     redis: Redis
     moments: list[Moment] = field(default_factory=list)
     peak_clients: int = 0
-    connects: int = 0
     refused_connections: int = 0
     cpu_s: dict[int, tuple[str, float]] = field(default_factory=dict)
     _base_cpu: float = 0.0
@@ -62,7 +61,6 @@ class Timeline:
         """Take over what Redis has counted since it started."""
         with contextlib.suppress(RedisError, OSError):
             stats = await self.redis.info("stats")
-            self.connects = int(stats["total_connections_received"])
             self.refused_connections = int(stats["rejected_connections"])
 
     def cpu_by_role(self) -> dict[str, float]:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-from redis.asyncio import Redis
-
+from lab.proof.strategies.session import Lender
 from lab.proof.tasks import end_all
-from services.redis_session import OutcomeUnknown
 
 if TYPE_CHECKING:
     import coredis
 
-T = TypeVar("T")
 
-
-class CoredisClient:
+class CoredisClient(Lender):
     """Connects on first use. A task of its own holds the client open, as its task group demands."""
 
     def __init__(self, url: str) -> None:
@@ -25,25 +22,16 @@ class CoredisClient:
         self._holder: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[coredis.Redis[bytes]] | None = None
 
-    async def run(
-        self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float, patient: bool = False
-    ) -> T:
-        """On the shared client: its `get` and `register_script` are called as redis-py's are."""
+    @asynccontextmanager
+    async def lent(self) -> AsyncIterator[coredis.Redis[bytes]]:
+        yield await self._connected()
+
+    def doubtful(self) -> tuple[type[Exception], ...]:
         import coredis.exceptions
 
-        try:
-            async with asyncio.timeout(within_s):
-                client: Any = await self._connected()
-                return await operation(client)
-        except (coredis.exceptions.ConnectionError, OSError) as error:
-            raise OutcomeUnknown(f"{type(error).__name__}: {error}") from error
-
-    async def ping(self, within_s: float) -> None:
-        """PING on the shared client."""
-        await self.run(lambda client: client.ping(), idempotent=True, within_s=within_s)
+        return coredis.exceptions.ConnectionError, OSError
 
     async def aclose(self) -> None:
-        """Close it."""
         if self._holder is not None:
             await end_all([self._holder])
 

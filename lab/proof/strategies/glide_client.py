@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
-from redis.asyncio import Redis
 from redis.asyncio.connection import parse_url
 
-from services.redis_session import OutcomeUnknown
+from lab.proof.strategies.session import Lender
 
 if TYPE_CHECKING:
     import glide
 
-T = TypeVar("T")
 REQUEST_MS = 2500  # its own deadline of a request and of a connect, that of the callers; its default is 250 ms
 
 
-class GlideClient:
+class GlideClient(Lender):
     """Connects on first use. `glide` is imported then: it starts threads, and processes are forked before."""
 
     def __init__(self, url: str) -> None:
@@ -26,26 +25,16 @@ class GlideClient:
         self._creating = asyncio.Lock()
         self._client: glide.GlideClient | None = None
 
-    async def run(
-        self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float, patient: bool = False
-    ) -> T:
-        """On the shared client, as far as its API is redis-py's: `get`, `set` and `register_script`."""
+    @asynccontextmanager
+    async def lent(self) -> AsyncIterator[_Commands]:
+        yield _Commands(await self._connected())
+
+    def doubtful(self) -> tuple[type[Exception], ...]:
         import glide
 
-        try:
-            async with asyncio.timeout(within_s):
-                client: Any = _Commands(await self._connected())
-                return await operation(client)
-        except (TimeoutError, glide.TimeoutError, glide.ConnectionError, glide.ClosingError) as error:
-            raise OutcomeUnknown(f"{type(error).__name__}: {error}") from error
-
-    async def ping(self, within_s: float) -> None:
-        """PING on the shared client."""
-        async with asyncio.timeout(within_s):
-            await (await self._connected()).ping()
+        return TimeoutError, glide.TimeoutError, glide.ConnectionError, glide.ClosingError
 
     async def aclose(self) -> None:
-        """Close it."""
         if self._client is not None:
             await self._client.close()
 
@@ -73,6 +62,9 @@ class _Commands:
 
     def __init__(self, client: glide.GlideClient) -> None:
         self._client = client
+
+    async def ping(self) -> Any:
+        return await self._client.ping()
 
     async def get(self, key: str) -> Any:
         return await self._client.get(key)

@@ -1,15 +1,11 @@
-"""The strategies that are redis-py, with its defaults. The first three fail as they fail in the wild.
-
-`idempotent` means nothing to them: they repeat what redis-py repeats.
-"""
+"""The strategies that are redis-py, with its defaults. The first three fail as they fail in the wild."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
 from redis.asyncio.connection import parse_url
@@ -17,9 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from services.redis_session import OutcomeUnknown
-
-T = TypeVar("T")
+from lab.proof.strategies.session import Lender
 
 
 def default_client(url: str) -> Redis:
@@ -28,30 +22,11 @@ def default_client(url: str) -> Redis:
     return Redis(ssl=options.pop("connection_class", None) is SSLConnection, **options)
 
 
-class RedisPy:
-    """A strategy says with `lent` which client an operation gets."""
+class RedisPy(Lender):
+    """It repeats what redis-py repeats."""
 
-    def lent(self) -> AbstractAsyncContextManager[Redis]:
-        """For one operation."""
-        raise NotImplementedError
-
-    async def run(
-        self, operation: Callable[[Redis], Awaitable[T]], *, idempotent: bool, within_s: float, patient: bool = False
-    ) -> T:
-        """One operation within the deadline that every side has.
-
-        Raises OutcomeUnknown for redis-py's connection errors, so that the app answers 503: after its retries nobody
-        knows what ran.
-        """
-        try:
-            async with asyncio.timeout(within_s), self.lent() as client:
-                return await operation(client)
-        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-            raise OutcomeUnknown(f"{type(error).__name__}: {error}") from error
-
-    async def ping(self, within_s: float) -> None:
-        """PING as any other operation."""
-        await self.run(Redis.ping, idempotent=True, within_s=within_s)
+    def doubtful(self) -> tuple[type[Exception], ...]:
+        return RedisConnectionError, RedisTimeoutError, OSError
 
 
 class ClientPerCall(RedisPy):
@@ -66,7 +41,6 @@ class ClientPerCall(RedisPy):
 
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[Redis]:
-        """A client of its own."""
         client = default_client(self._url)
         if not self._close:
             self._open.append(client)
@@ -77,7 +51,6 @@ class ClientPerCall(RedisPy):
                 await client.aclose()
 
     async def aclose(self) -> None:
-        """Close what was left open."""
         while self._open:
             await self._open.pop().aclose()
 
@@ -94,7 +67,6 @@ class PingFirst(RedisPy):
 
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[Redis]:
-        """The shared client, after a PING."""
         if self._client is None:
             self._client = await self._created()
         try:
@@ -127,9 +99,7 @@ class SharedClient(RedisPy):
 
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[Redis]:
-        """The shared client."""
         yield self._client
 
     async def aclose(self) -> None:
-        """Close it with its pool."""
         await self._client.aclose()

@@ -87,7 +87,7 @@ async def test_ready_is_503_while_service_bus_takes_nothing_and_200_once_it_does
     answer = await worker.ready()
     assert (answer.status, answer.document["reason"]) == (503, "Service Bus takes no messages")
     worker.broker.start()
-    assert (await worker.place_order()).status == 202
+    assert (await worker.placed()).status == 202
     assert (await worker.ready()).status == 200
     await services.queue_service.aclose()
     await services.redis_service.aclose()

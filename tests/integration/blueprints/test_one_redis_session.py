@@ -14,6 +14,7 @@ from services import app_services
 from services.redis_session import Clocks, RedisService, RedisUnavailable
 from services.settings import load_settings
 from tests.integration.blueprints.worker import Worker
+from tests.integration.services.conftest import recovered
 from tests.integration.services.tickets.shop import DROP
 
 
@@ -44,7 +45,7 @@ async def test_a_failed_ping_replaces_the_client() -> None:
         with pytest.raises(RedisUnavailable):
             await session.ping(0.5)
         server.resume()
-        await session.ping(10)
+        await recovered(session)
         assert await session.healthy_client() is not first
         assert session.counters.recreates >= 1
         await session.aclose()

@@ -122,6 +122,12 @@ class Worker:
         request = _request("POST", f"drops/{drop}/orders", content, headers, host, mount, drop_id=drop)
         return Answer.of("place_order", await orders.place_order(request, Context("id", "place_order", ".", trace)))
 
+    async def placed(self) -> Answer:
+        """Repeat the order while it is answered 503, as the API asks for."""
+        while (answer := await self.place_order()).status == 503:  # noqa: ASYNC110 - Service Bus tells nobody
+            await asyncio.sleep(0.1)
+        return answer
+
     async def get_order(self, order: str, drop: str = DROP) -> Answer:
         request = _request("GET", f"drops/{drop}/orders/{order}", drop_id=drop, order_id=order)
         return Answer.of("get_order", await orders.get_order(request))

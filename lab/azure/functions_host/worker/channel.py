@@ -20,7 +20,6 @@ LENGTH = struct.Struct("!I")
 
 
 def pack(message: tuple[Any, ...]) -> bytes:
-    """A frame."""
     content = pickle.dumps(message)
     return LENGTH.pack(len(content)) + content
 
@@ -55,13 +54,11 @@ def exactly(peer: socket.socket, size: int) -> bytes:
 
 
 def told_call(call: Call) -> tuple[Any, ...]:
-    """A call as built-in types."""
     trace = call.trace
     return (call.invocation_id, call.function, call.data, dict(call.metadata), (trace.trace_parent, trace.trace_state))
 
 
 def read_call(told: tuple[Any, ...]) -> Call:
-    """The reverse of `told_call`."""
     invocation_id, function, data, metadata, trace = told
     return Call(invocation_id, function, data, metadata, TraceContext(*trace))
 

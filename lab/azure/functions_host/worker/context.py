@@ -44,38 +44,19 @@ class RetryContext:
     rpc_exception: RpcException = field(default_factory=RpcException)
 
 
+NO_RETRY = RetryContext()
+
+
+@dataclass(eq=False)
 class Context(func.Context):
     """Of one invocation."""
 
-    def __init__(self, invocation_id: str, function_name: str, directory: str, trace: TraceContext) -> None:
-        self._invocation_id = invocation_id
-        self._function_name = function_name
-        self._directory = directory
-        self._trace = trace
-
-    @property
-    def invocation_id(self) -> str:
-        return self._invocation_id
-
-    @property
-    def thread_local_storage(self) -> Any:
-        return LOCAL
-
-    @property
-    def function_name(self) -> str:
-        return self._function_name
-
-    @property
-    def function_directory(self) -> str:
-        return self._directory
-
-    @property
-    def trace_context(self) -> Any:
-        return self._trace
-
-    @property
-    def retry_context(self) -> Any:
-        return RetryContext()
+    invocation_id: str = ""
+    function_name: str = ""
+    function_directory: str = ""
+    trace_context: Any = None
+    retry_context: Any = NO_RETRY
+    thread_local_storage: Any = LOCAL
 
 
 def trace_context(trace_parent: Any, trace_state: Any = None) -> TraceContext:

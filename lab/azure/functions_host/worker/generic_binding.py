@@ -14,12 +14,10 @@ class GenericBinding:
 
     @staticmethod
     def check_input_type_annotation(pytype: type) -> bool:
-        """True for str and bytes."""
         return issubclass(pytype, (str, bytes))
 
     @staticmethod
     def check_output_type_annotation(pytype: type) -> bool:
-        """True for str, bytes and bytearray."""
         return issubclass(pytype, (str, bytes, bytearray))
 
     @staticmethod

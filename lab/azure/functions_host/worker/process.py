@@ -53,7 +53,6 @@ class WorkerServer:
         os._exit(0)
 
     def tell(self, *message: Any) -> None:
-        """Send a message to the host."""
         self._peer.sendall(channel.pack(message))
 
     def _begin(self, message: tuple[Any, ...]) -> None:

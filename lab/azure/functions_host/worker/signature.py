@@ -79,7 +79,6 @@ def read_signature(name: str, call: Callable[..., Any], bindings: Iterable[Mappi
 
 
 def is_out(binding: Mapping[str, Any]) -> bool:
-    """True for an output binding."""
     return str(binding["direction"]).upper() == "OUT"
 
 

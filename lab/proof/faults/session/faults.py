@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from lab.azure.redis_server import HOST
 from lab.azure.tcp_proxy import Faults
 from lab.proof.faults import redis
-from lab.proof.faults.redis import POLL_S, FaultDidNotHappen, after_connect, soon
+from lab.proof.faults.redis import FaultDidNotHappen, after_connect, soon
 from lab.proof.faults.session.pace import Pace
 from lab.proof.faults.session.scene import USER, Scene, new_password
+from lab.proof.tasks import until
 from services.redis_session import RedisUnavailable
 
 AGAIN_S = 0.2  # between the repetitions of a short fault
@@ -117,20 +118,11 @@ async def cut_reply(scene: Scene) -> None:
     where = random.Random(1)  # noqa: S311 - only where to cut
     proxy = scene.target.proxy
     for _ in range(scene.pace.cuts):
-        accepted = proxy.accepted
         doomed, proxy.to_client = proxy.to_client, Faults()
         doomed.cut_after = where.randrange(1, 6000)
-        try:
-            async with asyncio.timeout(10):
-                while proxy.accepted == accepted:  # noqa: ASYNC110 - the proxy offers no event
-                    await asyncio.sleep(POLL_S)
-        except TimeoutError:
-            raise FaultDidNotHappen("no connection was cut") from None
+        if not await until(lambda before=proxy.accepted: proxy.accepted > before, 10):  # type: ignore[misc]
+            raise FaultDidNotHappen("no connection was cut")
         await asyncio.sleep(0.1)
-
-
-def _after_trickle(pace: Pace) -> float:
-    return pace.clocks.reply_s + after_connect(pace)
 
 
 _SLOW_LOAD = {"key-load-delay": str(LOAD_DELAY_US), "loading-process-events-interval-bytes": "1024"}
@@ -159,7 +151,13 @@ FAULTS = {
         Fault("full-server", "full server (maxclients)", lambda s: redis.full_server(s.target, s.pace.outage_s), soon),
         Fault("read-only", "READONLY (REPLICAOF)", lambda s: redis.read_only(s.target, s.pace.outage_s), soon),
         Fault("loading", "LOADING", loading, soon, options=_SLOW_LOAD),
-        Fault("trickle", "a byte now and then", trickle, _after_trickle, opened=lambda _: 2),
+        Fault(
+            "trickle",
+            "a byte now and then",
+            trickle,
+            lambda pace: pace.clocks.reply_s + after_connect(pace),
+            opened=lambda _: 2,
+        ),
         Fault("bulk", "large SET, slow link", bulk, soon, opened=lambda _: 1),
         Fault(
             "script-flush",

@@ -60,11 +60,7 @@ async def read(client: Redis, number: int) -> bool:
 
 
 Operation: TypeAlias = Callable[[Redis, int], Awaitable[bool]]
-KINDS: tuple[tuple[Operation, bool], ...] = (
-    (charge, False),
-    (decide, True),
-    (read, True),
-)  # repeatable?
+KINDS: tuple[tuple[Operation, bool], ...] = ((charge, False), (decide, True), (read, True))  # repeatable?
 
 
 class Load:
@@ -79,7 +75,6 @@ class Load:
         self._clock = asyncio.get_running_loop().time
 
     def start(self) -> None:
-        """All callers begin."""
         self._go.set()
         self._callers = [asyncio.create_task(self._caller(), name="lab caller") for _ in range(self._pace.callers)]
 
@@ -90,7 +85,6 @@ class Load:
             await asyncio.sleep(0.01)
 
     def resume(self) -> None:
-        """All callers go on, at once."""
         self._go.set()
 
     async def stop(self) -> list[Call]:

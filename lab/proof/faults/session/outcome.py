@@ -17,7 +17,7 @@ class Outcome:
     `hung`: calls that had to be ended by the lab. `opened`: connections, attempts included. `leaked`: server clients
     after recovery beyond one. `done_twice`: charges that ran more than once. `lost`: good answers to writes that the
     server knows nothing of. `wrong`: answers that belong to another call. `recovery_s`: None if there was none.
-    `last_failure_s`: how long after the fault a call failed. `machine_late_s`: by how much the machine itself was late.
+    `machine_late_s`: by how much the machine itself was late.
     """
 
     fault: str
@@ -32,7 +32,6 @@ class Outcome:
     done_twice: int = 0
     lost: int = 0
     recovery_s: float | None = None
-    last_failure_s: float = 0.0
     machine_late_s: float = 0.0
     complaints: int = 0
     failures: dict[str, int] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from lab.proof.report.page import write_page
 from lab.proof.strategies import OURS
 
 _NUMBERS = ("calls", "failed", "hung", "longest_s", "opened", "leaked", "done_twice", "lost", "recovery_s")
+_HEAD = ("fault", "side", *(name.removesuffix("_s").replace("_", " ") for name in _NUMBERS))
 
 
 def verdicts(outcomes: list[Outcome], pace: Pace) -> dict[str, list[str]]:
@@ -44,17 +45,10 @@ def write_report(folder: Path, document: Mapping[str, Any], command: str) -> Pat
     """The page of what `as_json` wrote, and its numbers beside it; returns the page. Raises OSError."""
     rows = [_row(outcome) for outcome in document["outcomes"]]
     broken = [f"- {name}: {plain('; '.join(texts))}" for name, texts in document["broken"].items() if texts]
-    numbers = {
-        "seconds": document["seconds"],
-        "broken": document["broken"],
-        "bound_s": document["bound_s"],
-        "outcomes": [
-            {name: one[name] for name in ("fault", "side", *_NUMBERS, "wrong")} for one in document["outcomes"]
-        ],
-    }
+    kept = [{name: one[name] for name in ("fault", "side", *_NUMBERS, "wrong")} for one in document["outcomes"]]
+    numbers = {**{name: document[name] for name in ("seconds", "broken", "bound_s")}, "outcomes": kept}
     verdict = "\n".join(["Our session broke promises:", *broken]) if broken else "Our session kept every promise."
-    head = ["fault", "side", *(name.removesuffix("_s").replace("_", " ") for name in _NUMBERS)]
-    return write_page(folder, "The Redis session under faults", [verdict, table(head, rows)], numbers, command)
+    return write_page(folder, "The Redis session under faults", [verdict, table(_HEAD, rows)], numbers, command)
 
 
 def _row(outcome: Mapping[str, Any]) -> list[str]:
@@ -69,12 +63,10 @@ def _shown(value: float | None) -> str:
 
 def show(outcomes: list[Outcome], pace: Pace, console: Console) -> None:
     """One row per fault and side, then a verdict per fault."""
-    table = Table("fault", "side", title=f"{pace.callers} callers, a deadline of {pace.deadline_s:g} s; seconds")
-    for name in _NUMBERS:
-        table.add_column(name.removesuffix("_s").replace("_", " "), justify="right")
+    shown = Table(*_HEAD, title=f"{pace.callers} callers, a deadline of {pace.deadline_s:g} s; seconds")
     for outcome in outcomes:
-        table.add_row(*map(unmarked, _row(asdict(outcome))))
-    console.print(table)
+        shown.add_row(*map(unmarked, _row(asdict(outcome))))
+    console.print(shown)
     for name, broken in verdicts(outcomes, pace).items():
         bound = f"(recovery within {FAULTS[name].bound_s(pace):g} s)"
         console.print(f"[red]{name}: {'; '.join(broken)}[/red]" if broken else f"{name}: ok {bound}")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from lab.azure.redis_server import HOST, RedisServer
 from lab.azure.tcp_proxy import TcpProxy
-from lab.proof.faults.redis import POLL_S, FaultDidNotHappen, Target
+from lab.proof.faults.redis import FaultDidNotHappen, Target
 from lab.proof.faults.session.faults import Fault
 from lab.proof.faults.session.load import CHARGED, DECIDED, VALUE, VALUE_KEY, Load
 from lab.proof.faults.session.outcome import Outcome, of_calls
@@ -15,14 +14,10 @@ from lab.proof.faults.session.pace import Pace
 from lab.proof.faults.session.scene import USER, Scene, new_password
 from lab.proof.sentinel import Sentinel
 from lab.proof.strategies import OURS, SIDES, Session, preload
+from lab.proof.tasks import until
 from services.redis_session import RedisService
 
 SETTLE_S = 2.0  # for connections that are about to go
-
-
-def session_of(side: str, pace: Pace) -> Callable[[str], Session]:
-    """How to make that side's session for a URL; ours takes its clocks from the pace."""
-    return (lambda url: RedisService(url, clocks=pace.clocks)) if side == OURS else SIDES[side]
 
 
 async def endure(fault: Fault, side: str, pace: Pace) -> Outcome:
@@ -39,7 +34,8 @@ async def endure(fault: Fault, side: str, pace: Pace) -> Outcome:
                 target = Target(server, proxy)
                 preload(side)
                 await target.ask("SET", VALUE_KEY, VALUE)
-                session = session_of(side, pace)(f"redis://{USER}:{password}@{HOST}:{proxy.port}/0")
+                url = f"redis://{USER}:{password}@{HOST}:{proxy.port}/0"
+                session = RedisService(url, clocks=pace.clocks) if side == OURS else SIDES[side](url)
                 scene = Scene(target, session, Load(session, pace), pace, password)
                 try:
                     outcome = await _observed(scene, fault, side)
@@ -62,16 +58,12 @@ async def _observed(scene: Scene, fault: Fault, side: str) -> Outcome:
         except FaultDidNotHappen as error:  # of one side, the whole run need not end
             scene.notes.append(f"this proves nothing: {error}")
         since = loop.time()
-        ends = loop.time() + pace.observe_s
-        while not load.calm(since) and loop.time() < ends:  # noqa: ASYNC110 - calm is the absence of events
-            await asyncio.sleep(POLL_S)
+        await until(lambda: load.calm(since), pace.observe_s)
     finally:
         hung = await load.stop()
     outcome = of_calls(fault.name, side, load.calls, hung, loop.time())
     recovered = load.recovered_at(since)
     outcome.recovery_s = None if recovered is None else round(recovered - since, 2)
-    failed_at = [call.ended for call in load.calls if call.failure is not None and call.ended is not None]
-    outcome.last_failure_s = round(max(0.0, max(failed_at, default=since) - since), 2)
     outcome.opened = scene.target.proxy.accepted
     outcome.leaked = max(0, await scene.target.settled_clients(1, SETTLE_S) - 1)
     outcome.notes = scene.notes

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 import redis
 
@@ -107,6 +108,11 @@ def test_a_fault_shows_in_the_status_and_ends_with_its_command(
         code, shown = status(state_file)
     assert code == 1
     assert sign in shown
+    ready = f"{state_of(state_file).url}/api/health/ready"
+    wait_until(lambda: httpx.get(ready, timeout=20).status_code == 200)
+
+
+def test_whatever_was_broken_the_status_is_sound_afterwards(state_file: Path) -> None:
     wait_until(lambda: status(state_file)[0] == 0)
 
 

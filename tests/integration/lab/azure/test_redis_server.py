@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import stat
+import subprocess
+import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +16,7 @@ import pytest
 import redis
 
 from lab.azure.redis_server import HOST, RedisServer, RedisServerError, answers_ping, find_binary, free_port
+from tests import ROOT
 
 
 @pytest.fixture
@@ -103,6 +108,26 @@ def test_its_own_folder_is_removed_and_a_given_one_stays(tmp_path: Path) -> None
         own = Path(str(connected.config_get("dir")["dir"]))
         assert own.exists()
     assert not own.exists()
+
+
+KILLED = "import os; from lab.azure.redis_server import RedisServer; RedisServer().start(); os.kill(os.getpid(), 9)"
+
+
+def test_the_folder_of_a_killed_process_is_removed_by_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    subprocess.run([sys.executable, "-c", KILLED], cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}, check=False)
+    (left,) = tmp_path.glob("lab-redis-*")
+    (tmp_path / left.name[:-1]).mkdir()  # not a name that the lab gives
+    (tmp_path / f"lab-redis-{os.getpid()}-12345678").mkdir()  # its process is alive
+    (tmp_path / f"{left.name[:-8]}12345678").symlink_to(elsewhere)
+    kept = set(tmp_path.iterdir()) - {left}
+    with RedisServer():
+        assert not left.exists()
+    assert set(tmp_path.iterdir()) == kept
 
 
 def test_a_password_among_its_options_does_not_keep_it_from_starting() -> None:

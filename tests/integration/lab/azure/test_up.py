@@ -130,17 +130,9 @@ def test_up_says_what_runs_where_and_how_to_end_it_and_no_secret(shared: Up) -> 
     url = shared.state["url"]
     assert f"GET    {url}/api/seen" in log
     assert "queue  orders" in log
+    assert "/docs" not in log  # the app has no document
     assert f"Ready on {url} - Ctrl-C ends it all." in log
     assert "SharedAccessKey" not in log
-
-
-def test_up_says_where_the_page_is_only_if_the_app_has_a_document(shared: Up, start: Start) -> None:
-    assert "/docs" not in shared.log.read_text()
-    up = start("--app", str(ROOT))
-    up.wait_ready()
-    assert f"{up.state['url']}/docs" in up.log.read_text()
-    assert httpx.get(f"{up.state['url']}/docs", timeout=20).status_code == 200
-    assert up.end() == 0
 
 
 def test_the_state_file_is_for_its_owner_and_names_every_process(shared: Up) -> None:
@@ -259,29 +251,28 @@ def test_an_app_that_keeps_the_host_from_starting_is_reported_with_the_reason(st
     assert "error: the function seen has the route 'api//seen'" in up.log.read_text()
 
 
-def test_ctrl_c_ends_everything_it_started(start: Start) -> None:
-    up = start()
-    up.wait_ready()
-    pids = list(up.state["pids"].values())
-    assert up.end(signal.SIGINT) == 0
-    assert [pid for pid in pids if not gone(pid)] == []
-    assert not up.state_file.exists()
-
-
-def test_a_second_lab_gets_a_state_file_of_its_own_and_leaves_that_of_the_first(shared: Up, start: Start) -> None:
+def test_a_second_lab_gets_a_state_file_of_its_own_and_ctrl_c_ends_what_it_started_alone(
+    shared: Up, start: Start
+) -> None:
     first = shared
     second = start("--state", str(first.state_file))
     second.wait_ready()
     own = first.state_file.with_name(f"up-{second.process.pid}.json")
     assert f"enqueue --state {own}" in second.log.read_text()
-    assert (first.state["pid"], json.loads(own.read_text())["pid"]) == (first.process.pid, second.process.pid)
-    assert second.end() == 0
+    noted = json.loads(own.read_text())
+    assert (first.state["pid"], noted["pid"]) == (first.process.pid, second.process.pid)
+    assert second.end(signal.SIGINT) == 0
+    assert [pid for pid in noted["pids"].values() if not gone(pid)] == []
     assert (own.exists(), first.state["pid"]) == (False, first.process.pid)
 
 
-def test_a_second_ctrl_c_does_not_wait_for_what_a_child_still_does(start: Start) -> None:
+def test_what_dies_later_is_reported_loudly_and_the_app_goes_on_until_a_second_ctrl_c(start: Start) -> None:
+    """Which does not wait for what a child still does."""
     up = start()
     up.wait_ready()
+    os.kill(up.state["pids"]["redis"], signal.SIGKILL)
+    wait_until(lambda: "!!! redis" in up.log.read_text())
+    assert httpx.get(f"{up.state['url']}/api/health/ready", timeout=20).status_code == 200
     app = up.state["pids"]["app"]
     os.kill(app, signal.SIGSTOP)
     up.process.send_signal(signal.SIGINT)
@@ -292,7 +283,9 @@ def test_a_second_ctrl_c_does_not_wait_for_what_a_child_still_does(start: Start)
     assert gone(app)
 
 
-def test_an_app_that_says_it_is_not_ready_is_shown_with_its_reason(start: Start, tmp_path: Path) -> None:
+def test_an_app_that_is_not_ready_is_shown_with_its_reason_and_a_killed_lab_leaves_no_process_behind(
+    start: Start, tmp_path: Path
+) -> None:
     text = APP.replace('return "ready"', 'return func.HttpResponse(\'{"reason": "no tea"}\', status_code=503)')
     (tmp_path / "function_app.py").write_text(
         text.replace("-> str:\n    return func.Http", "-> func.HttpResponse:\n    return func.Http")
@@ -301,7 +294,11 @@ def test_an_app_that_says_it_is_not_ready_is_shown_with_its_reason(start: Start,
     up = start("--app", str(tmp_path))
     up.wait_ready()
     wait_until(lambda: "NOT READY: no tea" in up.log.read_text())
-    assert up.end() == 0
+    pids = list(up.state["pids"].values())
+    up.process.kill()
+    up.process.wait(10)
+    wait_until(lambda: all(gone(pid) for pid in pids))
+    assert read_state(up.state_file) is None
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "many"])
@@ -317,16 +314,6 @@ def test_a_cluster_that_could_not_agree_is_refused_in_one_line(capsys: pytest.Ca
     assert "a whole number of 3 or more" in capsys.readouterr().err
 
 
-def test_killed_itself_it_leaves_no_process_behind(start: Start) -> None:
-    up = start()
-    up.wait_ready()
-    pids = list(up.state["pids"].values())
-    up.process.kill()
-    up.process.wait(10)
-    wait_until(lambda: all(gone(pid) for pid in pids))
-    assert read_state(up.state_file) is None
-
-
 def test_with_a_key_functions_want_it_and_it_is_never_shown(start: Start) -> None:
     up = start("--key", "s3cret-key", "--client-limit", "20")
     up.wait_ready()
@@ -336,15 +323,6 @@ def test_with_a_key_functions_want_it_and_it_is_never_shown(start: Start) -> Non
     assert up.end(signal.SIGTERM) == 0
     assert "s3cret-key" not in up.log.read_text()
     assert "at most 20 clients" in up.log.read_text()
-
-
-def test_what_dies_later_is_reported_loudly_and_the_app_goes_on(start: Start) -> None:
-    up = start()
-    up.wait_ready()
-    os.kill(up.state["pids"]["redis"], signal.SIGKILL)
-    wait_until(lambda: "!!! redis" in up.log.read_text())
-    assert httpx.get(f"{up.state['url']}/api/health/ready", timeout=20).status_code == 200
-    assert up.end() == 0
 
 
 def test_a_port_that_is_taken_is_reported_with_what_to_do(start: Start) -> None:
@@ -364,7 +342,7 @@ def test_an_app_that_ends_at_its_start_is_shown_in_its_own_words(start: Start, t
     assert "host.json is not JSON" in up.log.read_text()
 
 
-def test_neither_a_proxy_nor_a_bad_certificate_file_comes_between_the_lab_and_its_app(
+def test_neither_a_proxy_nor_a_bad_certificate_file_comes_between_the_lab_and_our_app(
     start: Start, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as proxy:
@@ -379,6 +357,8 @@ def test_neither_a_proxy_nor_a_bad_certificate_file_comes_between_the_lab_and_it
         up = start("--app", str(ROOT), **environment)
         up.wait_ready()
         assert "NOT READY" not in up.log.read_text()
+        assert f"{up.state['url']}/docs" in up.log.read_text()
+        assert httpx.get(f"{up.state['url']}/docs", timeout=20).status_code == 200
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         assert up.run("status") == 0

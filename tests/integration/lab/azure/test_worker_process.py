@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -89,22 +89,24 @@ async def take(message: func.ServiceBusMessage):
 """
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., RunningHost]]:
-    folder = tmp_path / "app"
-    folder.mkdir()
-    (folder / "function_app.py").write_text(APP)
-    running = []
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RunningHost]]:
+    with contextlib.ExitStack() as running:
 
-    def begin(host_json: str = "", **settings: str) -> RunningHost:
-        (folder / "host.json").write_text(f'{{"version": "2.0"{host_json}}}')
-        context = host(folder, settings)
-        running.append(context)
-        return context.__enter__()
+        def begin(host_json: str = "", **settings: str) -> RunningHost:
+            folder = tmp_path_factory.mktemp("host") / "app"
+            folder.mkdir()
+            (folder / "function_app.py").write_text(APP)
+            (folder / "host.json").write_text(f'{{"version": "2.0"{host_json}}}')
+            return running.enter_context(host(folder, settings))
 
-    yield begin
-    for context in running:
-        context.__exit__(None, None, None)
+        yield begin
+
+
+@pytest.fixture(scope="module")
+def shared(start: Callable[..., RunningHost]) -> RunningHost:
+    """One host for the tests that leave its worker alive."""
+    return start()
 
 
 def get(running: RunningHost, path: str) -> httpx.Response:
@@ -115,23 +117,18 @@ def answers(running: RunningHost) -> Callable[[], bool]:
     return lambda: get(running, "count").status_code == 200
 
 
-@pytest.mark.parametrize("how", ["exit", "kill"])
-def test_a_worker_that_ends_loses_its_state_and_is_back_at_once(start: Callable[..., RunningHost], how: str) -> None:
+def test_a_worker_that_ends_loses_its_state_and_is_back_at_once_but_the_third_kill_in_a_minute_ends_the_host(
+    start: Callable[..., RunningHost],
+) -> None:
     running = start()
-    before = [get(running, "count").text.split() for _ in range(2)][-1]
-    ended = get(running, f"ends/{how}")
-    assert (ended.status_code, ended.content) == (500, b"")
-    wait_until(answers(running))
-    after = get(running, "count").text.split()
-    assert (before[0], after[0], before[1] != after[1]) == ("2", "2", True)  # `until` called it once
-    assert running.child.alive
-
-
-def test_the_third_kill_within_a_minute_ends_the_host(start: Callable[..., RunningHost]) -> None:
-    running = start()
-    for _ in range(2):
-        get(running, "ends/kill")
+    for how in ("exit", "kill", "kill"):
+        before = [get(running, "count").text.split() for _ in range(2)][-1]
+        ended = get(running, f"ends/{how}")
+        assert (ended.status_code, ended.content) == (500, b"")
         wait_until(answers(running))
+        after = get(running, "count").text.split()
+        assert (after[0], before[1] != after[1]) == ("2", True)  # `answers` called it once
+    assert running.child.alive
     get(running, "ends/kill")
     assert running.child.wait(120) == 1
     assert any("too often" in line for line in running.child.tail())
@@ -155,20 +152,16 @@ def test_a_time_out_replaces_the_worker_and_fails_what_else_it_did(start: Callab
 
 
 @pytest.mark.parametrize("what", ["mismatch", "unwritable", "surrogate"])
-def test_a_log_line_that_cannot_be_written_raises_into_the_function(
-    start: Callable[..., RunningHost], what: str
-) -> None:
-    running = start()
-    assert get(running, f"logs/{what}").status_code == 500
-    assert get(running, "logs/none").text == "went on"
+def test_a_log_line_that_cannot_be_written_raises_into_the_function(shared: RunningHost, what: str) -> None:
+    assert get(shared, f"logs/{what}").status_code == 500
+    assert get(shared, "logs/none").text == "went on"
 
 
-def test_a_log_line_outside_an_invocation_is_marked(start: Callable[..., RunningHost]) -> None:
-    running = start()
-    assert get(running, "logs/marks").status_code == 200
+def test_a_log_line_outside_an_invocation_is_marked(shared: RunningHost) -> None:
+    assert get(shared, "logs/marks").status_code == 200
     mark = "(outside an invocation) "
-    wait_until(lambda: any("in a late task" in line for line in running.child.tail()))
-    lines = "\n".join(running.child.tail())
+    wait_until(lambda: any("in a late task" in line for line in shared.child.tail()))
+    lines = "\n".join(shared.child.tail())
     for marked in ("of the import", "in a thread", "in a late task"):
         assert f"{mark}{marked}" in lines
     for plain in ("[azure.something] of an SDK", "[root] in a task"):
@@ -176,8 +169,8 @@ def test_a_log_line_outside_an_invocation_is_marked(start: Callable[..., Running
     assert "\nprinted by the import" in f"\n{lines}"
 
 
-def test_a_function_may_spawn_a_process(start: Callable[..., RunningHost]) -> None:
-    assert get(start(), "spawns").text == "0"
+def test_a_function_may_spawn_a_process(shared: RunningHost) -> None:
+    assert get(shared, "spawns").text == "0"
 
 
 def test_a_killed_host_takes_its_worker_along(start: Callable[..., RunningHost]) -> None:
@@ -187,18 +180,12 @@ def test_a_killed_host_takes_its_worker_along(start: Callable[..., RunningHost])
     wait_until(lambda: gone(worker))
 
 
-async def test_a_message_whose_function_returns_a_value_ends_as_a_dead_letter(
-    start: Callable[..., RunningHost], bus: Bus
-) -> None:
-    await asyncio.to_thread(start, Bus=bus.broker.connection_string)
-    await bus.send("value", queue="brief")
-    await bus.until(queue="brief", active=0, dead=1)
-
-
-async def test_the_message_that_kills_its_worker_is_abandoned_at_once(
+async def test_a_value_that_a_message_function_returns_makes_a_dead_letter_and_a_killed_worker_gives_up_its_message(
     start: Callable[..., RunningHost], bus: Bus
 ) -> None:
     running = await asyncio.to_thread(start, Bus=bus.broker.connection_string)
+    await bus.send("value", queue="brief")
+    await bus.until(queue="brief", active=0, dead=1)
     await bus.send("kill", queue="brief")
     await until(lambda: any("delivery 2" in line for line in running.child.tail()))
     assert running.child.alive or running.child.returncode == 1

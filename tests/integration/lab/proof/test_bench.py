@@ -57,7 +57,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
     def run(options: list[str]) -> Any:
         folder = tmp_path_factory.mktemp("bench")
-        command = [sys.executable, "-m", "lab", "bench", "--rounds", "1", "--seconds", "0.05", "--json", "bench.json"]
+        command = [sys.executable, "-m", "lab", "bench", "--rounds", "1", "--seconds", "0.01", "--json", "bench.json"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         subprocess.run([*command, *options], cwd=folder, env=environment, check=True, capture_output=True, timeout=150)
         return json.loads((folder / "bench.json").read_text())

@@ -151,16 +151,22 @@ async def test_a_reply_about_the_place_is_no_error_of_the_operation_but_said_and
         await session.aclose()
 
 
-async def test_a_server_without_hello_is_too_old(open_session: Open) -> None:
+@pytest.mark.parametrize("protocol", [2, 3])
+async def test_a_server_without_hello_is_too_old_for_resp3_only(open_session: Open, protocol: int) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await reader.read(1000):
-            writer.write(b"-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n")
+        while words := await reader.read(1000):
+            setname = b"+OK\r\n" if b"SETNAME" in words and protocol == 2 else b""
+            hello = b"-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n" if b"HELLO" in words else b""
+            writer.write(setname + hello + (b"+PONG\r\n" if b"PING" in words else b""))
 
     async with peer(serve) as url:
-        session = open_session(url)
-        with pytest.raises(RedisUnavailable) as shown:
-            await session.ping(0.5)
-        assert shown.value.reason == "the Redis is too old"
+        session = open_session(url.replace("=3", f"={protocol}"))
+        if protocol == 2:
+            await session.ping(5)
+        else:
+            with pytest.raises(RedisUnavailable) as shown:
+                await session.ping(0.5)
+            assert shown.value.reason == "the Redis is too old"
         await session.aclose()
 
 

@@ -90,13 +90,17 @@ async def test_closing_while_a_caller_waits_for_the_connect_does_not_cancel_that
         await waiting
 
 
-@pytest.mark.parametrize("url", [None, "", "nonsense", "redis://:pa/ss@host:6379/0", "redis://h:port"])
-async def test_an_unusable_address_is_a_bad_setting_and_never_shown(open_session: Open, url: str | None) -> None:
+@pytest.mark.parametrize("url", [None, "", "nonsense", "myhost:6380", "redis://:pa/ss@myhost:6379/0", "redis://h:port"])
+async def test_an_unusable_address_is_never_shown_and_one_line_says_what_is_expected(
+    open_session: Open, caplog: pytest.LogCaptureFixture, url: str | None
+) -> None:
     session = open_session(url)
-    with pytest.raises(RedisNotConfigured, match="the address of Redis") as caught:
-        await session.ping(1)
-    assert "pa" not in str(caught.value)
-    assert "host" not in repr(session)
+    for _ in range(3):
+        with pytest.raises(RedisNotConfigured, match=r"the address of Redis .* expected is rediss://") as caught:
+            await session.run(lambda client: client.get("k"), idempotent=True, within_s=1)
+    (line,) = (record.getMessage() for record in caplog.records if record.name.startswith("services.redis_session"))
+    assert str(caught.value) in line
+    assert not [secret for secret in ("pa/ss", "myhost", "nonsense") if secret in f"{line}{session!r}"]
 
 
 async def test_no_password_in_a_text_a_log_or_a_repr_even_if_an_old_server_quotes_it(

@@ -67,6 +67,16 @@ async def test_the_stall_clock_runs_though_nobody_waits(connect: Connect, proxy:
     await closed(client)
 
 
+async def test_a_call_after_a_long_idle_time_does_not_stall_if_a_tick_comes_before_its_write(connect: Connect) -> None:
+    """As on an event loop that is behind: in one turn the call is made, and then the tick is due."""
+    client = await connect(stall_s=LONG_S)
+    stream = client.wire.stream
+    stream._clocks.progress_at -= 2 * LONG_S
+    call = stream.send(b"PING\r\n")
+    stream._watch()
+    assert await call == b"PONG"
+
+
 async def test_an_idle_connection_has_no_timer_and_does_not_stall(connect: Connect) -> None:
     client = await connect(stall_s=0.1)
     await asyncio.sleep(0.5)

@@ -239,10 +239,6 @@ def order_id_for(drop: str, customer: str, key: str) -> str:
     return NewOrder.of(drop, PlaceOrder(customer_id=customer, quantity=1), key).order_id
 
 
-def test_the_same_key_of_the_same_customer_and_drop_makes_the_same_order() -> None:
-    assert order_id_for("d", "c", "k") == order_id_for("d", "c", "k")
-
-
 def test_an_order_id_is_a_uuid_of_version_5_and_itself_a_valid_id() -> None:
     order_id = order_id_for("d", "c", "k")
     assert uuid.UUID(order_id).version == 5

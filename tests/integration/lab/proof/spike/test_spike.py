@@ -41,9 +41,9 @@ def run(folder: Path, *words: str) -> Done:
     """Run a spike of 8 instances to its end."""
     file = folder / "counted.json"
     command = [*COMMAND, "--instances", "8", "--client-limit", "12", "--users", "100", "--json", str(file), *words]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
-    counted = json.loads(file.read_text()) if file.exists() else {}
-    return Done(done.returncode, done.stdout, done.stderr, counted)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False)
+    assert file.exists(), done.stderr
+    return Done(done.returncode, done.stdout, done.stderr, json.loads(file.read_text()))
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from redis.exceptions import RedisClusterException, ResponseError
 
-from lab.azure.redis_cluster import RedisCluster
+from lab.azure.redis_cluster import RedisCluster, admin
 from services.redis_session import NeedsOwnConnection
+from services.redis_session.cluster_client import ClusterRedis
 from tests.integration.services.redis_session.cluster.conftest import Session, calls_of, clients_of
 
 
@@ -98,8 +99,9 @@ async def test_an_error_reply_is_its_callers_alone(cluster: RedisCluster, sessio
 async def test_either_protocol_decoded_or_not(
     cluster: RedisCluster, session: Session, protocol: str, decode: bool
 ) -> None:
-    """RESP2 has no HELLO: a MOVED tells."""
+    """Found by HELLO before the first command, under RESP2 too."""
     redis = session(f"{cluster.url}?protocol={protocol}{'&decode_responses=1' if decode else ''}")
+    assert isinstance(await redis.healthy_client(), ClusterRedis)
     await redis.run(
         lambda client: asyncio.gather(*(client.set(f"key{n}", n) for n in range(50))), idempotent=True, within_s=5
     )
@@ -109,10 +111,22 @@ async def test_either_protocol_decoded_or_not(
 
 
 async def test_a_session_that_meets_moved_becomes_one_of_the_cluster(cluster: RedisCluster, session: Session) -> None:
-    """A first command that another node serves is repeated there: it did not run."""
-    redis = session(f"{cluster.url}?protocol=2")
+    """Where HELLO is not permitted. A first command that another node serves is repeated there: it did not run."""
+    for node in cluster.nodes:
+        with admin(node) as client:
+            client.execute_command("ACL", "SETUSER", "plain", "on", "nopass", "~*", "+@all", "-hello")
+    redis = session(f"redis://plain:any@127.0.0.1:{cluster.nodes[0].port}?protocol=2")
     assert await redis.run(lambda client: client.incr("{a}"), idempotent=False, within_s=5) == 1
     assert calls_of(cluster.nodes[2], "incrby") == 1
+
+
+async def test_a_response_callback_counts_on_every_node(cluster: RedisCluster, session: Session) -> None:
+    client: Any = await session(cluster.url).healthy_client()
+    client.set_response_callback("GET", lambda _: "by the callback")
+    keys = ["{a}", "{b}", "{c}"]  # one of each primary
+    for key in keys:
+        await client.set(key, "text")
+    assert [await client.get(key) for key in keys] == ["by the callback"] * 3
 
 
 async def test_results_of_a_pipeline_keep_the_order_of_its_commands(cluster: RedisCluster, session: Session) -> None:

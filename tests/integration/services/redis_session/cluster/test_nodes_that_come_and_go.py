@@ -71,7 +71,9 @@ async def test_a_paused_shard_delays_its_own_callers_only(session: Session) -> N
         redis = session(cluster.url)
         await warm(redis, cluster)
         cluster.nodes[2].pause()
-        waiting = asyncio.create_task(redis.run(lambda client: client.get(KEYS[2]), idempotent=True, within_s=30))
+        waiting = asyncio.create_task(
+            redis.run(lambda client: client.get(KEYS[2]), idempotent=True, within_s=60, patient=True)
+        )
         for _ in range(100):
             await redis.run(lambda client: client.incr(KEYS[0]), idempotent=False, within_s=10)
         assert not waiting.done()

@@ -106,7 +106,9 @@ def test_runs_without_samples_can_be_drawn(runs: list[Outcome]) -> None:
     assert all(chart.svg.startswith("<svg") for chart in charts.draw(runs))
 
 
-def test_every_colour_that_is_drawn_has_one_for_the_dark() -> None:
-    runs = [leaky(strategy) for strategy in STRATEGIES if strategy != OURS]
-    drawn = "".join(chart.svg.partition("</style>")[2] for chart in charts.draw([*runs, ours()]))
-    assert set(re.findall(r"#[0-9a-f]{6}(?=[;\"])", drawn)) <= set(DARK)
+def test_charts_of_every_strategy_and_a_long_run_stay_small_and_have_each_colour_for_the_dark_too() -> None:
+    runs = [leaky(strategy, samples=5000) for strategy in STRATEGIES if strategy != OURS]
+    drawn = [chart.svg for chart in charts.draw([*runs, ours(samples=5000)])]
+    assert max(map(len, drawn)) < 200_000
+    colours = re.findall(r"#[0-9a-f]{6}(?=[;\"])", "".join(svg.partition("</style>")[2] for svg in drawn))
+    assert set(colours) <= set(DARK)

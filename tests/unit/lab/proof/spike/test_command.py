@@ -8,15 +8,15 @@ import pytest
 
 from lab.proof.outcome import Parameters
 from lab.proof.results import typed
-from lab.proof.spike.command import add_parser, parameters_of
+from lab.proof.spike.command import add_arguments, parameters_of
 from lab.proof.spike.local import plan_of
 from lab.proof.strategies import STRATEGIES
 
 
 def parse(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    add_parser(parser.add_subparsers())
-    return parser.parse_args(["spike", *words])
+    add_arguments(parser)
+    return parser.parse_args(words)
 
 
 def test_the_command_line_is_shown_as_it_was_typed_but_for_where_its_results_went() -> None:
