@@ -136,7 +136,7 @@ class ClusterModel(RedisModel):
             self.targets.pop(block)
             self.carried = {key for key in self.carried if block_of(key_slot(key)) != block}
         blocks = [block for block, owner in enumerate(self.owners) if owner == port]
-        self._lose_of(blocks, lost_s)
+        self._lose(lost_s, of=lambda key: block_of(key_slot(key)) in blocks)
         self.world.later(election_s, self._promote, port, blocks)
 
     def _promote(self, port: int, blocks: list[int]) -> None:
@@ -164,12 +164,3 @@ class ClusterModel(RedisModel):
 
     def _hear(self, port: int, block: int) -> None:
         self.views[port][block] = self.owners[block]
-
-    def _lose_of(self, blocks: list[int], lost_s: float) -> None:
-        kept, before = list(self._undo), self.world.now - lost_s
-        mine = [one for one in kept if one[0] > before and block_of(key_slot(one[1])) in blocks]
-        others = [one for one in kept if one not in mine]
-        self._undo.clear()
-        self._undo.extend(mine)
-        self._lose(lost_s, False)
-        self._undo.extend(others)

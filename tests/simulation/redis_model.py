@@ -189,7 +189,7 @@ class RedisModel:
 
     def fail_over(self, lost_s: float, cut: bool, read_only_s: float) -> None:
         """A replica takes over that lacks the last writes; who stays connected talks to a replica for so long."""
-        self._lose(lost_s, False)
+        self._lose(lost_s)
         self._scripts.clear()
         if cut:
             self.network.reset_all()
@@ -198,11 +198,14 @@ class RedisModel:
             self.world.later(read_only_s, self.network.reset_all)
             self.world.later(read_only_s, self.enter, "")
 
-    def _lose(self, lost_s: float, everything: bool) -> None:
-        before = self.world.now - lost_s
-        self.losses += everything or bool(self._undo and self._undo[-1][0] > before)
-        while self._undo and self._undo[-1][0] > before:
-            _, key, field, old = self._undo.pop()
+    def _lose(self, lost_s: float, everything: bool = False, of: Callable[[bytes], bool] = lambda _: True) -> None:
+        """What was written since, to the keys `of` which that is true; or everything."""
+        before, written = self.world.now - lost_s, list(self._undo)
+        self._undo.clear()
+        undone = [one for one in written if one[0] > before and of(one[1])]
+        self._undo.extend(one for one in written if not (one[0] > before and of(one[1])))
+        self.losses += everything or bool(undone)
+        for _, key, field, old in reversed(undone):
             if field is None:
                 self.data[key] = old
             else:
