@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from lab.tickets.books import Audit
+
 
 @dataclass
 class Moment:
@@ -46,7 +48,7 @@ class Parameters:
 
 
 @dataclass
-class Outcome:
+class Outcome(Audit):
     """One spike. `seconds`: from the first scheduled request to the last decision; times in ms from the scheduled time.
 
     `refused`: answered 409 sold-out or decided as refused. `failed`: every answer that was not the expected one.
@@ -60,14 +62,7 @@ class Outcome:
     stock: int
     orders: int = 0
     accepted: int = 0
-    confirmed: int = 0
-    refused: int = 0
     failed: int = 0
-    lost: int = 0
-    decided_twice: int = 0
-    oversold: int = 0
-    dead_lettered: int = 0
-    undecided: int = 0
     seconds: float = 0.0
     orders_per_second: float = 0.0
     peak_clients: int = 0

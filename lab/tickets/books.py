@@ -24,7 +24,7 @@ AT_ONCE = "return {redis.call('HGETALL', KEYS[1]), redis.call('HMGET', KEYS[2], 
 FINAL = ("confirmed", "refused")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Audit:
     """The books, closed, in orders of one ticket each. `undecided`: still on the queue."""
 
@@ -35,6 +35,17 @@ class Audit:
     oversold: int = 0
     dead_lettered: int = 0
     undecided: int = 0
+
+    def broken_books(self) -> list[str]:
+        """Each promise that an order does not keep, in words."""
+        found = {
+            "accepted orders are lost": self.lost,
+            "accepted orders are still undecided": self.undecided,
+            "decided twice": self.decided_twice,
+            "sold beyond the stock": self.oversold,
+            "messages were given up": self.dead_lettered,
+        }
+        return [f"{count} {words}" for words, count in found.items() if count]
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from . import performatives as amqp
 from .errors import Refusal
@@ -13,10 +13,7 @@ from .service import Service
 SERVER_BUSY = "com.microsoft:server-busy"
 
 
-class Call(Protocol):
-    """Runs a function where the broker runs, and returns its result."""
-
-    def __call__(self, function: Callable[[], Any], /) -> Any: ...
+Call = Callable[[Callable[[], Any]], Any]  # runs a function where the broker runs
 
 
 class Faults:

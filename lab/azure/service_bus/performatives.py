@@ -32,7 +32,6 @@ class Begin(NamedTuple):
     next_outgoing_id: UInt
     incoming_window: UInt
     outgoing_window: UInt
-    handle_max: UInt | None = None
 
 
 class Attach(NamedTuple):
@@ -43,10 +42,6 @@ class Attach(NamedTuple):
     rcv_settle_mode: UByte | None = None
     source: Described | None = None
     target: Described | None = None
-    unsettled: dict[Any, Any] | None = None
-    incomplete_unsettled: bool | None = None
-    initial_delivery_count: UInt | None = None
-    max_message_size: ULong | None = None
 
 
 class Flow(NamedTuple):

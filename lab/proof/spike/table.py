@@ -18,15 +18,10 @@ def broken(outcome: Outcome) -> list[str]:
     most = outcome.instances + LAB_CLIENTS
     checks = [
         (outcome.failed > 0, f"{outcome.failed} answers were not the expected ones: {outcome.failures}"),
-        (outcome.lost > 0, f"{outcome.lost} accepted orders are lost"),
-        (outcome.undecided > 0, f"{outcome.undecided} accepted orders are still undecided"),
-        (outcome.decided_twice > 0, f"{outcome.decided_twice} decided twice"),
-        (outcome.oversold > 0, f"{outcome.oversold} sold beyond the stock"),
-        (outcome.dead_lettered > 0, f"{outcome.dead_lettered} messages were given up"),
         (outcome.peak_clients > most, f"{outcome.peak_clients} Redis clients, {most} allowed"),
         (outcome.refused_connections > 0, f"Redis refused {outcome.refused_connections} connections"),
     ]
-    return [text for is_broken, text in checks if is_broken]
+    return outcome.broken_books() + [text for is_broken, text in checks if is_broken]
 
 
 def show(outcomes: Sequence[Outcome], console: Console) -> None:

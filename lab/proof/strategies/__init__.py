@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from functools import partial
 
 from lab.proof.strategies.coredis_client import CoredisClient
 from lab.proof.strategies.glide_client import GlideClient
@@ -16,14 +17,13 @@ from lab.proof.strategies.session import Session
 from services.redis_session import RedisService
 
 OURS = "ours"
+POOLS = (1, 2, 8)  # connections
 STRATEGIES: dict[str, Callable[[str], Session]] = {
     "never-closed": lambda url: ClientPerCall(url, close=False),
     "per-call": lambda url: ClientPerCall(url, close=True),
     "strategy3": PingFirst,
     "redis-py": SharedClient,
-    "blocking-pool-1": lambda url: SharedClient(url, blocking_connections=1),
-    "blocking-pool-2": lambda url: SharedClient(url, blocking_connections=2),
-    "blocking-pool-8": lambda url: SharedClient(url, blocking_connections=8),
+    **{f"blocking-pool-{size}": partial(SharedClient, blocking_connections=size) for size in POOLS},
     OURS: RedisService,
 }
 # Without redis-py's API the app does not run on them; the scenarios of the session alone do.
@@ -34,9 +34,7 @@ TITLES = {
     "per-call": "(2) connect + quit per call",
     "strategy3": "(3) shared redis-py client + PING each",
     "redis-py": "redis-py shared client, defaults",
-    "blocking-pool-1": "BlockingConnectionPool(1)",
-    "blocking-pool-2": "BlockingConnectionPool(2)",
-    "blocking-pool-8": "BlockingConnectionPool(8)",
+    **{f"blocking-pool-{size}": f"BlockingConnectionPool({size})" for size in POOLS},
     "valkey-glide": "valkey-glide",
     "coredis": "coredis",
     OURS: "one multiplexed connection per process",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import azure.functions as func
@@ -26,25 +27,9 @@ class TraceContext:
     Attributes = property(lambda self: self.attributes)
 
 
-@dataclass(frozen=True)
-class RpcException:
-    """Why the previous attempt failed. Always empty: this host has no retry policies."""
-
-    source: str = ""
-    stack_trace: str = ""
-    message: str = ""
-
-
-@dataclass(frozen=True)
-class RetryContext:
-    """A redelivered message is no retry in the host's sense, so it stays at 0."""
-
-    retry_count: int = 0
-    max_retry_count: int = 0
-    rpc_exception: RpcException = field(default_factory=RpcException)
-
-
-NO_RETRY = RetryContext()
+# There are no retry policies here, and a redelivered message is no retry in the host's sense.
+NO_ERROR = SimpleNamespace(source="", stack_trace="", message="")
+NO_RETRY: Any = SimpleNamespace(retry_count=0, max_retry_count=0, rpc_exception=NO_ERROR)
 
 
 @dataclass(eq=False)
@@ -55,7 +40,7 @@ class Context(func.Context):
     function_name: str = ""
     function_directory: str = ""
     trace_context: Any = None
-    retry_context: Any = NO_RETRY
+    retry_context = NO_RETRY
     thread_local_storage: Any = LOCAL
 
 

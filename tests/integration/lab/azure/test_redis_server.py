@@ -122,7 +122,9 @@ def test_the_folder_of_a_killed_process_is_removed_by_the_next_start(
     subprocess.run([sys.executable, "-c", KILLED], cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}, check=False)
     (left,) = tmp_path.glob("lab-redis-*")
     (tmp_path / left.name[:-1]).mkdir()  # not a name that the lab gives
-    (tmp_path / f"lab-redis-{os.getpid()}-12345678").mkdir()  # its process is alive
+    dead = left.name.split("-")[-2]
+    (tmp_path / left.name.replace(dead, str(os.getpid()))).mkdir()  # its process is alive
+    (tmp_path / f"lab-redis-elsewhere-{dead}-12345678").mkdir()  # another host's
     (tmp_path / f"{left.name[:-8]}12345678").symlink_to(elsewhere)
     kept = set(tmp_path.iterdir()) - {left}
     with RedisServer():
