@@ -13,7 +13,7 @@ ENCODE = (
 _PORTAL = re.compile(r"(?:rediss?://)?([A-Za-z0-9.-]{1,253})(?::(\d{1,5}))?,.*password=", re.IGNORECASE | re.DOTALL)
 _UNENCODED = re.compile(r"[/?#\[\]@]|%(?![0-9A-Fa-f]{2})")
 _HOST = re.compile(r"[^\s,;=%]+")
-_DATABASE = re.compile(r"/?\d{0,4}")
+_DATABASE = re.compile(r"/?[0-9]{0,4}")
 
 
 def check_redis_address(text: str) -> None:

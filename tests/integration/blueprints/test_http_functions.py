@@ -216,6 +216,7 @@ async def test_list_orders_answers_200_with_those_that_the_query_names(worker: W
         ("limit", "1,2"),
         ("cursor", "x"),
         ("cursor", str(2**64)),
+        ("cursor", "\u0661"),  # a digit, of another script
         ("queued_for", "60"),
         ("customer_id", ""),
     ],
