@@ -13,6 +13,7 @@ ENCODE = (
 _PORTAL = re.compile(r"(?:rediss?://)?([A-Za-z0-9.-]{1,253})(?::(\d{1,5}))?,.*password=", re.IGNORECASE | re.DOTALL)
 _UNENCODED = re.compile(r"[/?#\[\]@]|%(?![0-9A-Fa-f]{2})")
 _HOST = re.compile(r"[^\s,;=%]+")
+_NAMESPACE = re.compile(r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,9}(:[0-9]{1,5})?")
 _DATABASE = re.compile(r"/?[0-9]{0,4}")
 
 
@@ -36,6 +37,16 @@ def check_redis_address(text: str) -> None:
         raise ValueError(REDIS_FORM)
     if parts.query or parts.fragment:
         raise ValueError("must not carry options (?...): the session sets its own")
+
+
+def check_namespace(text: str) -> None:
+    """Raises ValueError for what is not the full name of a Service Bus namespace."""
+    try:
+        sound = _NAMESPACE.fullmatch(text) is not None and urlsplit(f"sb://{text}").port != 0
+    except ValueError:  # its port is over 65535
+        sound = False
+    if not sound:
+        raise ValueError("must be a full name such as example.servicebus.windows.net, without sb:// and a path")
 
 
 def connection_string_parts(text: str) -> dict[str, str]:
