@@ -4,6 +4,7 @@ PROOF := docs/proof
 .PHONY: simulate prove fuzz smoke load
 
 prove fuzz: export REQUIRE_EVERYTHING = 1
+prove: export PYTHONDONTWRITEBYTECODE = # every worker would compile everything again
 
 simulate: $(READY) ## the app in a simulated world, SEEDS=20000 of them, or SEED=n as a timeline (docs/simulation.md)
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000)) $(ARGS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -36,6 +37,7 @@ def name_to_verify(configured: str, at: Place) -> str | None:
     return configured if _is_ip(at.host) and not _is_ip(configured) else None
 
 
+@lru_cache
 def _is_ip(host: str) -> bool:
     try:
         return bool(ip_address(host))

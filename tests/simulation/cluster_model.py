@@ -68,7 +68,7 @@ class ClusterModel(RedisModel):
         block = block_of(slot)
         target, there = self.targets.get(block), sum(key in self.carried for key in keys)
         if port == self.owners[block]:
-            here = sum(key in self._data and key not in self.carried for key in keys)
+            here = sum(key in self.data and key not in self.carried for key in keys)
             if target is None or here == len(keys):
                 return
             if here:
@@ -115,7 +115,7 @@ class ClusterModel(RedisModel):
         if target != self.owners[block] and block not in self.targets:
             self.world.note("redis", f"block {block} begins to move to {target}")
             self.targets[block] = target
-            keys = [key for key in self._data if block_of(key_slot(key)) == block]
+            keys = [key for key in self.data if block_of(key_slot(key)) == block]
             self.carried.update(key for key in keys if self.chance.random() < 0.5)
 
     def end_move(self, block: int) -> None:
@@ -136,7 +136,7 @@ class ClusterModel(RedisModel):
             self.targets.pop(block)
             self.carried = {key for key in self.carried if block_of(key_slot(key)) != block}
         blocks = [block for block, owner in enumerate(self.owners) if owner == port]
-        self._lose_of(blocks, lost_s)
+        self._lose(lost_s, of=lambda key: block_of(key_slot(key)) in blocks)
         self.world.later(election_s, self._promote, port, blocks)
 
     def _promote(self, port: int, blocks: list[int]) -> None:
@@ -145,14 +145,9 @@ class ClusterModel(RedisModel):
         self.world.note("redis", f"node {new} takes over from {port}")
         self._serve_from(new, [block for block in blocks if self.owners[block] == port])
         self.world.later(1.0, self._back, port)
-        living = list(self.network.bound)
-        self._one_more(living, 1)
-        self.world.later(UNHEARD_S, self._one_more, living, -1)
-
-    def _one_more(self, living: list[str], more: int) -> None:
-        """Until a process hears of it, it may hold a connection to the old node and to the new one."""
-        for who in living:
-            self.network.bound[who] += more
+        living = Counter(list(self.network.bound))  # until they hear of it, they may be connected to both
+        self.network.bound.update(living)
+        self.world.later(UNHEARD_S, self.network.bound.subtract, living)
 
     def _back(self, port: int) -> None:
         self.views[port] = list(self.owners)
@@ -169,12 +164,3 @@ class ClusterModel(RedisModel):
 
     def _hear(self, port: int, block: int) -> None:
         self.views[port][block] = self.owners[block]
-
-    def _lose_of(self, blocks: list[int], lost_s: float) -> None:
-        kept, before = list(self._undo), self.world.now - lost_s
-        mine = [one for one in kept if one[0] > before and block_of(key_slot(one[1])) in blocks]
-        others = [one for one in kept if one not in mine]
-        self._undo.clear()
-        self._undo.extend(mine)
-        self._lose(lost_s, False)
-        self._undo.extend(others)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from services.redis_session import RedisUnavailable
 from tests.simulation.bus import Bus
-from tests.simulation.instance import PASSWORD, Instance, settings_of
+from tests.simulation.instance import PASSWORD, Identity, Instance, settings_of
 from tests.simulation.loop import World
 from tests.simulation.network import Network
 from tests.simulation.redis_model import RedisModel
@@ -26,6 +26,7 @@ def fleet() -> tuple[list[tuple[float, int, int, int]], RedisModel]:
     redis.network = network = Network(world, redis, "fleet")
     redis.max_clients = PLACES
     bus, settings, counts = Bus(world, "fleet", 0.01), settings_of(1, 120.0, 900.0, 15.0), Counter[str]()
+    identity = Identity(world, 0.0)
     samples: list[tuple[float, int, int, int]] = []
     instances: list[Instance] = []
 
@@ -39,7 +40,7 @@ def fleet() -> tuple[list[tuple[float, int, int, int]], RedisModel]:
             await asyncio.sleep(PAUSE_S * world.random.random() * 2)
 
     def start(number: int) -> None:
-        instances.append(Instance(world, network, bus, f"i{number}", settings))
+        instances.append(Instance(world, network, bus, f"i{number}", settings, 1, identity))
         for _ in range(CALLS):
             instances[-1].loop.create_task(caller(instances[-1]))
 

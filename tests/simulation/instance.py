@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
@@ -65,16 +64,6 @@ def settings_of(
     return settings
 
 
-@dataclass(eq=False)
-class Watched:
-    """A call under way: what it is, since when, and how long it may take (seconds)."""
-
-    what: str
-    since: float
-    within_s: float
-    frozen_s: float
-
-
 class Gone(Exception):
     """No answer: the instance died, or the caller had no more patience."""
 
@@ -83,18 +72,17 @@ class Instance:
     """Freezes, dies and starts again, each time as a new process."""
 
     def __init__(
-        self,
-        world: World,
-        network: Network,
-        bus: Bus,
-        name: str,
-        settings: Settings,
-        bound: int | None = None,
-        identity: Identity | None = None,
+        self, world: World, network: Network, bus: Bus, name: str, settings: Settings, bound: int, identity: Identity
     ) -> None:
-        self.identity = identity or Identity(world, 0.0)
-        self.world, self.network, self.bus, self.name, self.settings = world, network, bus, name, settings
-        self.lives, self._bound = 0, bound or settings.redis_connections_per_worker
+        self.identity, self.world, self.network, self.bus, self.name, self.settings = (
+            identity,
+            world,
+            network,
+            bus,
+            name,
+            settings,
+        )
+        self.lives, self._bound = 0, bound
         self.lived: list[tuple[SimLoop, AppServices]] = []
         self.frozen_s = self._frozen_at = 0.0
         self._start()
@@ -108,7 +96,7 @@ class Instance:
         self.lives += 1
         self.loop = SimLoop(self.world, f"{self.name}.{self.lives}")
         self.loop.connect = self.network.connect
-        self.calls: dict[asyncio.Task[Any], Watched] = {}
+        self.calls: dict[asyncio.Task[Any], str] = {}
         self.network.bound[self.loop.name] = self._bound
         jitter = random.Random(f"{self.world.random.random()}/{self.loop.name}")
         with patch("services.app_services.redis_credential_fetch", lambda _: self.identity.fetch):
@@ -153,22 +141,24 @@ class Instance:
         if self.loop.dead:
             done(Gone())
             return None
-        task = self.loop.create_task(make(self.app))
-        self.calls[task] = Watched(what, self.world.now, within_s, self.frozen_s)
-        task.add_done_callback(lambda ended: self._ended(ended, done))
-        return task
+        since, frozen_s = self.world.now, self.frozen_s
+        who, calls, task = self.loop.name, self.calls, self.loop.create_task(make(self.app))
 
-    def _ended(self, task: asyncio.Task[Any], done: Callable[[Any], None]) -> None:
-        call = self.calls.pop(task, None)
-        if call is None or self.world.ended:
-            return
-        took = self.world.now - call.since
-        if took - (self.frozen_s - call.frozen_s) > call.within_s + LATE_S:
-            self.world.violate(f"{self.loop.name}: {call.what} took {took:.3f} s, its bound is {call.within_s:g} s")
-        outcome = asyncio.CancelledError() if task.cancelled() else task.exception() or task.result()
-        shown = type(outcome).__name__ if isinstance(outcome, BaseException) else "ok"
-        self.world.note(self.loop.name, f"{call.what}: {shown} after {took:.3f} s")
-        done(outcome)
+        def ended(task: asyncio.Task[Any]) -> None:
+            del calls[task]
+            if self.world.ended:
+                return
+            took = self.world.now - since
+            if took - (self.frozen_s - frozen_s) > within_s + LATE_S:
+                self.world.violate(f"{who}: {what} took {took:.3f} s, its bound is {within_s:g} s")
+            outcome = asyncio.CancelledError() if task.cancelled() else task.exception() or task.result()
+            shown = type(outcome).__name__ if isinstance(outcome, BaseException) else "ok"
+            self.world.note(who, f"{what}: {shown} after {took:.3f} s")
+            done(outcome)
+
+        calls[task] = what
+        task.add_done_callback(ended)
+        return task
 
     async def _fulfil(self, body: bytes) -> None:
         """What blueprints/fulfilment.py does, and whether it was patient enough."""
@@ -184,7 +174,7 @@ class Instance:
             raise
         except Undecidable as error:
             self.world.note(self.loop.name, f"order {message.order_id} undecidable")
-            if not self.network.server.losses:  # type: ignore[attr-defined] # it is the model Redis
+            if not self.network.server.losses:
                 self.world.violate(f"undecidable, and nothing was lost: {error}")
             raise
         except Exception as error:

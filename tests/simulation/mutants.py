@@ -4,13 +4,9 @@
 
 from __future__ import annotations
 
-import importlib.abc
 import importlib.util
-import sys
-from collections.abc import Sequence
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 Edit = tuple[str, str, str]  # module, the text, its replacement
@@ -149,29 +145,14 @@ def check(name: str) -> None:
         compile(_edited(module, text, MUTANTS[name]), module, "exec")
 
 
-class _Loader(SourceFileLoader):
-    def __init__(self, name: str, path: str, edits: list[Edit]) -> None:
-        super().__init__(name, path)
-        self._edits = edits
-
-    def get_code(self, fullname: str) -> Any:
-        text = self.get_source(fullname)
-        return compile(_edited(fullname, str(text), self._edits), self.path, "exec", dont_inherit=True)
-
-
-class _Finder(importlib.abc.MetaPathFinder):
-    def __init__(self, edits: list[Edit]) -> None:
-        self._edits = edits
-
-    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name not in [edit[0] for edit in self._edits]:
-            return None
-        spec = PathFinder.find_spec(name, path)
-        where = str(spec and spec.origin)
-        return importlib.util.spec_from_file_location(name, where, loader=_Loader(name, where, self._edits))
-
-
 def apply(name: str | None) -> None:
     """Put a fault into everything that is imported from now on; None leaves the code as it is."""
-    if name is not None:
-        sys.meta_path.insert(0, _Finder(MUTANTS[name]))
+    edits = MUTANTS[name] if name is not None else []
+    as_it_is = SourceFileLoader.get_code
+
+    def get_code(loader: SourceFileLoader, module: str) -> Any:
+        if module not in [edit[0] for edit in edits]:
+            return as_it_is(loader, module)
+        return compile(_edited(module, str(loader.get_source(module)), edits), loader.path, "exec", dont_inherit=True)
+
+    SourceFileLoader.get_code = get_code  # type: ignore[method-assign, assignment]

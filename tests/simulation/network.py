@@ -9,19 +9,14 @@ import asyncio
 import random
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from tests.simulation.loop import SimLoop, World
 
+if TYPE_CHECKING:
+    from tests.simulation.redis_model import RedisModel
+
 HIGH, LOW = 65_536, 16_384  # asyncio's write buffer limits, in bytes
-
-
-class Server(Protocol):
-    """What a server does with its connections."""
-
-    def connected(self, link: Link) -> None: ...
-    def received(self, link: Link, data: bytes) -> None: ...
-    def closed(self, link: Link) -> None: ...
 
 
 class Network:
@@ -31,14 +26,14 @@ class Network:
     nobody listens, `dead`: at these ports. `held`: nothing moves on.
     """
 
-    def __init__(self, world: World, server: Server, seed: str) -> None:
+    def __init__(self, world: World, server: RedisModel, seed: str) -> None:
         self.world, self.server, self.random = world, server, random.Random(f"{seed}/network")
         self.delay_s, self.split = (0.0002, 0.002), 0.1
         self.hole = self.held = self.refusing = False
         self.links: dict[Link, None] = {}  # as the server sees them
         self.open_at: Counter[str] = Counter()  # process -> connections as it sees them, attempts included
         self.ended: Counter[str] = Counter()  # process -> connections that have ended
-        self.bound: dict[str, int] = {}
+        self.bound: Counter[str] = Counter()
         self.dead: set[int] = set()
 
     def way_s(self) -> float:
@@ -112,7 +107,8 @@ class Link:
     @property
     def busy(self) -> bool:
         """Whether bytes are on their way, or lost."""
-        return self.lossy or bool(self.to_server or self.to_client or self.transport.unread)
+        end = self.transport
+        return self.lossy or bool(self.to_server or self.to_client or end.unsent or end.received)
 
     def send(self, data: bytes | None) -> None:
         """Client to server: bytes, or None for the end."""
@@ -186,7 +182,7 @@ class SimTransport(asyncio.Transport):
         super().__init__()
         self.network, self.loop, self.protocol, self.port = network, loop, protocol, port
         self.window = network.random.choice((16_384, 65_536, 1_000_000))
-        self._buffer, self._received, self._kernel = bytearray(), bytearray(), 0
+        self.unsent, self.received, self._kernel = bytearray(), bytearray(), 0
         self._closing = self._paused = self._reading_off = self._reading_due = self._eof = False
         self.link = Link(network, self)
 
@@ -208,23 +204,23 @@ class SimTransport(asyncio.Transport):
         return self._closing
 
     def get_write_buffer_size(self) -> int:
-        return len(self._buffer) + self._kernel
+        return len(self.unsent) + self._kernel
 
     def write(self, data: Any) -> None:
         if self._closing or self.link.gone:
             return
-        self._buffer += data
+        self.unsent += data
         self._push()
-        if len(self._buffer) > HIGH and not self._paused:
+        if len(self.unsent) > HIGH and not self._paused:
             self._paused = True
             self.protocol.pause_writing()
 
     def _push(self) -> None:
-        count = min(len(self._buffer), self.window - self._kernel)
+        count = min(len(self.unsent), self.window - self._kernel)
         if count > 0:
             self._kernel += count
-            self.link.send(bytes(self._buffer[:count]))
-            del self._buffer[:count]
+            self.link.send(bytes(self.unsent[:count]))
+            del self.unsent[:count]
 
     def pause_reading(self) -> None:
         self._reading_off = True
@@ -246,33 +242,28 @@ class SimTransport(asyncio.Transport):
                 self.link.send(None)
             self.loop.call_soon(self.protocol.connection_lost, error)
 
-    @property
-    def unread(self) -> bool:
-        """Whether bytes wait here, for the kernel or for the process."""
-        return bool(self._buffer or self._received)
-
     # --- the network's side -------------------------------------------------------------------------------------------
     def taken(self, count: int) -> None:
         """The server has read so many bytes."""
         self._kernel -= count
-        if self._buffer:
+        if self.unsent:
             self.loop.io_ready(self._writable)
 
     def _writable(self) -> None:
         if not self._closing:
             self._push()
-            if self._paused and len(self._buffer) <= LOW:
+            if self._paused and len(self.unsent) <= LOW:
                 self._paused = False
                 self.protocol.resume_writing()
 
     def arrived(self, data: bytes) -> None:
         """Bytes for the client; none are the server's end."""
-        self._received += data
+        self.received += data
         self._eof |= not data
         self._ask_to_read()
 
     def _ask_to_read(self) -> None:
-        if not (self._reading_due or self._closing or self._reading_off) and (self._received or self._eof):
+        if not (self._reading_due or self._closing or self._reading_off) and (self.received or self._eof):
             self._reading_due = True
             self.loop.io_ready(self._read)
 
@@ -280,7 +271,7 @@ class SimTransport(asyncio.Transport):
         self._reading_due = False
         if self._closing or self._reading_off:
             return
-        if self._received:
+        if self.received:
             self._hand_over()
             self._ask_to_read()
         elif not self.protocol.eof_received():
@@ -289,17 +280,17 @@ class SimTransport(asyncio.Transport):
             self._eof = False
 
     def _hand_over(self) -> None:
-        chance, size = self.network.random, len(self._received)
+        chance, size = self.network.random, len(self.received)
         if chance.random() < self.network.split:
             size = chance.randint(1, size)
         if isinstance(self.protocol, asyncio.BufferedProtocol):
             room = memoryview(self.protocol.get_buffer(-1))
             size = min(size, len(room))
-            room[:size] = self._received[:size]
+            room[:size] = self.received[:size]
             self.protocol.buffer_updated(size)
         else:
-            self.protocol.data_received(bytes(self._received[:size]))
-        del self._received[:size]
+            self.protocol.data_received(bytes(self.received[:size]))
+        del self.received[:size]
 
     def broken(self) -> None:
         """The connection was reset."""

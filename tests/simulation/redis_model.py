@@ -55,11 +55,6 @@ class _Client:
         self.last_at = 0.0
         self.until = float("inf")  # when its token runs out
 
-    @property
-    def aside(self) -> bool:
-        """Whether it is a side connection, which is replaced when its token has run out: redis-py reads by streams."""
-        return isinstance(self.link.transport.protocol, asyncio.StreamReaderProtocol)
-
 
 class RedisModel:
     """One address behind which one server answers, or its replica after a failover."""
@@ -77,7 +72,7 @@ class RedisModel:
         self.calm_since = 0.0
         self._expiries: dict[bytes, float] = {}
         self.on_write: Callable[[bytes, bytes, bytes | None, bytes | None], None] = lambda *_: None
-        self._data: dict[bytes, Any] = {}
+        self.data: dict[bytes, Any] = {}
         self._undo: deque[tuple[float, bytes, bytes | None, Any]] = deque()
         self._scripts: dict[bytes, bytes] = {}
         self._numbers = 0
@@ -194,7 +189,7 @@ class RedisModel:
 
     def fail_over(self, lost_s: float, cut: bool, read_only_s: float) -> None:
         """A replica takes over that lacks the last writes; who stays connected talks to a replica for so long."""
-        self._lose(lost_s, False)
+        self._lose(lost_s)
         self._scripts.clear()
         if cut:
             self.network.reset_all()
@@ -203,22 +198,25 @@ class RedisModel:
             self.world.later(read_only_s, self.network.reset_all)
             self.world.later(read_only_s, self.enter, "")
 
-    def _lose(self, lost_s: float, everything: bool) -> None:
-        before = self.world.now - lost_s
-        self.losses += everything or bool(self._undo and self._undo[-1][0] > before)
-        while self._undo and self._undo[-1][0] > before:
-            _, key, field, old = self._undo.pop()
+    def _lose(self, lost_s: float, everything: bool = False, of: Callable[[bytes], bool] = lambda _: True) -> None:
+        """What was written since, to the keys `of` which that is true; or everything."""
+        before, written = self.world.now - lost_s, list(self._undo)
+        self._undo.clear()
+        undone = [one for one in written if one[0] > before and of(one[1])]
+        self._undo.extend(one for one in written if not (one[0] > before and of(one[1])))
+        self.losses += everything or bool(undone)
+        for _, key, field, old in reversed(undone):
             if field is None:
-                self._data[key] = old
+                self.data[key] = old
             else:
                 self.lost.add(field)
-                _put(self._data.setdefault(key, {}), field, old)
-            if self._data[key] in (None, {}):
-                del self._data[key]
+                _put(self.data.setdefault(key, {}), field, old)
+            if self.data[key] in (None, {}):
+                del self.data[key]
         if everything:
-            for value in self._data.values():
+            for value in self.data.values():
                 self.lost.update(value if isinstance(value, dict) else ())
-            self._data.clear()
+            self.data.clear()
             self._undo.clear()
         self.world.note("redis", f"lost {'everything' if everything else f'{lost_s:.3f} s'}")
 
@@ -236,22 +234,18 @@ class RedisModel:
 
     def hash_of(self, key: bytes) -> dict[bytes, bytes]:
         """A hash, to be looked at."""
-        found: dict[bytes, bytes] = self._data.get(key, {})
+        found: dict[bytes, bytes] = self.data.get(key, {})
         return found
-
-    def names(self) -> list[bytes]:
-        """The names of everything there is."""
-        return list(self._data)
 
     # --- data ---------------------------------------------------------------------------------------------------------
     def _set_field(self, key: bytes, field: bytes, value: bytes | None) -> bytes | None:
-        fields = self._data.setdefault(key, {})
+        fields = self.data.setdefault(key, {})
         old: bytes | None = fields.get(field)
         self.on_write(key, field, old, value)
         self._remember(key, field, old)
         _put(fields, field, value)
         if not fields:
-            del self._data[key]
+            del self.data[key]
         return old
 
     def _remember(self, key: bytes, field: bytes | None, old: Any) -> None:
@@ -262,7 +256,7 @@ class RedisModel:
 
     # --- commands -----------------------------------------------------------------------------------------------------
     def _table(self) -> dict[bytes, Callable[[_Client, list[bytes]], Any]]:
-        data, put = self._data, self._set_field
+        data, put = self.data, self._set_field
         return {
             b"HELLO": self._hello,
             b"AUTH": lambda client, words: self._prove(client, words[-1]),
@@ -309,31 +303,32 @@ class RedisModel:
     def _run_out(self, client: _Client) -> None:
         """Azure closes a connection whose token has run out, and asks everybody to renew it well before."""
         if client.until <= self.world.now and not client.link.gone:
-            if self.world.now > self.calm_since + RENEWAL_S and not client.aside:
+            aside = isinstance(client.link.transport.protocol, asyncio.StreamReaderProtocol)  # replaced, not renewed
+            if self.world.now > self.calm_since + RENEWAL_S and not aside:
                 self.world.violate(f"the token of {client.link.who} has run out")
             client.link.close()
 
     def _expire_at(self, key: bytes, when: float) -> int:
         self._expiries[key] = when
         self.world.at(max(when, self.world.now), self._expire, key, when)
-        return int(key in self._data)
+        return int(key in self.data)
 
     def _expire(self, key: bytes, when: float) -> None:
         if self._expiries.get(key) == when:
-            self._data.pop(key, None)
+            self.data.pop(key, None)
 
     def _time(self) -> list[bytes]:
         micros = int((EPOCH_S + self.world.now) * 1_000_000)
         return [b"%d" % (micros // 1_000_000), b"%d" % (micros % 1_000_000)]
 
     def _add(self, key: bytes, more: int) -> int:
-        value = int(self._data.get(key, 0)) + more
-        self._remember(key, None, self._data.get(key))
-        self._data[key] = b"%d" % value
+        value = int(self.data.get(key, 0)) + more
+        self._remember(key, None, self.data.get(key))
+        self.data[key] = b"%d" % value
         return value
 
     def _add_to_field(self, key: bytes, field: bytes, more: int) -> int:
-        value = int(self._data.get(key, {}).get(field, 0)) + more
+        value = int(self.data.get(key, {}).get(field, 0)) + more
         self._set_field(key, field, b"%d" % value)
         return value
 

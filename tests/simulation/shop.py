@@ -77,7 +77,9 @@ class Shop:
                 self._note_status(answer, asked_at)
                 break
             if isinstance(answer, Refused):
-                self._check_refusal(new, answer)
+                unknown = isinstance(answer, NotFound) and (self.redis.losses or new.drop_id not in self.drops)
+                if not (unknown or isinstance(answer, Conflict)):
+                    self.world.violate(f"{new} was refused: {answer!r}")
                 return answer
             await asyncio.sleep(self.random.uniform(0.5, 5))
         for _ in range(reads if isinstance(answer, Order) else 0):
@@ -132,12 +134,6 @@ class Shop:
         if order.status is not OrderStatus.QUEUED and order.order_id not in self.told:
             self.told[order.order_id] = order.status, self.world.now
 
-    def _check_refusal(self, new: NewOrder, refusal: Refused) -> None:
-        if isinstance(refusal, NotFound) and (self.redis.losses or new.drop_id not in self.drops):
-            return
-        if not isinstance(refusal, Conflict):
-            self.world.violate(f"{new} was refused: {refusal!r}")
-
     # --- operators ----------------------------------------------------------------------------------------------------
     async def put(self, drop_id: str, stock: int, per_customer: int, closes_in_s: float | None = None) -> None:
         """Create, restock or close a drop; repeated until there is an answer."""
@@ -164,7 +160,7 @@ class Shop:
         if self.redis.commands == self._audited:
             return
         self._audited = self.redis.commands
-        for key in self.redis.names():
+        for key in list(self.redis.data):
             if key.endswith(b":meta"):
                 self._audit_drop(key[:-5])
 

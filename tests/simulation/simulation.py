@@ -211,7 +211,7 @@ class Simulation:
 
     def _restless(self) -> list[str]:
         restless = [f"{len(self.bus.queue)} messages"] if len(self.bus.queue) else []
-        restless += [f"{each.loop.name}: {call.what}" for each in self.instances for call in each.calls.values()]
+        restless += [f"{each.loop.name}: {what}" for each in self.instances for what in each.calls.values()]
         return restless + ["customers who wait"] * (not all(person.done() for person in self.people))
 
     def _requeue(self) -> None:

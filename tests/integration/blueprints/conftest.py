@@ -23,7 +23,7 @@ def broker() -> Iterator[Broker]:
 async def worker(redis_url: str, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Worker]:
     """The app's functions on the shared Valkey and a Service Bus of the test's own."""
     session, queue = RedisService(redis_url), queue_on(broker)
-    install(monkeypatch, session, queue)
+    install(monkeypatch, session, queue, patience_s=60)  # its Redis is there: however slow, it is waited for
     async with Redis.from_url(redis_url) as client:
         yield Worker(client, broker)
     await queue.aclose()

@@ -139,7 +139,7 @@ async def test_a_large_reply_on_a_slow_link_delays_others_and_fails_nobody(conne
 
 
 async def test_a_black_hole_amid_a_large_value_closes_with_true_errors(connect: Connect, proxy: TcpProxy) -> None:
-    client = await connect(proxy.url, stall_s=0.3)
+    client = await connect(proxy.url, stall_s=1.5)  # enough for the beginning of the large value
     proxy.black_hole()
     large = asyncio.ensure_future(client.set("large", b"x" * 16_000_000))
     behind = asyncio.ensure_future(client.set("behind", "x"))

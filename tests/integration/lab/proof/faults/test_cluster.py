@@ -6,9 +6,8 @@ import asyncio
 from dataclasses import replace
 
 from lab.proof.faults import cluster, trial
-from lab.proof.faults.pace import QUICK
 from lab.proof.spike.progress import Progress
-from tests.integration.lab.proof.faults.enduring import PRIMARIES, broken_under, outcome_of
+from tests.integration.lab.proof.faults.enduring import PACE, PRIMARIES, broken_under, outcome_of
 
 
 async def test_every_promise_holds_under() -> None:
@@ -17,7 +16,7 @@ async def test_every_promise_holds_under() -> None:
 
 async def test_decisions_that_a_failover_loses_are_found_and_made_again() -> None:
     """And they are counted if nobody asks for them."""
-    forgotten, pace = replace(cluster.FAULTS["lossy-failover"], mend=None), replace(QUICK, settle_s=5.0)
+    forgotten, pace = replace(cluster.FAULTS["lossy-failover"], mend=None), replace(PACE, settle_s=5.0)
     async with asyncio.TaskGroup() as trials:
         asked = trials.create_task(outcome_of("lossy-failover"))
         not_asked = trials.create_task(trial.endure(forgotten, pace, Progress(), PRIMARIES))
