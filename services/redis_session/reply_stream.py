@@ -157,8 +157,6 @@ class ReplyStream(asyncio.BufferedProtocol):
         if undecoded:
             self._undecoded.add(call)
         if not self._flush_due:
-            if len(waiting) == 1 and not self._owed:
-                self._clocks.progress_at = loop.time()  # a tick that is due comes before the flush
             self._flush_due = True
             loop.call_soon(self._flush)
         return call
