@@ -5,7 +5,7 @@ import logging
 import azure.functions as func
 
 from blueprints import drops, fulfilment, orders
-from blueprints.web.responses import resource, warnings_of_503
+from blueprints.web.responses import NOT_KEPT, resource, warnings_of_503
 from services import app_services
 from services.readiness import Health
 
@@ -43,4 +43,4 @@ async def openapi(req: func.HttpRequest) -> func.HttpResponse:
     from blueprints.web import inputs, operations  # not at the top: a cold start does not pay for it
 
     server = inputs.mount(req, "openapi.json")
-    return func.HttpResponse(operations.openapi_document(server), mimetype="application/json")
+    return func.HttpResponse(operations.openapi_document(server), headers=NOT_KEPT, mimetype="application/json")

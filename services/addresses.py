@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 REDIS_FORM = "must be redis://[user:password@]host:port/0, or rediss:// for TLS"
 ENCODE = (
@@ -13,7 +13,8 @@ ENCODE = (
 _PORTAL = re.compile(r"(?:rediss?://)?([A-Za-z0-9.-]{1,253})(?::(\d{1,5}))?,.*password=", re.IGNORECASE | re.DOTALL)
 _UNENCODED = re.compile(r"[/?#\[\]@]|%(?![0-9A-Fa-f]{2})")
 _HOST = re.compile(r"[^\s,;=%]+")
-_DATABASE = re.compile(r"/?\d{0,4}")
+_NAMESPACE = re.compile(r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,9}(:[0-9]{1,5})?")
+_DATABASE = re.compile(r"/?[0-9]{0,4}")
 
 
 def check_redis_address(text: str) -> None:
@@ -27,15 +28,30 @@ def check_redis_address(text: str) -> None:
     try:
         text.encode()  # an environment may hold bytes that are no UTF-8
         parts = urlsplit(text)  # its own errors may show the password
-        (parts.hostname or "").encode("idna")
-        named = _HOST.fullmatch(parts.hostname or "") is not None
-        usable = text.startswith(("redis://", "rediss://")) and named and parts.port != 0
+        usable = text.startswith(("redis://", "rediss://")) and _names_a_host(parts) and parts.port != 0
     except ValueError:
         usable = False
     if not usable or not _DATABASE.fullmatch(parts.path):
         raise ValueError(REDIS_FORM)
     if parts.query or parts.fragment:
         raise ValueError("must not carry options (?...): the session sets its own")
+
+
+def _names_a_host(parts: SplitResult) -> bool:
+    """Raises ValueError for what can be no host."""
+    host = parts.hostname or ""
+    host.encode("idna")
+    return _HOST.fullmatch(host) is not None
+
+
+def check_namespace(text: str) -> None:
+    """Raises ValueError for what is not the full name of a Service Bus namespace."""
+    try:
+        sound = _NAMESPACE.fullmatch(text) is not None and urlsplit(f"sb://{text}").port != 0
+    except ValueError:  # its port is over 65535
+        sound = False
+    if not sound:
+        raise ValueError("must be a full name such as example.servicebus.windows.net, without sb:// and a path")
 
 
 def connection_string_parts(text: str) -> dict[str, str]:
@@ -54,10 +70,15 @@ def check_connection_string(text: str) -> None:
         sound = endpoint.port != 0
     except ValueError:
         raise ValueError("its Endpoint has a port that is not a number from 1 to 65535") from None
+    try:
+        text.encode()  # an environment may hold bytes that are no UTF-8
+        sound = sound and "@" not in endpoint.netloc and _names_a_host(endpoint)
+    except ValueError:
+        sound = False
     if endpoint.scheme != "sb":
         raise ValueError("must be a Service Bus connection string (Endpoint=sb://...)")
-    if not endpoint.hostname or not sound:
-        raise ValueError("its Endpoint must name a host: sb://NAME.servicebus.windows.net/")
+    if not sound:
+        raise ValueError("its Endpoint must name a host, sb://NAME.servicebus.windows.net/, and all of it be UTF-8")
     key = bool(parts.get("sharedaccesskeyname")), bool(parts.get("sharedaccesskey"))
     if bool(parts.get("sharedaccesssignature")) == any(key) or any(key) != all(key):
         raise ValueError("must hold SharedAccessKeyName and SharedAccessKey, or SharedAccessSignature")

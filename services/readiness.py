@@ -49,7 +49,8 @@ class RecentSends:
     def all_failed(self) -> bool:
         """Whether the last one failed, within a minute, and so did every one of the last 30 s."""
         now = self._clock()
-        return now - self._failed_at < FORGOTTEN_S and now - self._succeeded_at > FAILING_S
+        last_failed = self._failed_at > self._succeeded_at
+        return last_failed and now - self._failed_at < FORGOTTEN_S and now - self._succeeded_at > FAILING_S
 
 
 class Readiness:

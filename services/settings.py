@@ -6,6 +6,7 @@ setting becomes one line in `Settings.problems`: readiness answers 503 with its 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -16,16 +17,22 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    StringConstraints,
     ValidationError,
     ValidationInfo,
     field_validator,
 )
 
-from services.addresses import check_connection_string, check_redis_address, connection_string_parts
+from services.addresses import (
+    check_connection_string,
+    check_namespace,
+    check_redis_address,
+    connection_string_parts,
+)
 from services.connection_budget import FLEX_SCALE_GROUPS, ConnectionBudget, tier_limits
 from services.errors import OverBudget
 
+_GUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_QUEUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,258}[A-Za-z0-9])?")
 _TRUE, _FALSE = {"1", "t", "true", "y", "yes"}, {"0", "f", "false", "n", "no"}
 WORKER_TELEMETRY = "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY"
 HOST_TELEMETRY = "AzureFunctionsJobHost__telemetryMode"
@@ -42,6 +49,23 @@ def _connection_string(text: SecretStr) -> SecretStr:
     return text
 
 
+def _namespace(text: str) -> str:
+    check_namespace(text)
+    return text
+
+
+def _client_id(text: str) -> str:
+    if _GUID.fullmatch(text) is None:
+        raise ValueError("must be an identity's client id, such as 11111111-2222-3333-4444-555555555555")
+    return text
+
+
+def _queue_name(text: str) -> str:
+    if _QUEUE.fullmatch(text) is None:
+        raise ValueError("must be a queue's name: up to 260 letters, digits and . _ - /, the ends a letter or a digit")
+    return text
+
+
 def _switch(text: str) -> str:
     """What the Python worker takes for true, and its opposites."""
     if text.lower() not in _TRUE | _FALSE:
@@ -55,9 +79,7 @@ def _known_tier(name: str | None) -> str | None:
     return name
 
 
-GUID = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\z"
-Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]{1,253}(:\d{1,5})?\z")]
-QueueName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,258}[A-Za-z0-9])?\z")]
+ClientId = Annotated[str, AfterValidator(_client_id)]
 
 
 class Settings(BaseModel):
@@ -65,7 +87,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    redis_entra_client_id: Annotated[str | None, Field(pattern=GUID, alias="REDIS_ENTRA_CLIENT_ID")] = None
+    redis_entra_client_id: Annotated[ClientId | None, Field(alias="REDIS_ENTRA_CLIENT_ID")] = None
     redis_url: Annotated[Annotated[SecretStr, AfterValidator(_redis_address)] | None, Field(alias="REDIS_URL")] = None
     redis_connections_per_worker: Annotated[int, Field(ge=1, le=100, alias="REDIS_CONNECTIONS_PER_WORKER")] = 1
     redis_primaries: Annotated[int, Field(ge=1, le=1000, alias="REDIS_PRIMARIES")] = 1
@@ -73,12 +95,14 @@ class Settings(BaseModel):
     service_bus_connection: Annotated[
         Annotated[SecretStr, AfterValidator(_connection_string)] | None, Field(alias="ServiceBusConnection")
     ] = None
-    service_bus_namespace: Annotated[Host | None, Field(alias="ServiceBusConnection__fullyQualifiedNamespace")] = None
+    service_bus_namespace: Annotated[
+        Annotated[str, AfterValidator(_namespace)] | None, Field(alias="ServiceBusConnection__fullyQualifiedNamespace")
+    ] = None
     service_bus_credential: Annotated[
         Literal["managedidentity"] | None, Field(alias="ServiceBusConnection__credential")
     ] = None
-    service_bus_client_id: Annotated[str | None, Field(max_length=64, alias="ServiceBusConnection__clientId")] = None
-    orders_queue: Annotated[QueueName | None, Field(alias="ORDERS_QUEUE")] = None
+    service_bus_client_id: Annotated[ClientId | None, Field(alias="ServiceBusConnection__clientId")] = None
+    orders_queue: Annotated[Annotated[str, AfterValidator(_queue_name)] | None, Field(alias="ORDERS_QUEUE")] = None
     hold_s: Annotated[float, Field(gt=0, le=7 * 24 * 3600, alias="HOLD_S")] = 900.0
     patience_s: Annotated[float, Field(ge=0, le=LOCK_RENEWAL_S - 30, alias="PATIENCE_S")] = 120.0
     redis_tier: Annotated[str | None, AfterValidator(_known_tier), Field(alias="REDIS_TIER")] = None

@@ -13,7 +13,7 @@ from services.errors import BodyTooLarge, InvalidInput, WrongContentType
 MAX_BODY = 16 * 1024  # bytes
 _PATH = re.compile(r"[a-zA-Z]+://[^/?#]*(/[^?#]*)")
 DEFAULT_MOUNT = "/api"
-HOST_S = ("code", "clientId")  # the function key and its name, which the host reads
+HOST_S = ("code", "clientid")  # the function key and its name, which the host reads in any case
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -42,8 +42,8 @@ def query(req: func.HttpRequest, model: type[Model]) -> Model:
     Raises InvalidInput.
     """
     sent = parse_qs(req.url.partition("?")[2], keep_blank_values=True)  # the host leaves out what has no value
-    values = dict.fromkeys(sent, "") | dict(req.params)
-    return _validated(model, {name: value for name, value in values.items() if name not in HOST_S})
+    values = {**dict.fromkeys(sent, ""), **req.params, **{name: "" for name, texts in sent.items() if "" in texts}}
+    return _validated(model, {name: value for name, value in values.items() if name.lower() not in HOST_S})
 
 
 def body(req: func.HttpRequest, model: type[Model]) -> Model:

@@ -232,7 +232,7 @@ def _answer(answer: Answer, refs: Refs) -> Json:
     schema = refs[answer.model, "serialization"] if answer.model else {"type": "object"}
     content = {"schema": schema} | ({} if answer.example is None else {"example": answer.example})
     described: Json = {"description": answer.description, "content": {"application/json": content}}
-    return described | _headers((*KEPT_OUT, *answer.always) if answer.model else answer.always, answer.sometimes)
+    return described | _headers((*KEPT_OUT, *answer.always), answer.sometimes)
 
 
 def _headers(always: Iterable[str], sometimes: Iterable[str]) -> Json:

@@ -162,7 +162,7 @@ def keep(letters: Sequence[Letter], to: Path | None, *, asked: bool) -> None:
     Raises NothingChosen without consent, and OSError.
     """
     if not asked:
-        raise NothingChosen("Nothing was discarded: answer y, or give --yes.")
+        raise NothingChosen("Nothing was discarded: answer y in a terminal, or give --yes.")
     path = to or Path(f"dead-letters-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.jsonl")
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         for letter in letters:
@@ -273,7 +273,7 @@ def show(target: QueueTarget, letters: Sequence[Letter], columns: Mapping[str, S
         return
     table = Table(title=f"Dead letters of queue '{target.queue}'", title_justify="left")
     for heading in ("MessageId", *columns, "reason", "description", "deliveries", "enqueued (UTC)", "body"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "MessageId")  # to be copied for --only
     for at, letter in enumerate(letters):
         cells = (letter.message_id, *(column[at] for column in columns.values()), *row(letter))
         table.add_row(*map(printable, cells))

@@ -36,7 +36,11 @@ def introduce(console: Console, lab: Lab, options: argparse.Namespace) -> None:
     for name, reason in lab.served.get("errors", {}).items():
         console.print(Text(f"{name} is not served: {reason}", style="bold red"), soft_wrap=True)
     where = "for an app on another host" if options.without_app else f"on {lab.served['url']}"
-    console.print(f"\nReady {where} - Ctrl-C ends it all.", style="bold green", soft_wrap=True)
+    if any(lab.served.get(kind) for kind in ("http", "service_bus", "timers")):
+        but, style = "", "bold green"
+    else:
+        but, style = ", but NO FUNCTION is served", "bold red"
+    console.print(f"\nReady {where}{but} - Ctrl-C ends it all.", style=style, soft_wrap=True)
     if lab.not_ready is not None:
         console.print(
             Text(f"The app itself says that it is NOT READY: {lab.not_ready}", style="bold red"), soft_wrap=True

@@ -74,7 +74,7 @@ class ClusterRedis(MultiplexedRedis):
             if await call.goes_on(node, self.nodes):
                 await send_all(self.nodes, [call])
             if isinstance(call.outcome, ResponseError):
-                raise node.judged(call.outcome) from error
+                raise (call.answered_by or node).judged(call.outcome) from error
             return call.outcome
 
     async def _without_key(self, name: str, words: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:

@@ -19,6 +19,7 @@ from .call_deadline import current_deadline
 from .clocks import Clocks
 from .errors import NotSent, RedisUnavailable
 from .multiplexed_redis import MultiplexedRedis
+from .server_reply import ServerState, server_state
 from .topology import SLOTS, Place, Topology, fetch_topology
 
 SETTLED_S = 5.0  # a topology that has lasted this long resets the backoff of its fetches
@@ -58,6 +59,13 @@ class ClusterNode:
     def judged(self, error: ResponseError) -> RedisUnavailable:
         """What its reply says of it. Raises the error itself if that is about the command."""
         return self.session.judge(error, self.session.open_client)
+
+    def heard(self, error: ResponseError) -> None:
+        """Its reply in a batch: where it means a new connection, this node alone gets one."""
+        found = server_state(error)
+        if found is not None and found[1] is ServerState.RECREATE:
+            self.judged(error)
+            error.aside = True  # type: ignore[attr-defined] # for RedisService.judge
 
     def suspect(self) -> None:
         """The node was of no use: another may have taken over."""
@@ -136,6 +144,7 @@ class ClusterNodes:
     def primaries(self) -> list[ClusterNode]:
         """Every primary. Raises NotSent if none is known."""
         if not self._nodes:
+            self.refresh_soon()
             raise NotSent("no node of the cluster is known now")
         return list(self._nodes.values())
 
@@ -165,10 +174,14 @@ class ClusterNodes:
         for first, last, place in topology.ranges:
             self._owners[first : last + 1] = [self._nodes[place]] * (last + 1 - first)
         self._replicas, self._fetched_at = topology.replicas, self._loop.time()
+        self._look_again()
+        self._on_topology(len(topology.primaries))
+
+    def _look_again(self) -> None:
+        """After `topology_s`, whatever happens until then."""
         if self._next is not None:
             self._next.cancel()
         self._next = self._loop.call_later(self._clocks.topology_s, self.refresh_soon)
-        self._on_topology(len(topology.primaries))
 
     def refresh_soon(self) -> None:
         """Ask for the topology in the background, unless somebody is asking already."""
@@ -186,9 +199,12 @@ class ClusterNodes:
             self._not_before = self._loop.time() + self._backoff.next_wait_s()
         finally:
             self._refreshing = False
+        if self.closed:
+            return
         if topology is None:
             self._fetched_at = float("inf")  # no backoff is reset until one has come
-        elif not self.closed:
+            self._look_again()
+        else:
             self.apply(topology)
 
     async def _ask_in_turn(self) -> Topology | None:
@@ -198,7 +214,7 @@ class ClusterNodes:
         self.randomness.shuffle(connected)  # so that a node of another opinion does not always win
         others = dict.fromkeys([self._seed, *self._nodes, *self._replicas])
         for place, client in [*connected, *((place, None) for place in others)]:
-            with suppress(RedisError, RedisUnavailable, OSError, TimeoutError):
+            with suppress(Exception):  # whatever it is, nonsense for an answer too: the next one is asked
                 topology = await self._ask(place, client)
                 if topology.primaries:  # a node that was reset, or has just been started, knows none
                     return topology

@@ -26,7 +26,7 @@ _ASKING = (("ASKING",), command_plan("ASKING"), dict[str, Any]())
 
 
 class RoutedCall:
-    """A command with keys. `asked`: the node that an ASK has named.
+    """A command with keys. `asked`: the node that an ASK has named; `answered_by`: where it has been sent last.
 
     `outcome`: its reply, its ResponseError, or the NotSent of a node that has left the cluster meanwhile.
     """
@@ -36,6 +36,7 @@ class RoutedCall:
         self.plan = command_plan(args[0])
         self._backoff: Backoff | None = None  # made when it is wanted: seeding its generator costs more than a call
         self.asked: ClusterNode | None = None
+        self.answered_by: ClusterNode | None = None
 
     @property
     def commands(self) -> list[tuple[tuple[Any, ...], CommandPlan, dict[str, Any]]]:
@@ -95,6 +96,8 @@ async def call_at(node: ClusterNode, plan: CommandPlan, args: tuple[Any, ...], o
 async def send_at(node: ClusterNode, calls: list[RoutedCall]) -> None:
     """In one write. Afterwards each has its outcome; whatever else fails is raised, as by `call_at`."""
     first = calls[0]
+    for call in calls:
+        call.answered_by = node
     if first.alone:
         first.outcome = await outcome_of(node, call_at(node, first.plan, first.args, dict(first.options)))
         return

@@ -157,8 +157,6 @@ class ReplyStream(asyncio.BufferedProtocol):
         if undecoded:
             self._undecoded.add(call)
         if not self._flush_due:
-            if len(waiting) == 1 and not self._owed:
-                self._clocks.progress_at = loop.time()  # a tick that is due comes before the flush
             self._flush_due = True
             loop.call_soon(self._flush)
         return call
@@ -299,7 +297,8 @@ class ReplyStream(asyncio.BufferedProtocol):
             self.close(f"the reply stream is broken: {error!r}")
             return
         self.counters.replies += owed - len(self._owed)
-        self._room = self.limits.backlog_calls - len(self._owed)
+        if self.closed_because is None:
+            self._room = self.limits.backlog_calls - len(self._owed)
 
     def _settle_complete(self) -> None:
         owed, gets, undecoded = self._owed, self._reader.gets, self._undecoded
@@ -312,7 +311,8 @@ class ReplyStream(asyncio.BufferedProtocol):
                 self.counters.pushes += 1
                 continue
             if not owed:
-                self.close(f"the server spoke without being asked: {reply}")
+                said = reply if isinstance(reply, Exception) else kind.__name__  # a value may be somebody's secret
+                self.close(f"the server spoke without being asked: {said}")
                 return
             call = owed.popleft()
             if kind in self._plain and not call.done() and not undecoded:
@@ -339,13 +339,15 @@ class ReplyStream(asyncio.BufferedProtocol):
             call.set_result(reply)
 
     # --- the connection's own clocks ----------------------------------------------------------------------------------
-    def _watch(self) -> None:
+    def _watch(self, again: bool = False) -> None:
         try:
             reason = self._overdue()
         except Exception as error:  # noqa: BLE001 - a connection that nobody watches would hang its callers
             reason = f"its clocks failed: {error!r}"
-        if reason is not None:
+        if reason is not None and again:
             self.close(reason)
+        elif reason is not None:  # a loop that was held up has not read yet what has arrived: that comes first
+            self._watchdog = self._loop.call_later(0, self._watch, True)
         elif self._owed or self._waiting:
             self._watchdog = self._loop.call_later(self._clocks.tick_s, self._watch)
         else:

@@ -144,7 +144,7 @@ class ListOrders(_Strict):
         WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_AGE_S}),
     ] = None
     limit: Annotated[int, Field(strict=False, ge=1, le=500), BeforeValidator(_digits_only)] = 100
-    cursor: Annotated[str, StringConstraints(pattern=r"^\d{1,20}\z"), AfterValidator(_in_64_bits)] = "0"
+    cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}\z"), AfterValidator(_in_64_bits)] = "0"
 
 
 class OrderHeaders(_Strict):

@@ -109,6 +109,7 @@ async def test_the_location_is_under_the_path_that_the_request_came_by(worker: W
 async def test_no_answer_may_be_kept_by_a_cache(worker: Worker) -> None:
     await worker.put_drop()
     answers = (await worker.place_order(), await worker.get_drop(), await worker.get_drop("nowhere"))
+    answers += (await worker.health(), await worker.ready(), await worker.openapi())
     assert {answer.headers["Cache-Control"] for answer in answers} == {"no-store"}
 
 
@@ -216,6 +217,7 @@ async def test_list_orders_answers_200_with_those_that_the_query_names(worker: W
         ("limit", "1,2"),
         ("cursor", "x"),
         ("cursor", str(2**64)),
+        ("cursor", "\u0661"),  # a digit, of another script
         ("queued_for", "60"),
         ("customer_id", ""),
     ],

@@ -18,6 +18,7 @@ from services.readiness import RecentSends
         ([(0, True), (10, False)], 29, False),
         ([(0, True), (10, False)], 31, True),
         ([(0, False), (10, True)], 11, False),
+        ([(0, False), (10, True)], 45, False),
     ],
 )
 def test_what_is_known_of_the_sends_at_a_time(sends: list[tuple[float, bool]], now: float, all_failed: bool) -> None:

@@ -16,6 +16,7 @@ SECRET = "hunter2"
 BUS = f"Endpoint=sb://example.servicebus.windows.net/;SharedAccessKeyName=app;SharedAccessKey={SECRET}="
 GOOD = {"REDIS_URL": f"rediss://:{SECRET}@cache.example:6380/0", "ServiceBusConnection": BUS, "ORDERS_QUEUE": "orders"}
 IDENTITY = "ServiceBusConnection__fullyQualifiedNamespace"
+GUID = "11111111-2222-4333-8444-555555555555"
 
 
 def problems_with(**changes: str) -> tuple[str, ...]:
@@ -41,7 +42,7 @@ def test_what_is_left_out_gets_the_documented_default() -> None:
         ("HOLD_S", " 60 ", "hold_s", 60.0),
         ("PATIENCE_S", "270", "patience_s", 270.0),
         ("ORDERS_QUEUE", "team/orders-1", "orders_queue", "team/orders-1"),
-        ("ServiceBusConnection__clientId", "some-id", "service_bus_client_id", "some-id"),
+        ("ServiceBusConnection__clientId", GUID, "service_bus_client_id", GUID),
         ("ServiceBusConnection__credential", "managedidentity", "service_bus_credential", "managedidentity"),
     ],
 )
@@ -120,14 +121,18 @@ def test_an_unusable_redis_address_is_named_and_left_out_and_never_shown(url: st
         ("ServiceBusConnection", f"Endpoint=sb://example;SharedAccessKeyName={SECRET}"),
         (IDENTITY, f"https://{SECRET}.servicebus.windows.net"),
         ("ServiceBusConnection__credential", f"password {SECRET}"),
-        ("ServiceBusConnection__clientId", SECRET * 10),
+        (IDENTITY, SECRET),
+        (IDENTITY, f"{SECRET}.example:0"),
+        (IDENTITY, f"{SECRET}.example:65536"),
+        ("ServiceBusConnection__clientId", SECRET),
+        ("REDIS_ENTRA_CLIENT_ID", SECRET),
     ],
 )
 def test_a_bad_setting_is_one_problem_with_name_and_reason_and_without_the_value(name: str, text: str) -> None:
     settings = load_settings({**GOOD, name: text})
     (problem,) = settings.problems
     named, _, reason = problem.partition(": ")
-    assert (named, bool(reason)) == (name, True)
+    assert (named, bool(reason), "pattern" in reason) == (name, True, False)
     assert SECRET not in f"{problem} {settings!r}"
 
 
@@ -205,6 +210,11 @@ def test_a_connection_string_that_the_sdk_takes_is_taken(text: str) -> None:
         (f"Endpoint=sb://bus.example:port/;{BUS_KEY}", "a port that is not a number"),
         (f"Endpoint=sb://bus.example:99999/;{BUS_KEY}", "a port that is not a number"),
         (f"Endpoint=sb://;{BUS_KEY}", "must name a host"),
+        (f"Endpoint=sb://two words/;{BUS_KEY}", "must name a host"),
+        (f"Endpoint=sb://bus..example/;{BUS_KEY}", "must name a host"),
+        (f"Endpoint=sb://{'x' * 64}.example/;{BUS_KEY}", "must name a host"),
+        (f"Endpoint=sb://app@bus.example/;{BUS_KEY}", "must name a host"),
+        (f"Endpoint=sb://bus.example/;{BUS_KEY}\udcff", "be UTF-8"),
         (f"Endpoint=sb://bus.example/;{BUS_KEY};SharedAccessSignature=x", "or SharedAccessSignature"),
         (f"Endpoint=sb://bus.example/;{BUS_KEY};rubbish", "must be a Service Bus connection string"),
     ],

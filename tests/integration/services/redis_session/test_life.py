@@ -260,9 +260,14 @@ async def test_bytes_that_came_with_the_handshake_are_not_lost(scripted: Any) ->
     await client.aclose()
 
 
-async def test_a_reply_that_nobody_asked_for_closes_the_connection(scripted: Any) -> None:
-    scripted.extra = b"+OK\r\n"
+async def test_a_reply_that_nobody_asked_for_closes_the_connection_and_later_calls_say_so(scripted: Any) -> None:
+    """It may be somebody's value, so nothing shows it."""
+    scripted.extra = b"+s3cret\r\n"
     client = MultiplexedRedis(host="127.0.0.1", port=scripted.port)
     await client.connect()
     assert not client.connected
+    async with asyncio.timeout(20):
+        with pytest.raises(NotSent, match="without being asked") as refused:
+            await client.get("k")
+    assert "s3cret" not in f"{refused.value!r} {client!r}"
     await client.aclose()

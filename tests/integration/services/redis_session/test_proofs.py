@@ -35,6 +35,22 @@ async def test_an_outer_deadline_knows_what_an_inner_one_wrote(connect: Connect)
             await asyncio.Event().wait()
 
 
+async def test_the_sessions_own_ping_before_it_drops_a_connection_is_no_command_of_a_caller(open_session: Open) -> None:
+    async def replica(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while command := await reader.read(1000):
+            reply = b"-READONLY You can't write against a read only replica." if b"INCR" in command else b"+PONG"
+            writer.write(b"%0\r\n" if b"HELLO" in command else reply + b"\r\n")
+
+    async with peer(replica) as url:
+        session = open_session(url)
+        async with CallDeadline(20) as outer:
+            with pytest.raises(NotSent):
+                await session.run(bump, idempotent=False, within_s=0.2)
+            await until(lambda: not session._closing)
+        await session.aclose()
+    assert outer.written == 0
+
+
 async def test_an_operation_is_not_repeated_because_of_what_a_nested_run_did(
     redis_url: str, open_session: Open
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import traceback
 
 import pytest
@@ -165,6 +166,23 @@ async def test_an_idle_connection_that_went_silent_is_found_by_the_ping_and_repl
     await asyncio.gather(ping, return_exceptions=True)  # its own new connection may still have met the silence
     await recovered(session)
     await until(lambda: proxy.open_links == 1)
+
+
+@pytest.mark.parametrize("written", [True, False])
+async def test_a_loop_that_was_held_up_does_not_take_a_healthy_connection_for_a_silent_one(
+    redis_url: str, open_session: Open, written: bool
+) -> None:
+    """Somebody's code takes longer than `ping_s` before the PING leaves, or before its reply is read."""
+    session = open_session(redis_url, clocks=Clocks(ping_s=0.2, idle_check_s=0))
+    await session.ping(5)
+    client = session.open_client
+    assert client is not None
+    use = asyncio.ensure_future(session.ping(5))
+    while not (client.in_flight if written else client.backlog_calls):  # noqa: ASYNC110 - the very turn
+        await asyncio.sleep(0)
+    time.sleep(0.4)  # noqa: ASYNC251 - somebody's code
+    await use
+    assert session.open_client is client
 
 
 async def test_a_ping_behind_a_slow_command_does_not_cost_that_command_its_connection(

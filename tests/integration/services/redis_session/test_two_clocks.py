@@ -77,6 +77,19 @@ async def test_a_call_after_a_long_idle_time_does_not_stall_if_a_tick_comes_befo
     assert await call == b"PONG"
 
 
+async def test_a_reply_that_came_while_the_loop_was_held_up_is_read_before_the_connection_counts_as_stalled(
+    connect: Connect,
+) -> None:
+    """In one turn somebody's code takes longer than `stall_s`, and then the tick is due."""
+    client = await connect(stall_s=0.1)
+    stream = client.wire.stream
+    call = stream.send(b"PING\r\n")
+    stream._flush()
+    time.sleep(0.2)  # noqa: ASYNC251 - somebody's code
+    stream._watch()
+    assert await call == b"PONG"
+
+
 async def test_an_idle_connection_has_no_timer_and_does_not_stall(connect: Connect) -> None:
     client = await connect(stall_s=0.1)
     await asyncio.sleep(0.5)

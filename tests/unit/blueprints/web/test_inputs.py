@@ -11,7 +11,7 @@ import pytest
 from blueprints.strict_json import parse_json
 from blueprints.web import inputs
 from services.errors import AppError, BodyTooLarge, InvalidInput, WrongContentType
-from services.tickets.models import DropPath, OrderHeaders, OrderMessage, PlaceOrder, PutDrop
+from services.tickets.models import DropPath, ListOrders, OrderHeaders, OrderMessage, PlaceOrder, PutDrop
 from tests.properties import given, st
 
 JSON = {"Content-Type": "application/json"}
@@ -187,3 +187,18 @@ json_values = st.recursive(
 def test_any_json_becomes_a_command_or_an_error_of_ours(document: object) -> None:
     with contextlib.suppress(AppError):
         assert inputs.body(request(json.dumps(document).encode()), PlaceOrder)
+
+
+def query(text: str, **params: str) -> ListOrders:
+    """`params`: what the host makes of the query, which leaves out what is empty and joins what is repeated."""
+    return inputs.query(func.HttpRequest("GET", f"http://localhost/api/x?{text}", params=params, body=b""), ListOrders)
+
+
+def test_an_empty_value_is_refused_beside_another_of_its_name_too() -> None:
+    with pytest.raises(InvalidInput, match="status"):
+        query("status=queued&status=", status="queued")
+
+
+@pytest.mark.parametrize("name", ["code", "Code", "CLIENTID"])
+def test_the_key_is_the_hosts_which_reads_it_in_any_case(name: str) -> None:
+    assert query(f"{name}=key", **{name: "key"}) == ListOrders()

@@ -1,0 +1,148 @@
+"""What one node of a cluster says of itself touches no other node. The nodes are scripted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from services.redis_session import Clocks, RedisUnavailable
+from services.redis_session.cluster_client import ClusterRedis
+from services.redis_session.topology import Place
+from tests.integration.services.redis_session.cluster.conftest import Session
+from tests.integration.services.redis_session.conftest import peer
+from tests.waiting import until
+
+REPLICA = b"-READONLY You can't write against a read only replica.\r\n"
+
+
+class Node:
+    """Answers each command by its name."""
+
+    def __init__(self) -> None:
+        self.url, self.says = (
+            "",
+            {b"HELLO": b"%1\r\n+mode\r\n+cluster\r\n", b"PING": b"+PONG\r\n", b"ASKING": b"+OK\r\n"},
+        )
+
+    @property
+    def place(self) -> Place:
+        return Place("127.0.0.1", urlsplit(self.url).port or 0)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while words := (await reader.readline())[1:]:
+            command = [await self._word(reader) for _ in range(int(words))]
+            writer.write(self.says[command[0]])
+
+    @staticmethod
+    async def _word(reader: asyncio.StreamReader) -> bytes:
+        size = int((await reader.readline())[1:])
+        return (await reader.readexactly(size + 2))[:-2]
+
+
+def slots(*ranges: tuple[int, int, Node]) -> bytes:
+    """What CLUSTER SLOTS answers."""
+    each = [f"*3\r\n:{first}\r\n:{last}\r\n*2\r\n+127.0.0.1\r\n:{node.place.port}\r\n" for first, last, node in ranges]
+    return f"*{len(each)}\r\n{''.join(each)}".encode()
+
+
+@pytest.fixture
+async def nodes() -> AsyncIterator[tuple[Node, Node]]:
+    """Two, all of whose slots the first one serves."""
+    both = Node(), Node()
+    async with AsyncExitStack() as stack:
+        for node in both:
+            node.url = await stack.enter_async_context(peer(node.serve))
+        for node in both:
+            node.says[b"CLUSTER"] = slots((0, 16383, both[0]))
+        yield both
+
+
+async def test_what_the_target_of_a_move_says_is_about_the_target(nodes: tuple[Node, Node], session: Session) -> None:
+    source, target = nodes
+    source.says[b"INCRBY"] = f"-ASK 1 127.0.0.1:{target.place.port}\r\n".encode()
+    target.says[b"INCRBY"] = REPLICA
+    redis = session(source.url)
+    await redis.ping(5)
+    cluster = redis.open_client
+    assert isinstance(cluster, ClusterRedis)
+    of_source = cluster.nodes.at(source.place).session
+    of_target = cluster.nodes.at(target.place).session
+    before = of_source.open_client, await of_target.healthy_client()
+    with pytest.raises(RedisUnavailable):
+        await cluster.incr("n")
+    assert of_source.open_client is before[0]
+    assert of_target.open_client is not before[1]
+    await redis.aclose()
+
+
+async def test_a_pipeline_that_one_node_refuses_costs_no_other_node_its_connection(
+    nodes: tuple[Node, Node], session: Session
+) -> None:
+    source, target = nodes
+    source.says[b"CLUSTER"] = slots((0, 8191, source), (8192, 16383, target))
+    source.says[b"INCRBY"], target.says[b"INCRBY"] = b":1\r\n", REPLICA
+    redis = session(source.url)
+    await redis.ping(5)
+    cluster = redis.open_client
+    assert isinstance(cluster, ClusterRedis)
+    of_source, of_target = (cluster.nodes.at(node.place).session for node in nodes)
+    before = of_source.open_client, of_target.open_client
+
+    async def batch(client: Any) -> Any:  # "a" is served by the target, "b" by the source
+        return await client.pipeline(transaction=False).incr("a").incr("b").execute()
+
+    with pytest.raises(RedisUnavailable):
+        await redis.run(batch, idempotent=False, within_s=0.2)
+    assert redis.open_client is cluster
+    assert of_source.open_client is before[0]
+    assert of_target.open_client is not before[1]
+    await redis.aclose()
+
+
+async def test_a_cluster_that_knew_no_node_is_asked_again_by_a_ping(nodes: tuple[Node, Node], session: Session) -> None:
+    source, _ = nodes
+    source.says[b"CLUSTER"] = b"*0\r\n"
+    redis = session(source.url)
+    with pytest.raises(RedisUnavailable):
+        await redis.ping(0.5)
+    source.says[b"CLUSTER"] = slots((0, 16383, source))
+    await redis.ping(20)
+    await redis.aclose()
+
+
+@pytest.mark.parametrize("answer", [b"*1\r\n*2\r\n:0\r\n:1\r\n", b"+OK\r\n", b"*1\r\n*3\r\n:0\r\n:1\r\n+x\r\n"])
+async def test_a_node_that_talks_nonsense_does_not_hide_what_the_next_one_says(
+    nodes: tuple[Node, Node], session: Session, answer: bytes
+) -> None:
+    source, target = nodes
+    source.says[b"CLUSTER"] = slots((0, 8191, source), (8192, 16383, target))
+    redis = session(source.url)
+    await redis.ping(5)
+    cluster = redis.open_client
+    assert isinstance(cluster, ClusterRedis)
+    source.says[b"CLUSTER"], target.says[b"CLUSTER"] = answer, slots((0, 16383, target))
+    cluster.nodes.randomness.shuffle = lambda x: None  # type: ignore[method-assign] # the source is asked first
+    cluster.nodes.refresh_soon()
+    await until(lambda: not cluster.nodes._refreshing)
+    assert [node.place for node in cluster.nodes.primaries()] == [target.place]
+    await redis.aclose()
+
+
+async def test_the_topology_is_asked_for_again_after_a_fetch_that_failed(
+    nodes: tuple[Node, Node], session: Session
+) -> None:
+    source, target = nodes
+    redis = session(source.url, Clocks(topology_s=0.05))
+    await redis.ping(5)
+    cluster = redis.open_client
+    assert isinstance(cluster, ClusterRedis)
+    source.says[b"CLUSTER"] = target.says[b"CLUSTER"] = b"*0\r\n"
+    await until(lambda: any("no node" in line for _, line in redis.outage.notices))
+    source.says[b"CLUSTER"] = slots((0, 16383, target))
+    await until(lambda: cluster.nodes.owner(0).place == target.place, 20)
+    await redis.aclose()
