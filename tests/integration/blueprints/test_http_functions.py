@@ -108,8 +108,8 @@ async def test_the_location_is_under_the_path_that_the_request_came_by(worker: W
 
 async def test_no_answer_may_be_kept_by_a_cache(worker: Worker) -> None:
     await worker.put_drop()
-    answers = (await worker.place_order(), await worker.get_drop(), await worker.get_drop("nowhere"))
-    answers += (await worker.health(), await worker.ready(), await worker.openapi())
+    answers = [await worker.place_order(), await worker.get_drop(), await worker.get_drop("nowhere")]
+    answers += [await worker.health(), await worker.ready(), await worker.openapi()]
     assert {answer.headers["Cache-Control"] for answer in answers} == {"no-store"}
 
 
