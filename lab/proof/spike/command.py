@@ -69,7 +69,8 @@ def run(options: argparse.Namespace) -> int:
     parameters, progress = parameters_of(options, options.strategy), Progress()
 
     def report(outcome: Outcome) -> bool:
-        title = f"{outcome.orders:,} orders: {TITLES[outcome.strategy]}"
+        tickets = f", {parameters.stock:,} tickets" if parameters.stock else ""
+        title = f"{outcome.orders:,} orders{tickets}: {TITLES[outcome.strategy]}"
         save(options, asdict(outcome), lambda folder, typed: write_report(folder, title, [outcome], typed))
         show([outcome], console())
         return outcome.strategy == OURS and bool(broken(outcome))
