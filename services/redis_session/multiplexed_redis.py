@@ -240,7 +240,7 @@ class MultiplexedRedis(Redis):
         name = what.decode(errors="replace") if isinstance(what, bytes) else what
         advice = "use a redis.asyncio.Redis of your own for it"
         if need is Need.BLOCKS:
-            advice = "allow side connections (RedisService: connections=2; the connection budget counts them), or " + advice
+            advice = "allow side connections (`connections=2`, which the budget counts), or " + advice
         raise NeedsOwnConnection(f"{name} {need.value} the connection that every caller shares: {advice}")
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> MultiplexedPipeline:
