@@ -157,7 +157,7 @@ class Callers:
                 and (ended, frozen_s) == (self.network.ended[who], instance.frozen_s)
                 and not instance.loop.frozen
             ):
-                self._check_unknown(claim, who, outcome)
+                self._check_unknown(claim, who, outcome, together=kind == "pipeline")
 
         async def operation(redis: Any) -> Any:
             return await OPERATIONS[kind](redis, claim.tokens, session, self.random)
@@ -167,9 +167,12 @@ class Callers:
         if cancel_s is not None and task is not None:
             self.world.later(cancel_s, task.cancel)
 
-    def _check_unknown(self, claim: Claim, who: str, outcome: OutcomeUnknown) -> None:
-        """What the server has refused, and said so, did not run."""
-        refused_at = max(self.redis.refused.get(token.encode(), 0.0) for token in claim.tokens)
+    def _check_unknown(self, claim: Claim, who: str, outcome: OutcomeUnknown, *, together: bool) -> None:
+        """What the server has refused, and said so, did not run. `together`: each of them has been sent."""
+        refusals = [self.redis.refused.get(token.encode(), 0.0) for token in claim.tokens]
+        if together and not all(refusals):
+            return  # another node of a cluster still has its part of the pipeline
+        refused_at = max(refusals)
         heard = not isinstance(outcome.__cause__, TimeoutError) or refused_at < self.world.now - HEARD_S
         if refused_at and heard and self.network.quiet(who) and not self._ran(claim):
             self.world.violate(f"{claim.what} was refused, and its outcome is said to be unknown: {outcome!r}")
