@@ -157,7 +157,7 @@ class Callers:
                 and (ended, frozen_s) == (self.network.ended[who], instance.frozen_s)
                 and not instance.loop.frozen
             ):
-                self._check_unknown(claim, who, outcome, together=kind == "pipeline")
+                self._check_unknown(claim, who, outcome, kind, min(self.world.now, began + within_s))
 
         async def operation(redis: Any) -> Any:
             return await OPERATIONS[kind](redis, claim.tokens, session, self.random)
@@ -167,13 +167,13 @@ class Callers:
         if cancel_s is not None and task is not None:
             self.world.later(cancel_s, task.cancel)
 
-    def _check_unknown(self, claim: Claim, who: str, outcome: OutcomeUnknown, *, together: bool) -> None:
-        """What the server has refused, and said so, did not run. `together`: each of them has been sent."""
+    def _check_unknown(self, claim: Claim, who: str, outcome: OutcomeUnknown, kind: str, until: float) -> None:
+        """What the server has refused, and said so before the deadline, did not run."""
         refusals = [self.redis.refused.get(token.encode(), 0.0) for token in claim.tokens]
-        if together and not all(refusals):
-            return  # another node of a cluster still has its part of the pipeline
+        if kind == "pipeline" and not all(refusals):
+            return  # another node of a cluster still has its part
         refused_at = max(refusals)
-        heard = not isinstance(outcome.__cause__, TimeoutError) or refused_at < self.world.now - HEARD_S
+        heard = not isinstance(outcome.__cause__, TimeoutError) or refused_at < until - HEARD_S
         if refused_at and heard and self.network.quiet(who) and not self._ran(claim):
             self.world.violate(f"{claim.what} was refused, and its outcome is said to be unknown: {outcome!r}")
 
