@@ -95,6 +95,11 @@ class Outage:
         if self.trying_since is None:
             self.trying_since = now
 
+    def not_heard(self, for_s: float) -> None:
+        """For so long nobody could have heard an answer: that time does not count."""
+        if self.trying_since is not None:
+            self.trying_since += for_s
+
     def answered(self, now: float) -> None:
         """A connection was made, or a PING answered. That does not end a refusal."""
         self.trying_since = None

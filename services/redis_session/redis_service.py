@@ -42,6 +42,7 @@ T = TypeVar("T")
 C = TypeVar("C", bound=MultiplexedRedis)
 CLOSE_S = 1.0  # the kernel finishes a close that takes longer
 SETTLED_S = 5.0  # a connection that has lasted this long resets the backoff; a shorter one was no recovery
+HELD_UP_S = 0.25  # a timer later than this: somebody's code has held up the event loop, and nobody could hear Redis
 GO_ON_S = 60.0  # attempts go on for so long after the last call
 _LOGIN_REFUSED = frozenset(["NOAUTH", "WRONGPASS"])
 _INHERITED: list[object] = []  # see _guard_loop
@@ -280,12 +281,18 @@ class RedisService:
         Impatient callers get their error as soon as an outage is known.
         """
         task: asyncio.Task[T] = self._tasks.get(name) or self._start(name, make)
-        await asyncio.wait([task], timeout=None if patient else self.outage.left_s(self._now()))
-        if not task.done():
-            reason = self.outage.reason or SILENT
-            error = NotSent(f"an outage is known: {reason}", reason)
-            error.known_outage = True
-            raise error
+        while not task.done():
+            left_s = None if patient else self.outage.left_s(self._now())
+            due = self._now() + max(left_s or 0.0, 0.0)
+            await asyncio.wait([task], timeout=left_s)
+            if task.done() or left_s is None or not self._outage_known():
+                continue
+            if (late_s := self._now() - due) < HELD_UP_S:
+                reason = self.outage.reason or SILENT
+                error = NotSent(f"an outage is known: {reason}", reason)
+                error.known_outage = True
+                raise error
+            self.outage.not_heard(late_s + HELD_UP_S)
         if task.cancelled():
             raise NotSent("the Redis session was closed")
         return task.result()
