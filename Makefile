@@ -33,7 +33,7 @@ lint: $(READY) ## style, imports, types and workflows
 test: export REQUIRE_EVERYTHING = 1
 test: export PYTHONDONTWRITEBYTECODE = # every worker and every `python -m lab` would compile everything again
 test: lint ## lint, types and every test (6 minutes on two cores)
-	$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 conformance: $(READY) ## redis-py's own tests on the session: oldest, pinned and newest version, two servers and a cluster, two protocols (ARGS="--help" for fewer)
 	$(BIN)/python -m tests.conformance $(ARGS)
