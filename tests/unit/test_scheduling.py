@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from tests.plain_pytest import without
 
 ROOT = Path(__file__).parents[2]
 CONFTEST = """
@@ -24,14 +24,15 @@ def test_one(number):
 """
 
 
+@without("xdist")
 def test_each_test_runs_once_when_workers_die(tmp_path: Path) -> None:
-    pytest.importorskip("xdist")
     folder = tmp_path / "tests" / "simulation"  # where each test is a unit of its own
     folder.mkdir(parents=True)
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (folder / "test_one.py").write_text(TESTS)
-    words = [sys.executable, "-m", "pytest", "-q", "-n", "3", "--dist", "loadfile", "--rootdir", str(tmp_path)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""}
-    ended = subprocess.run([*words, str(folder)], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    options = "-q -p xdist -n 3 --dist loadfile".split()
+    words = [sys.executable, "-m", "pytest", *options, "--rootdir", str(tmp_path), str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    ended = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=150)
     assert ended.returncode == 1
     assert "2 failed, 7 passed" in ended.stdout
