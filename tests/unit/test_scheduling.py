@@ -30,7 +30,7 @@ def test_each_test_runs_once_when_workers_die(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (folder / "test_one.py").write_text(TESTS)
-    options = "-q -p xdist -n 3 --dist loadfile".split()
+    options = ["-q", "-p", "xdist", "-n", "3", "--dist", "loadfile"]
     words = [sys.executable, "-m", "pytest", *options, "--rootdir", str(tmp_path), str(folder)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     ended = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=150)
