@@ -23,6 +23,10 @@ with contextlib.suppress(ModuleNotFoundError):  # plain pytest has no hypothesis
     settings.register_profile("prove", max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 
+ONE_BY_ONE = ("tests/integration/lab/proof/faults/", "tests/simulation/")  # long tests that share nothing
+SHARED_LABS = "tests/e2e/"
+OWN_LABS = {f"{SHARED_LABS}test_{name}.py" for name in ("locust", "on_a_cluster", "outages")}
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "timeout(seconds): a bound of its own, by pytest-timeout")
@@ -63,14 +67,22 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
 def pytest_xdist_auto_num_workers() -> int:
-    """Most tests wait, so two for each core that we may use; more than four have no tests left for them at the end."""
+    """Two for each core that we may use, as most tests wait; four finish together."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return min(4, 2 * cores)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    from tests.scheduling import Scheduling
+    """`--dist loadfile`, but what shares the labs of tests/e2e/conftest.py stays together, and long tests go apart."""
+    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
+
+    class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            if file.startswith(ONE_BY_ONE):
+                return nodeid
+            return SHARED_LABS if file.startswith(SHARED_LABS) and file not in OWN_LABS else file
 
     return Scheduling(config, log)
 
