@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -272,16 +271,17 @@ async def test_the_callers_trace_travels_in_the_application_properties(bus: Bus)
     assert seen == [parent]
 
 
-async def test_an_idle_trigger_holds_one_connection_and_stops_soon(bus: Bus) -> None:
+async def test_an_idle_trigger_holds_one_connection_and_stops_by_itself(
+    bus: Bus, caplog: pytest.LogCaptureFixture
+) -> None:
     async def handler(message: func.ServiceBusMessage) -> None: ...
 
     async with receiving(bus, handler) as host:
         await bus.send("{}")
         await bus.until(completed=1)
         await until(lambda: bus.broker.connections == 1)  # the sender's own goes
-        started = time.monotonic()
         await host.stop()
-        assert time.monotonic() - started < 8
+    assert "did not finish in time" not in caplog.text
 
 
 async def test_a_call_is_logged_with_its_message_and_its_delivery(bus: Bus, caplog: pytest.LogCaptureFixture) -> None:

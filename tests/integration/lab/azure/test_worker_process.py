@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -144,11 +143,9 @@ def test_a_time_out_replaces_the_worker_and_fails_what_else_it_did(start: Callab
             return [answer.status_code for answer in await asyncio.gather(first, client.get("/sleeps"))]
 
     worker = get(running, "count").text.split()[1]
-    started = time.monotonic()
     assert asyncio.run(both()) == [500, 500]
     wait_until(answers(running))
     assert get(running, "count").text.split()[1] != worker
-    assert time.monotonic() - started < 60  # and no second time-out was waited for
 
 
 @pytest.mark.parametrize("what", ["mismatch", "unwritable", "surrogate"])
