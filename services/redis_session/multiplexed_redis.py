@@ -6,10 +6,12 @@ It does not reconnect, repeat a command or ping. Its owner does, and replaces it
 from __future__ import annotations
 
 import inspect
+import re
 import socket
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
 
 from redis import __version__ as redis_py_version
 from redis.asyncio import Redis
@@ -26,8 +28,10 @@ from .wire import Wire
 
 ADDRESS = (  # what is expected, for people
     "rediss://[[user]:[password]@]host[:port][/db], or redis:// without TLS; special characters in the password "
-    "percent-encoded, and no password beside a credential"
+    "percent-encoded, and no password beside a credential; after a ? only protocol, decode_responses, encoding and, "
+    "with rediss://, ssl_...: everything else is an argument, such as clocks= or connections="
 )
+_OPTIONS = frozenset(["db", "protocol", "decode_responses", "encoding", "encoding_errors", "legacy_responses"])
 _KEYWORDS = inspect.signature(Redis.__init__).parameters.keys()
 
 # No maintenance notifications: they hide unread replies. redis-py's asyncio side knows them since 8.0.
@@ -276,8 +280,15 @@ class MultiplexedRedis(Redis):
 
 
 def _options_of(url: str) -> dict[str, Any]:
-    """The keywords of `Redis` that an address stands for. Raises ValueError."""
-    options: dict[str, Any] = {**parse_url(url)}
+    """The keywords of `Redis` that an address stands for. Raises ValueError, also for what redis-py would ignore."""
+    parts, options = urlsplit(url), dict[str, Any](parse_url(url))
+    asked = {name for name in parse_qs(parts.query, True) if parts.scheme != "rediss" or not name.startswith("ssl_")}
+    if asked - _OPTIONS or parts.fragment or parts.port == 0:
+        raise ValueError
+    if parts.scheme != "unix" and not re.fullmatch("/?[0-9]*", parts.path):
+        raise ValueError
+    if "decode_responses" in options:  # to redis-py any text is true
+        options["decode_responses"] = options["decode_responses"].lower() in ("1", "true", "yes")
     if options.pop("connection_class", None) is SSLConnection:
         options["ssl"] = True
     if "path" in options:

@@ -32,7 +32,7 @@ from .failures import Failures
 from .login import Login
 from .multiplexed_redis import ADDRESS, MultiplexedRedis
 from .opening import client_name
-from .outage import SILENT, Outage, reason_not_connected, reason_of_code
+from .outage import NO_TLS, SILENT, Outage, reason_not_connected, reason_of_code
 from .server_reply import ServerState, answer_to_ping, hear, server_state
 from .topology import Place
 
@@ -288,7 +288,8 @@ class RedisService:
             if task.done() or left_s is None or not self._outage_known():
                 continue
             if (late_s := self._now() - due) < HELD_UP_S:
-                reason = self.outage.reason or SILENT
+                tls = name == "connect" and (self._url or "").lower().startswith("rediss:")
+                reason = self.outage.reason or (NO_TLS if tls else SILENT)
                 error = NotSent(f"an outage is known: {reason}", reason)
                 error.known_outage = True
                 raise error

@@ -63,6 +63,15 @@ async def test_a_certificate_that_is_not_trusted_and_tls_that_is_not_spoken_are_
     await session.aclose()
 
 
+async def test_tls_that_nobody_speaks_is_named_before_the_first_attempt_has_ended(
+    redis_url: str, open_session: Open
+) -> None:
+    session = open_session(redis_url.replace("redis:", "rediss:"), clocks=Clocks(outage_s=0.1))
+    with pytest.raises(RedisUnavailable) as shown:
+        await session.healthy_client(patient=False)
+    assert shown.value.reason == "nobody speaks TLS there, or Redis does not answer"
+
+
 async def test_a_black_hole_is_noticed_and_a_slow_link_is_not_mistaken_for_one(
     connect: Connect, tls_port: int, certificate: Path
 ) -> None:

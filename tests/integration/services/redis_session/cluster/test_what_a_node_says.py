@@ -174,7 +174,7 @@ async def test_a_node_that_leaves_and_returns_before_its_replies_keeps_its_one_c
 async def test_redirects_to_ever_new_places_leave_few_nodes_while_no_topology_comes(
     nodes: tuple[Node, Node], session: Session
 ) -> None:
-    source, target = nodes
+    source, _ = nodes
     redis = session(source.url)
     await redis.ping(5)
     cluster = redis.open_client
