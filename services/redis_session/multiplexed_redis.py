@@ -83,7 +83,8 @@ class MultiplexedRedis(Redis):
 
     Seconds: `connect_s` bounds `connect()`, `stall_s` and `reply_s` are the connection's own clocks. `backlog_calls`
     and `backlog_bytes` bound what waits, `side_connections` how many more connections blocking commands, transactions,
-    pub/sub and MONITOR may open; at 0 these raise `NeedsOwnConnection`. All other keywords are redis-py's.
+    pub/sub and MONITOR may open; at 0 these raise `NeedsOwnConnection`, and only the caller's deadline ends a wait on them.
+    All other keywords are redis-py's.
 
     A call raises `NotSent`, `OutcomeUnknown` or `Overloaded` (errors.py) where redis-py raises ConnectionError
     or TimeoutError. A cancelled call raises CancelledError and disturbs nobody; `CallDeadline` tells whether it had
@@ -107,9 +108,9 @@ class MultiplexedRedis(Redis):
         if at is not None:
             tls_name = name_to_verify(options.get("host", "localhost"), at)
             options = {**options, "host": at.host, "port": at.port}
-        super().__init__(
-            connection_pool=connection_pool, **{**_DRIVER, **options, "retry": None}
-        )  # its pool is never asked for a connection
+        # Its pool is never asked for a connection. redis-py 8's socket_timeout of 5 s would end what blocks for longer.
+        options = {**_DRIVER, "socket_timeout": None, **options, "retry": None}
+        super().__init__(connection_pool=connection_pool, **options)
         limits = StreamLimits(stall_s, reply_s, backlog_calls, backlog_bytes)
         options = _connection_options(self.connection_pool, limits, connect_s)
         self.connection_pool: SidePool = SidePool(side_connections, connect_s, **options)

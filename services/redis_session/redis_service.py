@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, Self, TypeVar
 
 from redis.asyncio import Redis
-from redis.exceptions import AuthenticationError, DataError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -479,7 +479,7 @@ class RedisService:
                 at=at,
                 client_name=client_name(self._name),
             )
-        except (ValueError, DataError):  # the latter: a password in the address, and a credential
+        except (ValueError, RedisError):  # nothing has been sent yet: whatever it is, the address says so
             raise RedisNotConfigured(f"the address of Redis is missing or unusable; expected is {ADDRESS}") from None
 
     # --- the event loop -----------------------------------------------------------------------------------------------

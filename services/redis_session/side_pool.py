@@ -9,6 +9,7 @@ from typing import Any
 
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from .call_deadline import current_deadline
 from .command_plan import Need, command_plan
@@ -34,7 +35,10 @@ class SideConnection(AbstractConnection):
         opening = asyncio.ensure_future(super().connect_check_health(*args, **options))
         self.pool.opening.add(opening)
         try:
-            await opening
+            async with asyncio.timeout(self.pool.wait_s):
+                await opening
+        except TimeoutError as error:
+            raise RedisTimeoutError(f"no side connection to Redis within {self.pool.wait_s:g} s") from error
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self.pool.closed and (task is None or not task.cancelling()):

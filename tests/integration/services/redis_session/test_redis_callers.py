@@ -110,6 +110,8 @@ async def test_closing_while_a_caller_waits_for_the_connect_does_not_cancel_that
         "redis://myhost?ssl_cert_reqs=none",
         "redis://myhost?ssl=false",
         "redis://myhost?connection_pool=x",
+        "redis://myhost?protocol=4",
+        "rediss://myhost?ssl_cert_reqs=bogus",
     ],
 )
 async def test_an_unusable_address_is_never_shown_and_one_line_says_what_is_expected(
