@@ -83,7 +83,7 @@ class MultiplexedRedis(Redis):
 
     Seconds: `connect_s` bounds `connect()`, `stall_s` and `reply_s` are the connection's own clocks. `backlog_calls`
     and `backlog_bytes` bound what waits, `side_connections` how many more connections blocking commands, transactions,
-    pub/sub and MONITOR may open; at 0 these raise `NeedsOwnConnection`, and only the caller's deadline ends a wait on them.
+    pub/sub and MONITOR may open; at 0 these raise `NeedsOwnConnection`, and only the caller's deadline ends a wait.
     All other keywords are redis-py's.
 
     A call raises `NotSent`, `OutcomeUnknown` or `Overloaded` (errors.py) where redis-py raises ConnectionError

@@ -11,7 +11,7 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from .call_deadline import current_deadline
+from .call_deadline import GIVEN_UP, current_deadline
 from .command_plan import Need, command_plan
 from .errors import NeedsOwnConnection, NotSent, Overloaded
 from .server_reply import ServerState, server_state
@@ -67,7 +67,7 @@ class SideConnection(AbstractConnection):
             await self.connect_check_health(check_health=False)
         if not self.greeting and (scope := current_deadline()) is not None:
             if scope.given_up:
-                raise NotSent("not written: the operation that it belongs to has been given up")
+                raise NotSent(GIVEN_UP)
             scope.count(1)
         task = asyncio.current_task()
         cancelled = task.cancelling() if task is not None else 0

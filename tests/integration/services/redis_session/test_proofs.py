@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import socket
 from typing import Any
 
@@ -115,11 +116,13 @@ async def test_a_child_task_writes_nothing_after_its_deadline_said_notsent(conne
     with pytest.raises(NotSent):  # noqa: PT012 - the deadline raises
         async with CallDeadline(0.05):
             running = asyncio.create_task(child())
+            living_on = asyncio.create_task(child(), context=contextvars.Context())
             await asyncio.Event().wait()
     late.set()
-    with pytest.raises(NotSent):
+    with pytest.raises(NotSent, match=r"context=contextvars\.Context"):
         await running
-    assert await client.get("n") is None
+    await living_on
+    assert await client.get("n") == b"1"
 
 
 async def test_a_call_cancelled_in_the_turn_in_which_the_connection_closes_was_not_written(connect: Connect) -> None:
