@@ -52,6 +52,7 @@ _CONNECTING: tuple[tuple[type[BaseException], str, str], ...] = (  # the first w
     (InvalidResponse, "", "the answer is not of Redis; does the port want TLS?"),
     (BaseException, "Protocol error", "the answer is not of Redis; does the port want TLS?"),
     (BaseException, "closed the connection", "the connection is closed at once; does the port want TLS?"),
+    (BaseException, "connection was lost", "the connection is closed at once; does the port want TLS?"),
 )
 
 

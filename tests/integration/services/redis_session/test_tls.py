@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import Clocks, NotSent, OutcomeUnknown, RedisUnavailable
 from services.redis_session.multiplexed_redis import MultiplexedRedis
 from tests.integration.services.conftest import Open
-from tests.integration.services.redis_session.conftest import Connect
+from tests.integration.services.redis_session.conftest import Connect, peer
 from tests.integration.services.redis_session.tls_relay import ADDRESS, tls_relay, write_certificate
 
 
@@ -61,6 +63,21 @@ async def test_a_certificate_that_is_not_trusted_and_tls_that_is_not_spoken_are_
     assert shown.value.reason == reason
     assert reason in caplog.text
     await session.aclose()
+
+
+async def test_a_port_that_resets_what_is_not_tls_is_named(open_session: Open) -> None:
+    """As Redis does with its `tls-port`."""
+
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    async with peer(reset) as url:
+        session = open_session(url)
+        with pytest.raises(RedisUnavailable) as shown:
+            await session.healthy_client()
+        await session.aclose()
+    assert shown.value.reason == "the connection is closed at once; does the port want TLS?"
 
 
 async def test_tls_that_nobody_speaks_is_named_before_the_first_attempt_has_ended(
