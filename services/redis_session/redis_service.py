@@ -229,7 +229,7 @@ class RedisService:
         failure = self.judge(error, client)
         if isinstance(failure, NotSent) and deadline.written:
             failure = OutcomeUnknown(f"a command of the operation may have run; then: {failure}", failure.reason)
-        deadline.withdrawn = isinstance(failure, NotSent)
+        deadline.withdrawn = not deadline.written
         return failure
 
     def judge(self, error: RedisUnavailable | RedisError, client: MultiplexedRedis | None) -> RedisUnavailable:

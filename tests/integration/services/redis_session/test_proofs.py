@@ -125,6 +125,33 @@ async def test_a_child_task_writes_nothing_after_its_deadline_said_notsent(conne
     assert await client.get("n") == b"1"
 
 
+async def test_what_a_refused_attempt_has_left_behind_does_not_run_beside_its_repetition(
+    own_redis: RedisServer, open_session: Open
+) -> None:
+    """`gather` raises the first error, and its other calls go on."""
+    session = open_session(own_redis.url)
+    attempts: list[asyncio.Task[Any]] = []
+    repeated = asyncio.Event()
+
+    async def pop(client: Any) -> Any:
+        await repeated.wait()
+        return await client.lpop("list")  # a full Redis takes it
+
+    async def operation(client: Any) -> None:
+        attempts.append(asyncio.create_task(pop(client)))
+        if len(attempts) == 1:
+            await client.set("k", 1)
+        repeated.set()
+        await asyncio.gather(*attempts, return_exceptions=True)
+
+    await session.run(lambda client: client.rpush("list", 1, 2, 3), idempotent=False, within_s=5)
+    with redis.Redis.from_url(own_redis.url) as admin:
+        admin.config_set("maxmemory", 1)
+        await session.run(operation, idempotent=False, within_s=20, patient=True)
+        assert admin.llen("list") == 2
+    await session.aclose()
+
+
 async def test_a_call_cancelled_in_the_turn_in_which_the_connection_closes_was_not_written(connect: Connect) -> None:
     client = await connect()
     async with CallDeadline(5) as deadline:
