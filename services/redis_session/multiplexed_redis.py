@@ -107,7 +107,7 @@ class MultiplexedRedis(Redis):
         tls_name = None
         if at is not None:
             tls_name = name_to_verify(options.get("host", "localhost"), at)
-            options = {**options, "host": at.host, "port": at.port}
+            options = {**options, "unix_socket_path": None, "host": at.host, "port": at.port}
         # Its pool is never asked for a connection. redis-py 8's socket_timeout of 5 s would end what blocks for longer.
         options = {**_DRIVER, "socket_timeout": None, **options, "retry": None}
         super().__init__(connection_pool=connection_pool, **options)
