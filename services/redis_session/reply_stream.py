@@ -293,7 +293,7 @@ class ReplyStream(asyncio.BufferedProtocol):
                 self._reader.feed(self._buffer, start, end - start)  # type: ignore[arg-type] # it takes any buffer
                 self._settle_complete()
         except Exception as error:  # noqa: BLE001 - whatever it is, the stream can't be trusted after it
-            self.close(f"the reply stream is broken: {error!r}")
+            self.close(f"the reply stream is broken: {type(error).__name__}: {error}")
             return
         self.counters.replies += owed - len(self._owed)
         if self.closed_because is None:

@@ -80,6 +80,23 @@ async def test_a_port_that_resets_what_is_not_tls_is_named(open_session: Open) -
     assert shown.value.reason == "the connection is closed at once; does the port want TLS?"
 
 
+@pytest.mark.parametrize("answer", [b"\x15\x03\x03\x00\x02\x02\x46", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+async def test_an_answer_that_is_not_of_redis_is_named(open_session: Open, answer: bytes) -> None:
+    """A TLS alert, and a web server's."""
+
+    async def other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(answer)
+        await reader.read()
+
+    async with peer(other) as url:
+        session = open_session(url)
+        with pytest.raises(RedisUnavailable) as shown:
+            await session.healthy_client()
+        await session.aclose()
+    assert shown.value.reason == "the answer is not of Redis; does the port want TLS?"
+
+
 async def test_tls_that_nobody_speaks_is_named_before_the_first_attempt_has_ended(
     redis_url: str, open_session: Open
 ) -> None:
