@@ -40,7 +40,7 @@ def test_the_example_is_computed_from_what_an_order_costs_and_how_long_a_call_ma
     assert (
         f"0.44 ms of CPU (in [the lab](the-experiment.md#what-an-order-costs)): {2000 * 0.44 / 1000} of a core" in text
     )
-    assert f"{2000 * 2.5:.0f} calls at once, on {budget.scale_out_limit} instances of 100" in text
+    assert f"{2000 * 2.5:.0f} calls at once, 100 on each of {budget.scale_out_limit} instances" in text
     assert f"{budget.instances} instances, {budget.clients} clients: even `Basic_C0` takes {budget.usable}" in text
 
 
