@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
+import inspect
 import operator
+import sys
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+from redis.asyncio import Redis
 from redis.client import CaseInsensitiveDict
+from redis.event import EventDispatcher
 
+from services.redis_session import multiplexed_redis
 from tests.simulation.bus import Bus
 from tests.simulation.callers import Callers
 from tests.simulation.cluster_model import PORTS, ClusterModel
@@ -28,6 +34,7 @@ from tests.simulation.shop import Shop
 RECOVERY_S = 8.0  # connect_s + 2 s, and one more for the backoff: from then on nothing may fail
 REST_S = 1800.0  # a world that has not come to rest by then has lost something
 AUDIT_S = 5.0
+ALL_TASKS = "_all_tasks" if sys.version_info < (3, 12) else "_scheduled_tasks"  # asyncio's
 SLOW_S = 1.0  # a move that takes longer is noticed by who needs several keys at once
 LAST = operator.methodcaller("incr", "last")
 
@@ -270,19 +277,31 @@ def simulate(seed: int | str, keep: set[int] | None = None, keep_trace: bool = F
     plan = plan_of(seed)
     if keep is not None:
         plan.steps = [step for number, step in enumerate(plan.steps) if number in keep]
-    level = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
+    simulation = Simulation(plan, keep_trace)
+    clock = SimpleNamespace(time=lambda: EPOCH_S + simulation.world.now, monotonic=lambda: simulation.world.now)
     gc.disable()
     try:
-        simulation = Simulation(plan, keep_trace)
-        clock = SimpleNamespace(time=lambda: EPOCH_S + simulation.world.now, monotonic=lambda: simulation.world.now)
         with (
             patch("services.redis_session.credential.time", clock),
             patch("services.redis_session.opening.os", SimpleNamespace(getpid=lambda: 12345)),  # said to the server
-            patch.object(CaseInsensitiveDict, "__init__", dict.update),  # redis-py's 170 callbacks: upper case already
-            patch("services.redis_session.reply_stream.READ_BYTES", 16_384),  # a world has no more to read at once
+            _cheaper(),
         ):
             return simulation.run()
     finally:
         gc.enable()
-        logging.disable(level)
+
+
+@contextmanager
+def _cheaper() -> Iterator[None]:
+    """What costs a world much and tells it nothing."""
+    listeners, parsed = EventDispatcher(), cache(multiplexed_redis._options_of)
+    with (
+        patch(f"asyncio.tasks.{ALL_TASKS}.add", lambda _: None),  # each loop knows its own
+        patch.object(CaseInsensitiveDict, "__init__", dict.update),  # redis-py's 170 callbacks: upper case already
+        patch.object(Redis, "__init__", inspect.unwrap(Redis.__init__)),  # looks for deprecated arguments
+        patch("redis.asyncio.client.EventDispatcher", lambda: listeners),  # four for each client, with six parts each
+        patch("redis.asyncio.connection.EventDispatcher", lambda: listeners),
+        patch("services.redis_session.multiplexed_redis._options_of", parsed),
+        patch("services.redis_session.reply_stream.READ_BYTES", 16_384),  # a world has no more to read at once
+    ):
+        yield
