@@ -100,7 +100,6 @@ def _chunk(seeds: range) -> dict[str, Any]:
         total += result.counts + Counter(seeds=1, turns=result.steps, virtual_s=round(result.virtual_s))
         faults += result.faults
         broken += [(seed, what) for what in result.broken[:1]]
-        gc.collect()
     return {"total": total, "faults": faults, "broken": broken}
 
 

@@ -34,17 +34,17 @@ class World:
         self.trace: list[tuple[float, str, str]] | None = [] if keep_trace else None
         self.broken: list[str] = []
         self.ended, self.max_steps = False, MAX_STEPS
-        self._chance = self.random.random
+        self.chance = self.random.random
         self._due: list[tuple[float, float, Callable[..., Any], tuple[Any, ...]]] = []
-        self._runnable: list[SimLoop] = []
+        self.runnable: list[SimLoop] = []
 
     def at(self, when: float, callback: Callable[..., Any], *args: Any) -> None:
         """Call back at that time; what is due together comes in the seed's order."""
-        heappush(self._due, (when, self._chance(), callback, args))
+        heappush(self._due, (when, self.chance(), callback, args))
 
     def later(self, delay_s: float, callback: Callable[..., Any], *args: Any) -> None:
         """Call back after so many seconds."""
-        heappush(self._due, (self.now + delay_s, self._chance(), callback, args))
+        heappush(self._due, (self.now + delay_s, self.chance(), callback, args))
 
     def note(self, who: str, what: str) -> None:
         """One line of the trace."""
@@ -58,20 +58,13 @@ class World:
             self.note("BROKEN", what)
             self.broken.append(f"{self.now:.6f} {what}")
 
-    def wake(self, loop: SimLoop) -> None:
-        """The loop has something to do: now, or a little late together with whatever else comes meanwhile."""
-        if self._chance() < 0.1:
-            self.later(self._chance() * LATE_S, self._runnable.append, loop)
-        else:
-            self._runnable.append(loop)
-
     def run(self, until: float) -> None:
         """Let everything happen up to that time. More steps than a seed can need are a violation."""
-        runnable, due = self._runnable, self._due
+        runnable, due = self.runnable, self._due
         while self.steps < self.max_steps:
             if runnable:
                 self.steps += 1
-                chosen = int(self._chance() * len(runnable)) if len(runnable) > 1 else 0
+                chosen = int(self.chance() * len(runnable)) if len(runnable) > 1 else 0
                 runnable.pop(chosen).turn()
             elif due and due[0][0] <= until:
                 when, _, callback, args = heappop(due)
@@ -128,8 +121,7 @@ class SimLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self.world.now
 
-    def get_debug(self) -> bool:
-        return False
+    get_debug = staticmethod(bool)  # False, without a frame
 
     def is_running(self) -> bool:
         return _get_running_loop() is self
@@ -193,9 +185,14 @@ class SimLoop(asyncio.BaseEventLoop):
                 self._wake()
 
     def _wake(self) -> None:
-        if not (self.frozen or self.dead):
-            self._awake = True
-            self.world.wake(self)
+        """It has something to do: now, or a little late together with whatever else comes meanwhile."""
+        if self.frozen or self.dead:
+            return
+        self._awake, world = True, self.world
+        if world.chance() < 0.1:
+            world.later(world.chance() * LATE_S, world.runnable.append, self)
+        else:
+            world.runnable.append(self)
 
     def turn(self) -> None:
         """One turn, as `BaseEventLoop._run_once` takes it."""

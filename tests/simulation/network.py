@@ -38,7 +38,8 @@ class Network:
 
     def way_s(self) -> float:
         """How long one packet takes, in seconds."""
-        return self.random.uniform(*self.delay_s)
+        least, most = self.delay_s
+        return least + (most - least) * self.random.random()
 
     async def connect(self, loop: SimLoop, factory: Callable[[], Any], port: int) -> Any:
         """As `loop.create_connection`: a transport and its protocol. More than its bound no process may have."""

@@ -277,18 +277,23 @@ def simulate(seed: int | str, keep: set[int] | None = None, keep_trace: bool = F
     plan = plan_of(seed)
     if keep is not None:
         plan.steps = [step for number, step in enumerate(plan.steps) if number in keep]
-    simulation = Simulation(plan, keep_trace)
-    clock = SimpleNamespace(time=lambda: EPOCH_S + simulation.world.now, monotonic=lambda: simulation.world.now)
     gc.disable()
     try:
-        with (
-            patch("services.redis_session.credential.time", clock),
-            patch("services.redis_session.opening.os", SimpleNamespace(getpid=lambda: 12345)),  # said to the server
-            _cheaper(),
-        ):
-            return simulation.run()
+        return _carried_out(plan, keep_trace)
     finally:
+        gc.collect(0)  # the world is all of the youngest generation
         gc.enable()
+
+
+def _carried_out(plan: Plan, keep_trace: bool) -> Result:
+    simulation = Simulation(plan, keep_trace)
+    clock = SimpleNamespace(time=lambda: EPOCH_S + simulation.world.now, monotonic=lambda: simulation.world.now)
+    with (
+        patch("services.redis_session.credential.time", clock),
+        patch("services.redis_session.opening.os", SimpleNamespace(getpid=lambda: 12345)),  # said to the server
+        _cheaper(),
+    ):
+        return simulation.run()
 
 
 @contextmanager
