@@ -62,12 +62,9 @@ class Simulation:
         self.network = self.redis.network = Network(world, self.redis, plan.seed)
         self.bus = Bus(world, plan.seed, plan.lag_s)
         self.identity = Identity(world, plan.token_s)
-        settings = settings_of(plan.connections, plan.patience_s, plan.hold_s, plan.idle_check_s, plan.token_s > 0)
-        names = [f"i{number}" for number in range(plan.instances)]
         bound = plan.connections + (len(PORTS) + 1 if plan.cluster else 0)
-        self.instances = [
-            Instance(world, self.network, self.bus, name, settings, bound, self.identity) for name in names
-        ]
+        parts = self.network, self.bus, self.identity, settings_of(plan)
+        self.instances = [Instance(*parts, f"i{number}", bound) for number in range(plan.instances)]
         self.shop = Shop(world, self.redis, self.bus, self.instances, plan.seed)
         self.callers = Callers(world, self.redis, self.network, plan.seed)
         self.people: list[asyncio.Task[Any]] = []
@@ -91,7 +88,7 @@ class Simulation:
             if not world.broken:
                 self._finish()
         finally:
-            self._bury()
+            self.bury()
         faults = Counter(step.label for step in plan.steps if step.until)
         counts = Counter(f"calls {claim.outcome or 'lost'}" for claim in self.callers.claims)
         counts += Counter(calls=len(self.callers.claims), orders=len(self.shop.accepted), messages=len(self.bus.stored))
@@ -263,7 +260,8 @@ class Simulation:
         if isinstance(outcome, BaseException):
             self.world.violate(f"an instance has not recovered: {outcome!r}")
 
-    def _bury(self) -> None:
+    def bury(self) -> None:
+        """After the end of the world: nothing is left open, and nobody complains."""
         self.world.ended = True
         for loop in (self.shop.loop, *self.callers.bare):
             loop.bury()
