@@ -37,6 +37,7 @@ class World:
         self.chance = self.random.random
         self._due: list[tuple[float, float, Callable[..., Any], tuple[Any, ...]]] = []
         self.runnable: list[SimLoop] = []
+        self._running: SimLoop | None = None
 
     def at(self, when: float, callback: Callable[..., Any], *args: Any) -> None:
         """Call back at that time; what is due together comes in the seed's order."""
@@ -60,6 +61,18 @@ class World:
 
     def run(self, until: float) -> None:
         """Let everything happen up to that time. More steps than a seed can need are a violation."""
+        try:
+            self._run(until)
+        finally:
+            self.running(None)
+
+    def running(self, loop: SimLoop | None) -> None:
+        """Tell asyncio whose turn it is, which costs it a system call."""
+        if loop is not self._running:
+            self._running = loop
+            _set_running_loop(loop)
+
+    def _run(self, until: float) -> None:
         runnable, due = self.runnable, self._due
         while self.steps < self.max_steps:
             if runnable:
@@ -210,16 +223,13 @@ class SimLoop(asyncio.BaseEventLoop):
                 self._timers.sort(key=operator.methodcaller("when"))
             ready.extend([(_Handle.run, handle, ()) for handle in self._timers])
             self._timers.clear()
-        _set_running_loop(self)
-        try:
-            for _ in range(len(ready)):
-                run, callback, args = ready.popleft()
-                try:
-                    run(callback, *args)
-                except Exception as error:  # noqa: BLE001 - as asyncio does
-                    self.call_exception_handler({"message": f"in {callback}", "exception": error})
-        finally:
-            _set_running_loop(None)
+        self.world.running(self)
+        for _ in range(len(ready)):
+            run, callback, args = ready.popleft()
+            try:
+                run(callback, *args)
+            except Exception as error:  # noqa: BLE001 - as asyncio does
+                self.call_exception_handler({"message": f"in {callback}", "exception": error})
         if ready and not self._awake:
             self._wake()
 
@@ -240,4 +250,5 @@ class SimLoop(asyncio.BaseEventLoop):
             self._wake()
             self.turn()
             if not self._under_way():
-                return
+                break
+        self.world.running(None)

@@ -230,7 +230,8 @@ class Link(asyncio.Transport):
 
     def server_reads(self) -> None:
         """The next packet arrives there, if any is on its way still."""
-        if self.gone or self._stopped() or not self.to_server:
+        self.lossy |= self.network.hole
+        if self.gone or self.network.hole or self.network.held or not self.to_server:
             return
         data = self.to_server.popleft()
         if data is None:
@@ -243,15 +244,12 @@ class Link(asyncio.Transport):
 
     def client_reads(self) -> None:
         """Likewise; no bytes are the server's end."""
-        if self.to_client and not self._stopped():
+        self.lossy |= self.network.hole
+        if self.to_client and not (self.network.hole or self.network.held):
             data = self.to_client.popleft()
             self.received += data
             self._eof |= not data
             self._ask_to_read()
-
-    def _stopped(self) -> bool:
-        self.lossy |= self.network.hole
-        return self.network.hole or self.network.held
 
     def reset(self) -> None:
         """Both ends are told; what was on the way to the server may or may not have arrived."""
