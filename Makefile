@@ -1,4 +1,4 @@
-# `make` alone lists the verbs. PYTHON makes .venv and counts only then: `make clean` before another one.
+# `make` alone lists the commands. PYTHON makes .venv and counts only then: `make clean` before another one.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 .DEFAULT_GOAL := help
 .PHONY: help run compose lint test conformance clients install lock clean
 
-help: ## list the verbs
+help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 run: $(ON) $(RUN) ## the app on http://localhost:7071 with an embedded Valkey and a local Service Bus (ARGS="--help" for more; ON=compose: in Docker)
