@@ -216,7 +216,9 @@ async def test_attempts_go_on_without_a_caller_until_nobody_has_called_for_a_min
     await until(lambda: not session._tasks)
 
 
-async def test_a_known_outage_is_answered_at_once_with_one_attempt_for_all(proxy: TcpProxy, open_session: Open) -> None:
+async def test_a_known_outage_is_answered_at_once_with_one_attempt_for_all(
+    proxy: TcpProxy, open_session: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = open_session(proxy.url, clocks=SOON)
     await session.ping(2)
     proxy.refuse()
@@ -225,6 +227,7 @@ async def test_a_known_outage_is_answered_at_once_with_one_attempt_for_all(proxy
     with pytest.raises(RedisUnavailable):
         await session.ping(2)
     await until(session._outage_known)
+    monkeypatch.setattr("services.redis_session.backoff.Backoff.next_wait_s", lambda _self: 3600.0)
     failed = session.counters.connects_failed
     shown = await asyncio.gather(*(session.ping(60) for _ in range(1000)), return_exceptions=True)
     assert all(isinstance(error, NotSent) for error in shown)
