@@ -17,6 +17,7 @@ from services.redis_session.multiplexed_redis import MultiplexedRedis
 from tests.integration.services.conftest import Open
 from tests.integration.services.redis_session.conftest import Connect, peer
 from tests.integration.services.redis_session.tls_relay import ADDRESS, tls_relay, write_certificate
+from tests.waiting import until
 
 
 @pytest.fixture(scope="session")
@@ -55,11 +56,12 @@ async def test_calls_small_and_large_go_both_ways(connect: Connect, tls_port: in
 async def test_a_certificate_that_is_not_trusted_and_tls_that_is_not_spoken_are_named(
     tls_port: int, open_session: Open, caplog: pytest.LogCaptureFixture, scheme: str, reason: str
 ) -> None:
-    session = open_session(f"{scheme}://127.0.0.1:{tls_port}/0", clocks=Clocks())
+    session = open_session(f"{scheme}://127.0.0.1:{tls_port}/0", clocks=Clocks(outage_s=0.1))
     with pytest.raises(RedisUnavailable):
         await session.healthy_client()
+    await until(session._outage_known)
     with pytest.raises(RedisUnavailable) as shown:
-        await session.ping(0.2)
+        await session.ping(60)
     assert shown.value.reason == reason
     assert reason in caplog.text
     await session.aclose()
