@@ -32,8 +32,9 @@ lint: $(READY) ## style, imports, types and workflows
 
 test: export REQUIRE_EVERYTHING = 1
 test: export PYTHONDONTWRITEBYTECODE = # every worker and every `python -m lab` would compile everything again
+# A replaced worker would be given the test that ended it (its time-out does) again, or wait for ever for a second one.
 test: lint ## lint, types and every test (6 minutes on two cores)
-	$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -q -n auto --max-worker-restart 0 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 conformance: $(READY) ## redis-py's own tests on the session: oldest, pinned and newest version, two servers and a cluster, two protocols (ARGS="--help" for fewer)
 	$(BIN)/python -m tests.conformance $(ARGS)
