@@ -74,10 +74,10 @@ async def test_two_receivers_are_served_in_turn(client: Client, broker: Broker) 
     async with client.receiver("orders") as one, client.receiver("orders") as other:
 
         async def listen(receiver: Any) -> list[Any]:
-            return list(await receiver.receive_messages(max_message_count=10, max_wait_time=3))
+            return list(await receiver.receive_messages(max_message_count=10, max_wait_time=60))
 
         listening = [asyncio.create_task(listen(receiver)) for receiver in (one, other)]
-        await asyncio.sleep(0.5)  # both receivers have given credit, which nothing shows
+        await asyncio.sleep(1)  # both receivers have given credit, which nothing shows
         await client.send("orders", [ServiceBusMessage(str(i)) for i in range(10)])
         got = [{str(message) for message in await task} for task in listening]
     assert all(got)
