@@ -28,7 +28,6 @@ MAX_STOCK = 1_000_000
 MAX_AGE_S = 366 * 24 * 3600
 MAX_TICKETS = 100  # of one order, and of one customer in one drop
 
-_NO_CURSOR = "is not a cursor from a page of this list"
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 _ORDER_NAMESPACE = uuid.UUID("6f1d6f0e-6f0c-5c56-9a0e-0f6f6f3a3c55")
 
@@ -55,13 +54,13 @@ def _of_form(pattern: str, longest: int, words: str) -> tuple[Any, ...]:
             raise ValueError(words)
         return text
 
-    schema = {"type": "string", "pattern": f"^{pattern}$", "minLength": 1, "maxLength": longest}
-    return AfterValidator(check), WithJsonSchema(schema)
+    schema: dict[str, Any] = {"pattern": f"^{pattern}$", "minLength": 1, "maxLength": longest}
+    return AfterValidator(check), Field(json_schema_extra=schema)
 
 
-def _in_64_bits(cursor: str) -> str:
-    if int(cursor) >= 2**64:
-        raise ValueError(_NO_CURSOR)
+def _cursor(cursor: str) -> str:
+    if re.fullmatch("[0-9]{1,20}", cursor) is None or int(cursor) >= 2**64:
+        raise ValueError("is not a cursor from a page of this list")
     return cursor
 
 
@@ -80,9 +79,7 @@ def rfc3339(time: datetime) -> str:
 _ID = r"\.*[A-Za-z0-9_-][A-Za-z0-9._-]*"  # clients and hosts resolve `.` and `..` in an address
 _KEY = r"[\x21-\x2b\x2d-\x7e]*"  # a header that is sent twice arrives as one with a comma
 Id = Annotated[str, *_of_form(_ID, 64, "must be 1 to 64 letters, digits, dots, underscores or hyphens, not dots alone")]
-IdempotencyKey = Annotated[
-    str, *_of_form(_KEY, 128, "must be sent once, as 1 to 128 visible ASCII characters without a comma")
-]
+IdempotencyKey = Annotated[str, *_of_form(_KEY, 128, "must be sent once: 1 to 128 visible ASCII characters, no comma")]
 Quantity = Annotated[int, Field(ge=1, le=MAX_TICKETS)]
 Time = Annotated[
     AwareDatetime,
@@ -160,7 +157,7 @@ class ListOrders(_Strict):
         WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_AGE_S}),
     ] = None
     limit: Annotated[int, Field(strict=False, ge=1, le=500), BeforeValidator(_digits_only)] = 100
-    cursor: Annotated[str, *_of_form("[0-9]*", 20, _NO_CURSOR), AfterValidator(_in_64_bits)] = "0"
+    cursor: Annotated[str, AfterValidator(_cursor), Field(json_schema_extra={"pattern": "^[0-9]{1,20}$"})] = "0"
 
 
 class OrderHeaders(_Strict):
