@@ -155,7 +155,7 @@ async def test_a_node_that_leaves_and_returns_before_its_replies_keeps_its_one_c
     both, one = slots((0, 8191, source), (8192, 16383, target)), slots((0, 16383, source))
     source.says[b"CLUSTER"] = both
     target.says |= {b"INCRBY": b"", b"DECRBY": b":1\r\n:0\r\n"}  # the reply to the first comes with the second
-    redis = session(source.url)
+    redis = session(source.url, Clocks(stall_s=60, reply_s=60))  # the fetches take turns with backoff
     await redis.ping(5)
     cluster = redis.open_client
     assert isinstance(cluster, ClusterRedis)
