@@ -89,7 +89,7 @@ def test_a_command_cannot_be_changed_after_it_was_parsed() -> None:
         command.quantity = 3
 
 
-@given(st.text(ID_CHARACTERS, min_size=1, max_size=64).filter(lambda name: name.strip(".")))
+@given(st.text(ID_CHARACTERS, min_size=1, max_size=64))
 def test_an_id_is_1_to_64_of_the_documented_characters(name: str) -> None:
     assert parsed(OrderPath, drop_id=name, order_id=name) == OrderPath(drop_id=name, order_id=name)
 
@@ -108,9 +108,6 @@ ODD_IDS = [
     "٣",
     "%41",
     "a\u200b",
-    ".",
-    "..",
-    "...",
 ]
 
 
@@ -135,7 +132,7 @@ def test_an_idempotency_key_is_1_to_128_visible_ascii_characters(key: str) -> No
     assert parsed(OrderHeaders, **{"Idempotency-Key": key}).idempotency_key == key
 
 
-@pytest.mark.parametrize("key", ["", "x" * 129, "a b", "a\n", "\t", "ä", "\x7f", "\x1f", "k,k"])
+@pytest.mark.parametrize("key", ["", "x" * 129, "a b", "a\n", "\t", "ä", "\x7f", "\x1f"])
 def test_another_idempotency_key_is_refused_by_the_headers_name(key: str) -> None:
     assert refused_fields(OrderHeaders, **{"Idempotency-Key": key}) == ["Idempotency-Key"]
 
@@ -262,7 +259,7 @@ def test_an_order_id_is_a_uuid_of_version_5_and_itself_a_valid_id() -> None:
     assert parsed(OrderPath, drop_id="d", order_id=order_id).order_id == order_id
 
 
-names = st.text(ID_CHARACTERS, min_size=1, max_size=3).filter(lambda name: name.strip("."))
+names = st.text(ID_CHARACTERS, min_size=1, max_size=3)
 keys = st.text([chr(code) for code in range(0x21, 0x7F)], min_size=1, max_size=3)
 
 
