@@ -22,7 +22,7 @@ from .command_plan import CommandPlan, Need, command_plan
 from .errors import NeedsOwnConnection, OutcomeUnknown
 from .pipeline import MultiplexedPipeline
 from .reply_stream import ReplyStream, StreamCounters, StreamLimits
-from .side_pool import SidePool
+from .side_pool import SideClient, SideMonitor, SidePool
 from .topology import Place, name_to_verify
 from .wire import Wire
 
@@ -157,9 +157,9 @@ class MultiplexedRedis(Redis):
         await self.connection_pool.aclose()
 
     def shut_down(self) -> None:
-        """End the connection without touching its event loop."""
-        if self.wire.opened is not None:
-            self.wire.opened.shut_down()
+        """End the connections without touching their event loop."""
+        for stream in self.streams():
+            stream.shut_down()
 
     def streams(self) -> list[ReplyStream]:
         """Its connection, or in a cluster one to each primary that has been used; they may have closed."""
@@ -271,12 +271,12 @@ class MultiplexedRedis(Redis):
     def monitor(self) -> Monitor:
         """Needs a side connection."""
         self.check_side_connection("monitor()")
-        return super().monitor()
+        return SideMonitor(self.connection_pool)
 
     def client(self) -> Redis:
         """A plain redis-py client on one side connection."""
         self.check_side_connection("client()")
-        return Redis(connection_pool=self.connection_pool, single_connection_client=True)
+        return SideClient(connection_pool=self.connection_pool, single_connection_client=True)
 
 
 def _options_of(url: str) -> dict[str, Any]:
