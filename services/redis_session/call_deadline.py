@@ -12,10 +12,7 @@ from types import TracebackType
 
 from .errors import NotSent, OutcomeUnknown
 
-GIVEN_UP = (
-    "not written: the operation that it belongs to has been given up; a task that is to outlive the operation that "
-    "starts it is started with context=contextvars.Context()"
-)
+GIVEN_UP = "not written: its operation was given up; a task that is to outlive it needs context=contextvars.Context()"
 
 
 class CallDeadline:

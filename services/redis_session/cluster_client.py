@@ -115,11 +115,6 @@ class ClusterRedis(MultiplexedRedis):
         await self.nodes.aclose()
         await super().aclose(close_connection_pool)
 
-    def shut_down(self) -> None:
-        """End the connections without touching their event loop."""
-        for stream in self.streams():
-            stream.shut_down()
-
     def streams(self) -> list[ReplyStream]:
         """One to each primary that has been used."""
         return [stream for client in self.nodes.open_clients() for stream in client.streams()]

@@ -44,9 +44,6 @@ class ClusterNode:
         self.place, self._nodes, self.left = place, nodes, False
         self.session = nodes.new_session(self._new_client)
 
-    def __repr__(self) -> str:
-        return f"<ClusterNode {self.place.host}:{self.place.port}{' left' if self.left else ''}>"
-
     def _new_client(self) -> MultiplexedRedis:
         if self.left:  # a caller that has waited since before: nobody would close what it opens
             raise NotSent("the node has left the cluster")

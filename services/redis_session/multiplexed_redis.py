@@ -22,7 +22,7 @@ from .command_plan import CommandPlan, Need, command_plan
 from .errors import NeedsOwnConnection, OutcomeUnknown
 from .pipeline import MultiplexedPipeline
 from .reply_stream import ReplyStream, StreamCounters, StreamLimits
-from .side_pool import SidePool
+from .side_pool import SideClient, SideMonitor, SidePool
 from .topology import Place, name_to_verify
 from .wire import Wire
 
@@ -83,8 +83,7 @@ class MultiplexedRedis(Redis):
 
     Seconds: `connect_s` bounds `connect()`, `stall_s` and `reply_s` are the connection's own clocks. `backlog_calls`
     and `backlog_bytes` bound what waits, `side_connections` how many more connections blocking commands, transactions,
-    pub/sub and MONITOR may open; at 0 these raise `NeedsOwnConnection`, and only the caller's deadline ends a wait.
-    All other keywords are redis-py's.
+    pub/sub and MONITOR may open (without clocks); at 0 they raise `NeedsOwnConnection`. Other keywords are redis-py's.
 
     A call raises `NotSent`, `OutcomeUnknown` or `Overloaded` (errors.py) where redis-py raises ConnectionError
     or TimeoutError. A cancelled call raises CancelledError and disturbs nobody; `CallDeadline` tells whether it had
@@ -158,9 +157,9 @@ class MultiplexedRedis(Redis):
         await self.connection_pool.aclose()
 
     def shut_down(self) -> None:
-        """End the connection without touching its event loop."""
-        if self.wire.opened is not None:
-            self.wire.opened.shut_down()
+        """End the connections without touching their event loop."""
+        for stream in self.streams():
+            stream.shut_down()
 
     def streams(self) -> list[ReplyStream]:
         """Its connection, or in a cluster one to each primary that has been used; they may have closed."""
@@ -272,21 +271,20 @@ class MultiplexedRedis(Redis):
     def monitor(self) -> Monitor:
         """Needs a side connection."""
         self.check_side_connection("monitor()")
-        return super().monitor()
+        return SideMonitor(self.connection_pool)
 
     def client(self) -> Redis:
         """A plain redis-py client on one side connection."""
         self.check_side_connection("client()")
-        return Redis(connection_pool=self.connection_pool, single_connection_client=True)
+        return SideClient(connection_pool=self.connection_pool, single_connection_client=True)
 
 
 def _options_of(url: str) -> dict[str, Any]:
     """The keywords of `Redis` that an address stands for. Raises ValueError, also for what redis-py would ignore."""
     parts, options = urlsplit(url), dict[str, Any](parse_url(url))
     asked = {name for name in parse_qs(parts.query, True) if parts.scheme != "rediss" or not name.startswith("ssl_")}
-    if asked - _OPTIONS or parts.fragment or parts.port == 0:
-        raise ValueError
-    if parts.scheme != "unix" and not re.fullmatch("/?[0-9]*", parts.path):
+    database = parts.scheme == "unix" or re.fullmatch("/?[0-9]*", parts.path)
+    if asked - _OPTIONS or parts.fragment or parts.port == 0 or not database:
         raise ValueError
     if "decode_responses" in options:  # to redis-py any text is true
         options["decode_responses"] = options["decode_responses"].lower() in ("1", "true", "yes")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
+from redis.asyncio import Redis
+from redis.asyncio.client import Monitor
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -94,6 +96,33 @@ class SideConnection(AbstractConnection):
             raise
 
 
+class _GivesBack:
+    """Of a client or a monitor: redis-py keeps its connection if entering or leaving it is cancelled."""
+
+    connection: Any
+    connection_pool: Any
+
+    async def __aenter__(self) -> Any:
+        return await self._or_release(super().__aenter__())  # type: ignore[misc] # redis-py's
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self._or_release(super().__aexit__(*error))  # type: ignore[misc] # redis-py's
+
+    async def _or_release(self, step: Any) -> Any:
+        try:
+            return await step
+        except BaseException:
+            if (connection := self.connection) in self.connection_pool.lent_ones:
+                self.connection = None
+                await connection.disconnect(nowait=True)
+                await self.connection_pool.release(connection)
+            raise
+
+
+SideClient: Callable[..., Redis] = type("SideClient", (_GivesBack, Redis), {})
+SideMonitor: Callable[..., Monitor] = type("SideMonitor", (_GivesBack, Monitor), {})
+
+
 def _check(command: tuple[Any, ...]) -> None:
     plan = command_plan(command[0])
     if plan.need is None or plan.name in _OF_A_SESSION | _SUBSCRIBING:
@@ -115,13 +144,13 @@ class SidePool(ConnectionPool):
         super().__init__(connection_class=_on_a_side(connection_class), max_connections=max(size, 1), **options)
         self.size, self.wait_s, self.closed = size, wait_s, False
         self._free, self._keeps = asyncio.Semaphore(size), True
-        self._lent: set[AbstractConnection] = set()
+        self.lent_ones: set[AbstractConnection] = set()
         self.opening: set[asyncio.Future[Any]] = set()  # ended by aclose: a closed client opens none
 
     @property
     def lent(self) -> int:
         """Connections that a caller has now."""
-        return len(self._lent)
+        return len(self.lent_ones)
 
     def make_connection(self) -> SideConnection:
         """A new one, not yet open."""
@@ -147,7 +176,7 @@ class SidePool(ConnectionPool):
         except BaseException:
             self._free.release()
             raise
-        self._lent.add(connection)
+        self.lent_ones.add(connection)
         return connection
 
     async def release(self, connection: AbstractConnection) -> None:
@@ -156,10 +185,10 @@ class SidePool(ConnectionPool):
             if isinstance(connection, SideConnection) and (connection.stale or not self._keeps):
                 connection.stale = False
                 await connection.disconnect(nowait=True)
-            await super().release(connection)
+            await asyncio.shield(super().release(connection))
         finally:
-            if connection in self._lent:
-                self._lent.discard(connection)
+            if connection in self.lent_ones:
+                self.lent_ones.discard(connection)
                 self._free.release()
 
     async def aclose(self) -> None:

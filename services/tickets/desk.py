@@ -46,9 +46,7 @@ class OrderDesk:
         if order.status is OrderStatus.QUEUED:
             left_s = ends_at - loop.time()
             if left_s < SEND_S:
-                raise MessageNotSent(
-                    f"Redis took {REQUEST_S - left_s:.1f} s: too little time was left to send the order"
-                )
+                raise MessageNotSent(f"Redis took {REQUEST_S - left_s:.1f} s: no time was left for the send")
             body = order.model_dump_json().encode()
             try:
                 await self.queue.send(_message_id(order, age_s), body, within_s=left_s, properties=trace)

@@ -28,7 +28,6 @@ MAX_STOCK = 1_000_000
 MAX_AGE_S = 366 * 24 * 3600
 MAX_TICKETS = 100  # of one order, and of one customer in one drop
 
-_NO_CURSOR = "is not a cursor from a page of this list"
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 _ORDER_NAMESPACE = uuid.UUID("6f1d6f0e-6f0c-5c56-9a0e-0f6f6f3a3c55")
 
@@ -55,12 +54,12 @@ def _of_form(pattern: str, words: str) -> tuple[Any, ...]:
             raise ValueError(words)
         return text
 
-    return AfterValidator(check), WithJsonSchema({"type": "string", "pattern": f"^{pattern}$"})
+    return AfterValidator(check), Field(json_schema_extra={"pattern": f"^{pattern}$"})
 
 
-def _in_64_bits(cursor: str) -> str:
-    if int(cursor) >= 2**64:
-        raise ValueError(_NO_CURSOR)
+def _cursor(cursor: str) -> str:
+    if re.fullmatch("[0-9]{1,20}", cursor) is None or int(cursor) >= 2**64:
+        raise ValueError("is not a cursor from a page of this list")
     return cursor
 
 
@@ -157,7 +156,7 @@ class ListOrders(_Strict):
         WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_AGE_S}),
     ] = None
     limit: Annotated[int, Field(strict=False, ge=1, le=500), BeforeValidator(_digits_only)] = 100
-    cursor: Annotated[str, *_of_form("[0-9]{1,20}", _NO_CURSOR), AfterValidator(_in_64_bits)] = "0"
+    cursor: Annotated[str, AfterValidator(_cursor), Field(json_schema_extra={"pattern": "^[0-9]{1,20}$"})] = "0"
 
 
 class OrderHeaders(_Strict):

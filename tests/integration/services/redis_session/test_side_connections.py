@@ -53,6 +53,32 @@ async def test_a_blocking_command_may_wait_longer_than_redis_py_s_default_of_5_s
     assert client.connection_pool.lent == 0
 
 
+async def test_a_client_or_monitor_cancelled_as_it_leaves_or_enters_gives_its_side_connection_back(
+    connect: Connect, own_redis: RedisServer
+) -> None:
+    client = await connect(own_redis.url, side_connections=1)
+
+    async def leave() -> None:
+        async with client.client():
+            asyncio.current_task().cancel()  # type: ignore[union-attr] # there is one
+
+    async def enter() -> None:
+        async with client.monitor():
+            pass
+
+    await asyncio.gather(asyncio.create_task(leave()), return_exceptions=True)
+    assert client.connection_pool.lent == 0
+    await client.pipeline().incr("n").execute()  # the next borrower finds it open
+    own_redis.pause()
+    entering = asyncio.create_task(enter())
+    await until(lambda: client.connection_pool.lent == 1)
+    entering.cancel()
+    await asyncio.gather(entering, return_exceptions=True)
+    own_redis.resume()
+    assert client.connection_pool.lent == 0
+    assert await client.pipeline().incr("n").execute() == [2]
+
+
 async def test_a_side_connection_that_nobody_greets_is_given_up(connect: Connect, own_redis: RedisServer) -> None:
     client = await connect(own_redis.url, side_connections=1, connect_s=0.3)
     own_redis.pause()
