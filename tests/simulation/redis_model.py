@@ -10,6 +10,7 @@ import hashlib
 import random
 from collections import Counter, deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from hiredis import Reader
@@ -366,7 +367,7 @@ class RedisModel:
         if text is None:
             raise Refusal("NOSCRIPT No matching script. Please use EVAL.")
         keys = int(words[2]) + 3
-        return scripts().run(text, words[3:keys], words[keys:], lambda inner: self._call(client, inner))
+        return scripts().run(text, words[3:keys], words[keys:], partial(self._call, client))
 
     def _call(self, client: _Client, words: list[bytes]) -> Any:
         try:
