@@ -84,10 +84,6 @@ def test_the_lines_of_the_page_find_every_output_however_azure_spells_its_name(t
     assert azure.asked[-1] == "func azure functionapp publish value of AZURE_FUNCTION_APP_NAME --python"
 
 
-def test_the_stand_in_spells_outputs_as_the_reports_say() -> None:
-    assert recased("AZURE_FUNCTION_APP_NAME") == "azurE_FUNCTION_APP_NAME"
-
-
 def test_every_variable_set_for_azd_is_one_that_it_fills_in() -> None:
     shown = re.findall(r"azd env set (\w+)", page("deploy.md"))
     known = re.findall(r"\$\{(\w+)", (ROOT / "infra/main.parameters.json").read_text(encoding="utf-8"))

@@ -95,9 +95,3 @@ def default(deployments: dict[str, Deployment]) -> Deployment:
 def large(deployments: dict[str, Deployment]) -> Deployment:
     """The largest, with every option taken."""
     return deployments["managed-b10"]
-
-
-@pytest.fixture
-def classic(deployments: dict[str, Deployment]) -> Deployment:
-    """Azure Cache for Redis, the smallest, at its limit."""
-    return deployments["classic-c0"]

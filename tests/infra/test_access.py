@@ -101,24 +101,6 @@ def test_every_service_takes_entra_identities_only(
     assert {name: properties.get(name) for name in closed} == closed
 
 
-def test_managed_redis_takes_entra_identities_over_tls_only(default: Deployment) -> None:
-    properties = default.only("Microsoft.Cache/redisEnterprise/databases")["properties"]
-    assert (properties["accessKeysAuthentication"], properties["clientProtocol"]) == ("Disabled", "Encrypted")
-
-
-def test_classic_redis_takes_entra_identities_over_tls_only(classic: Deployment) -> None:
-    properties = classic.only("Microsoft.Cache/redis")["properties"]
-    assert properties["disableAccessKeyAuthentication"] is True
-    assert properties["enableNonSslPort"] is False
-    assert properties["redisConfiguration"]["aad-enabled"] == "true"
-
-
-def test_nothing_is_published_with_a_password(deployment: Deployment) -> None:
-    policies = deployment.of_type("Microsoft.Web/sites/basicPublishingCredentialsPolicies")
-    allowed = {policy["name"].rsplit("/", 1)[1]: policy["properties"]["allow"] for policy in policies}
-    assert allowed == {"ftp": False, "scm": False}
-
-
 def test_no_resource_and_no_output_holds_a_key_or_a_password(deployment: Deployment) -> None:
     found = set(texts(deployment.snapshot)) - HARMLESS
     assert [text for text in found if SECRETS.search(text)] == []
@@ -130,21 +112,3 @@ def test_the_one_connection_string_is_that_of_application_insights_which_takes_n
     address = deployment.app_settings["APPLICATIONINSIGHTS_CONNECTION_STRING"]
     assert named == {"APPLICATIONINSIGHTS_CONNECTION_STRING", address}
     assert "/Microsoft.Insights/components/" in address
-
-
-def test_no_resource_is_deployed_twice(deployment: Deployment) -> None:
-    ids = [resource["id"] for resource in deployment.resources]
-    assert len(set(ids)) == len(ids)
-
-
-@pytest.mark.parametrize(
-    "secret",
-    [
-        "Endpoint=sb://a/;SharedAccessKeyName=b;SharedAccessKey=c",
-        "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=b",
-        "https://a.blob.core.windows.net/b?sv=1&sig=c",
-        "[listKeys(a, '1').primaryKey]",
-    ],
-)
-def test_the_search_for_keys_finds_what_it_looks_for(secret: str) -> None:
-    assert SECRETS.search(secret)

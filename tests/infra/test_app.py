@@ -128,10 +128,6 @@ def test_requests_are_sampled_and_every_query_counts_what_a_sample_stands_for(ho
         assert "sum(itemCount)" in query
 
 
-def test_http_concurrency_is_set_for_python_gets_one_request_at_a_time_otherwise(deployment: Deployment) -> None:
-    assert deployment.scale["triggers"]["http"]["perInstanceConcurrency"] >= 16
-
-
 def test_the_queue_is_what_the_lab_runs_the_app_on(default: Deployment) -> None:
     (namespace,) = json.loads((ROOT / "lab/azure/service_bus/Config.json").read_text())["UserConfig"]["Namespaces"]
     (local,) = namespace["Queues"]
@@ -140,27 +136,3 @@ def test_the_queue_is_what_the_lab_runs_the_app_on(default: Deployment) -> None:
     wanted = {**local["Properties"], window: "PT10M"}
     assert {name: found[name] for name in wanted} == wanted
     assert local["Properties"][window] == "PT5M"
-
-
-def test_the_app_runs_on_flex_consumption_under_linux(deployment: Deployment) -> None:
-    plan = deployment.only("Microsoft.Web/serverfarms")
-    assert plan["sku"] == {"name": "FC1", "tier": "FlexConsumption"}
-    assert plan["properties"]["reserved"] is True
-
-
-def test_redis_evicts_nothing_and_managed_redis_keeps_its_data(default: Deployment, classic: Deployment) -> None:
-    managed = default.only("Microsoft.Cache/redisEnterprise/databases")["properties"]
-    assert (managed["evictionPolicy"], managed["persistence"]["aofEnabled"]) == ("NoEviction", True)
-    configuration = classic.only("Microsoft.Cache/redis")["properties"]["redisConfiguration"]
-    assert configuration["maxmemory-policy"] == "noeviction"
-
-
-def test_a_classic_tier_becomes_its_sku(classic: Deployment) -> None:
-    sku = classic.only("Microsoft.Cache/redis")["properties"]["sku"]
-    assert sku == {"name": "Basic", "family": "C", "capacity": 0}
-
-
-def test_a_managed_database_is_one_endpoint(default: Deployment, large: Deployment) -> None:
-    kind = "Microsoft.Cache/redisEnterprise/databases"
-    policies = [deployment.only(kind)["properties"]["clusteringPolicy"] for deployment in (default, large)]
-    assert policies == ["EnterpriseCluster", "NoCluster"]

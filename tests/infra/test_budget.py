@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from services.connection_budget import FLEX_SCALE_GROUPS, ConnectionBudget, kept_ready, tier_limits
+from services.connection_budget import ConnectionBudget, kept_ready, tier_limits
 from services.errors import OverBudget
 from tests.infra.compiler import Evaluator, Refused, snapshot_by_command
 from tests.infra.conftest import UNSAFE
@@ -37,16 +37,10 @@ REFUSED = {
     "unsafe-zones-c0": ConnectionBudget("Basic_C0", 101, always_ready=kept_ready(0, 0, zone_redundant=True)),
 }
 BOUNDARIES = [
-    ConnectionBudget("Basic_C0", 102),
     ConnectionBudget("Basic_C0", 51, connections_per_worker=2),
-    ConnectionBudget("Basic_C0", 100, always_ready=4),
-    ConnectionBudget("Basic_C0", 128, headroom_percent=0),
-    ConnectionBudget("Standard_C1", 400),
     ConnectionBudget("Standard_C1", 14, always_ready=30, connections_per_worker=8, headroom_percent=53),
     ConnectionBudget("Premium_P1", 860, connections_per_worker=3, always_ready=5, headroom_percent=31),
-    ConnectionBudget("Balanced_B0", 857, connections_per_worker=7),
     ConnectionBudget("Balanced_B10", 299, connections_per_worker=40, always_ready=2),
-    ConnectionBudget("Balanced_B100", 800, connections_per_worker=100),
 ]
 
 
@@ -94,18 +88,6 @@ def swept(bicep: Evaluator, infra: Path) -> tuple[list[ConnectionBudget], dict[s
     (infra / "sweep.bicep").write_text(SWEEP)
     (infra / "sweep.bicepparam").write_text("using 'sweep.bicep'\n")
     return budgets, bicep.snapshot(infra / "sweep.bicepparam")["outputs"]
-
-
-def test_the_sweep_holds_both_verdicts_and_both_pieces_of_advice() -> None:
-    refusals = [refusal(budget) for budget in sweep()]
-    assert (
-        min(
-            refusals.count(""),
-            sum("or less" in text for text in refusals),
-            sum("No scale" in text for text in refusals),
-        )
-        > 200
-    )
 
 
 def test_both_refuse_the_same_budgets_in_the_same_words(swept: tuple[list[ConnectionBudget], dict[str, Any]]) -> None:
@@ -165,12 +147,6 @@ def test_one_instance_more_is_refused_with_the_words_of_the_code(
     assert f"Set the scale-out limit to {budget.scale_out_limit} or less" in str(refused.value)
 
 
-def test_where_no_limit_fits_the_refusal_says_so(bicep: Evaluator, infra: Path) -> None:
-    budget = ConnectionBudget("Basic_C0", 1, always_ready=150, connections_per_worker=2)
-    with pytest.raises(Refused, match=r"No scale-out limit fits"):
-        bicep.snapshot(parameters(infra, budget))
-
-
 @pytest.mark.parametrize("name", UNSAFE)
 def test_the_command_refuses_an_unsafe_file_with_the_numbers_and_the_largest_safe_limit(
     compiler: Path, infra: Path, name: str
@@ -179,20 +155,6 @@ def test_the_command_refuses_an_unsafe_file_with_the_numbers_and_the_largest_saf
     done = snapshot_by_command(compiler, infra / f"params/{name}.bicepparam")
     assert done.returncode == 1
     assert refusal(REFUSED[name]) in done.stdout + done.stderr
-
-
-def test_a_deployment_tells_its_clients_at_full_scale_and_what_is_allowed(deployment: Deployment) -> None:
-    settings = deployment.app_settings
-    budget = ConnectionBudget(
-        settings["REDIS_TIER"],
-        int(settings["SCALE_OUT_LIMIT"]),
-        FLEX_SCALE_GROUPS,
-        always_ready=int(settings["ALWAYS_READY_INSTANCES"]),
-        connections_per_worker=int(settings["REDIS_CONNECTIONS_PER_WORKER"]),
-        headroom_percent=int(settings["REDIS_HEADROOM_PERCENT"]),
-    )
-    shown = (deployment.outputs["REDIS_CLIENTS_AT_FULL_SCALE"], deployment.outputs["REDIS_CLIENTS_ALLOWED"])
-    assert shown == (budget.clients, budget.usable)
 
 
 CLUSTERED = {"Balanced_B0": 1, "Balanced_B20": 6, "Balanced_B100": 24, "ComputeOptimized_X10": 6, "Basic_C0": 1}
@@ -207,14 +169,3 @@ def test_an_oss_cluster_counts_every_primary_of_its_tier(bicep: Evaluator, infra
     budget = ConnectionBudget(tier, 10, connections_per_worker=2, primaries=CLUSTERED[tier])
     assert deployment.app_settings["REDIS_PRIMARIES"] == str(CLUSTERED[tier])
     assert deployment.outputs["REDIS_CLIENTS_AT_FULL_SCALE"] == budget.clients
-
-
-def test_a_cluster_that_the_tier_cannot_carry_is_refused_with_the_words_of_the_code(
-    bicep: Evaluator, infra: Path
-) -> None:
-    budget = ConnectionBudget("Balanced_B20", 1000, connections_per_worker=50, primaries=6)
-    file = parameters(infra, budget)
-    file.write_text(file.read_text() + "param redisClustering = 'OSSCluster'\n")
-    with pytest.raises(Refused) as refused:
-        bicep.snapshot(file)
-    assert refusal(budget) in str(refused.value)

@@ -116,8 +116,3 @@ def test_the_packages_and_the_workflows_are_audited_by_tools_at_one_version() ->
         "pipx run pip-audit== --disable-pip --no-deps -r requirements.lock",
         "pipx run zizmor== --strict-collection .github",
     ]
-
-
-def test_a_new_release_waits_a_week_before_it_is_proposed() -> None:
-    updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text(encoding="utf-8"))["updates"]
-    assert [update["cooldown"] for update in updates] == [{"default-days": 7}] * len(updates)
