@@ -84,8 +84,6 @@ def test_the_lines_of_the_page_find_every_output_however_azure_spells_its_name(t
     assert azure.asked[-1] == "func azure functionapp publish value of AZURE_FUNCTION_APP_NAME --python"
 
 
-
-
 def test_every_variable_set_for_azd_is_one_that_it_fills_in() -> None:
     shown = re.findall(r"azd env set (\w+)", page("deploy.md"))
     known = re.findall(r"\$\{(\w+)", (ROOT / "infra/main.parameters.json").read_text(encoding="utf-8"))
