@@ -1,4 +1,4 @@
-# `make` alone lists the verbs. PYTHON makes .venv and counts only then: `make clean` before another one.
+# `make` alone lists the commands. PYTHON makes .venv and counts only then: `make clean` before another one.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 .DEFAULT_GOAL := help
 .PHONY: help run compose lint test conformance clients install lock clean
 
-help: ## list the verbs
+help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 run: $(ON) $(RUN) ## the app on http://localhost:7071 with an embedded Valkey and a local Service Bus (ARGS="--help" for more; ON=compose: in Docker)
@@ -32,8 +32,9 @@ lint: $(READY) ## style, imports, types and workflows
 
 test: export REQUIRE_EVERYTHING = 1
 test: export PYTHONDONTWRITEBYTECODE = # every worker and every `python -m lab` would compile everything again
+# A replaced worker would be given the test that ended it (its time-out does) again, or wait for ever for a second one.
 test: lint ## lint, types and every test (6 minutes on two cores)
-	$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -q -n auto --max-worker-restart 0 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 conformance: $(READY) ## redis-py's own tests on the session: oldest, pinned and newest version, two servers and a cluster, two protocols (ARGS="--help" for fewer)
 	$(BIN)/python -m tests.conformance $(ARGS)

@@ -74,7 +74,7 @@ class SharedFetch(Generic[T]):
     def _run(self, running: Future[T]) -> None:
         try:
             result = self._fetch()
-        except Exception as error:  # noqa: BLE001 - handed to whoever waits
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - handed to whoever waits
             running.set_exception(error)
         else:
             running.set_result(result)

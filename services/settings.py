@@ -180,7 +180,7 @@ def _as_written(name: str, text: str) -> str | None:
     if text.strip().lower().startswith("@microsoft.keyvault("):
         return "is a Key Vault reference that is not resolved: check its spelling, and the identity's right to read it"
     if name in READ_BY_THE_TRIGGER and text.strip() not in ("", text):
-        return "has a space or a line break around it, which the trigger takes for a part of it"
+        return "has a space or a line break around it, which the trigger would use as part of the name"
     return None
 
 

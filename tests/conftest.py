@@ -66,6 +66,13 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each core that we may use, as most tests wait; four finish together."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min(4, 2 * cores)
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """`--dist loadfile`, but what shares the labs of tests/e2e/conftest.py stays together, and long tests go apart."""
     from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]

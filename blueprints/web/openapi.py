@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
-from pydantic_core import core_schema
 
 from blueprints.web.problems import problem_of
 from services import errors
@@ -151,13 +150,7 @@ def document(title: str, description: str, operations: Iterable[Operation], max_
 
 
 class _Schema(GenerateJsonSchema):
-    """JSON Schema uses ECMA-262, where `$` means what `\\z` means to pydantic; titles would only repeat the names."""
-
-    def str_schema(self, schema: core_schema.StringSchema) -> Json:
-        described = super().str_schema(schema)
-        if "pattern" in described:
-            described["pattern"] = described["pattern"].replace(r"\z", "$")
-        return described
+    """Without titles: they would only repeat the names."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
@@ -249,7 +242,7 @@ def _implied(operation: Operation, max_body: int) -> Iterable[Exception]:
         yield errors.BodyTooLarge(f"the body is over {max_body} bytes")
         yield errors.WrongContentType("send the body as application/json")
     elif operation.path is not None:
-        yield errors.InvalidInput((next(iter(operation.path.model_fields)), "String should match the pattern"))
+        yield errors.InvalidInput((next(iter(operation.path.model_fields)), "must be 1 to 64 letters"))
     if not operation.anonymous:
         yield RedisUnavailable()
 

@@ -38,20 +38,20 @@ WAIT_S = 3.0  # for the next dead letter; they are all there already
 SHOWN = 48
 PLAIN_WIDTH = 220
 
-HELP = "list what the queue gave up on, send it back or throw it away"
+HELP = "list the dead letters, send them back or discard them"
 DESCRIPTION = "List the dead letters of the queue with their reasons; with --replay send them back."
 EXAMPLES = """\
 examples:
-  python -m lab dead-letters                      what did not work, and why
+  python -m lab dead-letters                      the messages that failed, and why
   python -m lab dead-letters --replay             send everything back
   python -m lab dead-letters --replay --max 10    the ten oldest
   python -m lab dead-letters --replay --only ID   this one
-  python -m lab dead-letters --discard ID ID      throw these away, after they were written to a file
+  python -m lab dead-letters --discard ID ID      discard these, after they are written to a file
   python -m lab dead-letters --namespace my-namespace
 
 A replayed message gets a fresh MessageId: duplicate detection would drop the known one. Everything else stays as it
 was. It is sent first and only then removed from the dead letters: a crash in between sends it twice, never loses it;
-the worker decides an order once. What cannot be copied exactly is named and stays; the exit code is 1 then."""
+the worker decides an order once. A message that cannot be copied exactly is named and stays: exit code 1."""
 
 Columns = Callable[[argparse.Namespace, Sequence[Letter]], Mapping[str, Sequence[str]]]
 Action = Callable[[Letter], Awaitable[None]]

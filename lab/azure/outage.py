@@ -29,16 +29,16 @@ BACK_S = 15.0
 POLL_S = 0.05
 MOST_S = 600.0
 
-HELP = "take Redis or Service Bus away for a while"
+HELP = "stop Redis or Service Bus for a while"
 DESCRIPTION = """\
-Take the running lab's Redis or Service Bus away for some seconds, then give it back. Meanwhile send requests and watch
-the log of `python -m lab up`. Ctrl-C gives it back at once."""
+Stop the running lab's Redis or Service Bus for some seconds, then restore it. Meanwhile send requests and watch the
+log of `python -m lab up`. Ctrl-C restores it at once."""
 EXAMPLES = """\
 examples:
   python -m lab break redis                    killed, and started again after 10 s with its data
   python -m lab break redis --for 30           the same, after 30 s
   python -m lab break redis --freeze           it accepts connections and does not answer (SIGSTOP)
-  python -m lab break redis --full             every connection is closed and no new one is let in
+  python -m lab break redis --full             every connection is closed and no new one accepted
   python -m lab break redis --read-only        it refuses writes, as a replica does after a failover
   python -m lab break bus                      the Service Bus does not answer
 
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how = parser.add_mutually_exclusive_group()
     for option, text in (
         ("freeze", "it does not answer"),
-        ("full", "it lets no client in (Redis only)"),
+        ("full", "it accepts no client (Redis only)"),
         ("read-only", "it refuses writes (Redis only)"),
     ):
         how.add_argument(f"--{option}", dest="how", action="store_const", const=option, help=text)
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     with readable_errors():
         what, fault = chosen(options.part, options.how, running(options.state))
         with ended_by_signals(), contextlib.suppress(KeyboardInterrupt), fault:
-            print(f"{what} for {options.seconds:g} s; Ctrl-C gives it back at once.", flush=True)
+            print(f"{what} for {options.seconds:g} s; Ctrl-C restores it at once.", flush=True)
             time.sleep(options.seconds)
         print("It is back.")
         return 0

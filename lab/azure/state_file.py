@@ -35,7 +35,7 @@ class NoLab(LookupError):
 
 def add_state_argument(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
-        "--state", type=Path, default=DEFAULT_PATH, metavar="FILE", help="where `lab up` noted what runs"
+        "--state", type=Path, default=DEFAULT_PATH, metavar="FILE", help="where `lab up` recorded what runs"
     )
 
 

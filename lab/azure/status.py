@@ -24,8 +24,8 @@ ANSWER_S = 6.0
 BUS_S = 12.0
 MOST = 1000  # messages that are counted one by one
 
-HELP = "what of the running lab answers"
-DESCRIPTION = "Show what of the running lab answers, where it is, and what waits on its queue."
+HELP = "which parts of the running lab answer"
+DESCRIPTION = "Show which parts of the running lab answer, their addresses, and what waits on the queue."
 EXAMPLES = """\
 examples:
   python -m lab status  from a second terminal, while the lab runs"""

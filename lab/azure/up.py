@@ -61,17 +61,17 @@ BUS_PORT = 5672  # where the SDKs look for an emulator
 HELP = "the app with a Valkey and a Service Bus of its own, until Ctrl-C"
 DESCRIPTION = """\
 Start the app with everything it needs: a Valkey server (a real one, from a wheel), a local Service Bus and one instance
-of the app on a light Functions host. Ctrl-C ends them all. That host is lighter than the real one."""
+of the app on the lab's own Functions host, which does less than the real one. Ctrl-C ends them all."""
 EXAMPLES = """\
 examples:
   python -m lab up                                    the app of this folder on http://localhost:7071
   python -m lab up --port 0                           on a free port
   python -m lab up --key s3cret                       functions want the key, as in Azure (header x-functions-key)
-  python -m lab up --client-limit 20                  a Redis that takes 20 clients and no more
+  python -m lab up --client-limit 20                  a Redis that allows 20 clients
   python -m lab up --redis-cluster 3                  a Redis Cluster of three primaries
   python -m lab up --redis redis://127.0.0.1:6379/0   your own Redis
   python -m lab up --service-bus "$CONNECTION"        a real namespace, or Microsoft's emulator
-  python -m lab up --app ~/my-app                     another app: the queues that its triggers name are made
+  python -m lab up --app ~/my-app                     another app; the queues of its triggers are created
   python -m lab up --without-app                      for `func start`: only what local.settings.json.example names
 
 Settings: Values of local.settings.json.example, then local.settings.json, then the environment, then what this command
@@ -109,9 +109,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--key", help="enforce this function key (default: no key is asked for)")
     parser.add_argument(
-        "--client-limit", type=whole(), metavar="N", help="clients the started Redis takes (default: 10000)"
+        "--client-limit", type=whole(), metavar="N", help="clients that the started Redis allows (default: 10000)"
     )
-    parser.add_argument("--state", type=Path, default=DEFAULT_PATH, metavar="FILE", help="where to note what runs")
+    parser.add_argument("--state", type=Path, default=DEFAULT_PATH, metavar="FILE", help="where to record what runs")
 
 
 def run(options: argparse.Namespace) -> int:

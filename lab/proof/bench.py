@@ -1,4 +1,4 @@
-"""`python -m lab bench`: how fast is one multiplexed connection, compared with everything one might use instead?
+"""`python -m lab bench`: how fast is one multiplexed connection, compared with other Redis clients?
 
 Rounds are interleaved (every client in each round, one after the other) and only ratios within a round count, so that a
 noisy machine disturbs all alike. It starts its own server and proxy on 127.0.0.1 and ends them; it asserts nothing.
@@ -40,7 +40,7 @@ CONCURRENCY = (1, 32, 100)
 ORDERS_PER_S = 1000  # with --app: so many per part and round, for each of --seconds
 SMALL = "get64"  # the load of every side: a GET of 64 bytes
 SMALL_LOADS = [(SMALL, Load(SIDES, VALUE.__eq__, concurrency)) for concurrency in CONCURRENCY]
-HELP = "how fast one multiplexed connection is, beside everything one might use instead"
+HELP = "how fast one multiplexed connection is, compared with other clients"
 DESCRIPTION = __doc__
 EXAMPLES = """\
 examples:

@@ -27,7 +27,7 @@ examples:
   python -m lab compare --report build/compare          side by side, as a page with pictures
   python -m lab compare --instances 200 --client-limit 256 --orders 14200 --seconds 60
 
-  python -m lab compare --scenario all                  ten situations, every side, three rounds: about 20 minutes
+  python -m lab compare --scenario all                  ten scenarios, every session, three rounds: about 20 minutes
   python -m lab compare --scenario stop --side ours --side blocking-pool-1
 
 strategies: {", ".join(STRATEGIES)}
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strategy", action="append", choices=STRATEGIES, help="this one (repeatable; default: all)")
     alone = parser.add_argument_group("the sessions alone")
     names = [*SCENARIOS, "all"]
-    alone.add_argument("--scenario", action="append", choices=names, help="this situation (repeatable), or all ten")
+    alone.add_argument("--scenario", action="append", choices=names, help="this scenario (repeatable), or all ten")
     alone.add_argument("--side", action="append", choices=SIDES, help="this session (repeatable; default: all)")
     alone.add_argument("--rounds", type=whole(), default=3, metavar="N", help="interleaved rounds (default: 3)")
     alone.add_argument("--quick", action="store_true", help="one round of shorter cells: about 6 minutes")

@@ -31,8 +31,8 @@ examples:
   python -m lab requeue --url "$URL" --key "$KEY" --drop demo --older-than 1h
   python -m lab requeue --url "$URL" --key "$KEY" --drop demo --namespace my-namespace --send
 
-Look at the queue first: an order whose message still waits there is only late. Sending it again is harmless all the
-same: each message gets a fresh MessageId, and the worker decides an order once."""
+Look at the queue first: an order whose message still waits there is only late. Sending it again is harmless:
+each message gets a fresh MessageId, and the worker decides an order once."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,11 @@ from types import TracebackType
 
 from .errors import NotSent, OutcomeUnknown
 
+GIVEN_UP = (
+    "not written: the operation that it belongs to has been given up; a task that is to outlive the operation that "
+    "starts it is started with context=contextvars.Context()"
+)
+
 
 class CallDeadline:
     """`async with CallDeadline(2.5) as deadline:` bounds every call awaited inside.

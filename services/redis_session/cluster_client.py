@@ -174,6 +174,8 @@ async def join_cluster(
         client.wire.parse_by(cluster.response_callbacks)
         return client
 
+    if "host" not in how:  # a Unix socket
+        place = next(iter(topology.primaries), place)
     cluster.nodes = ClusterNodes(place, clocks, of_node, new_session, on_topology, tell, randomness)
     cluster.encode = cluster.get_encoder().encode  # type: ignore[no-untyped-call] # redis-py's
     cluster.nodes.apply(topology)

@@ -24,6 +24,7 @@ from .topology import SLOTS, Place, Topology, fetch_topology
 
 SETTLED_S = 5.0  # a topology that has lasted this long resets the backoff of its fetches
 RETIRE_TICK_S = 0.05
+MOST_IDLE = 16  # nodes that serve no slot; the oldest goes
 
 
 class NodeSession(Protocol):
@@ -79,7 +80,6 @@ class ClusterNode:
 
     async def retire(self, within_s: float) -> None:
         """Close it once its replies have come, or after `within_s` seconds."""
-        self.left = True
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 while self.open_client and self.open_client.busy:  # noqa: ASYNC110 - a stream has no event
@@ -113,6 +113,7 @@ class ClusterNodes:
         self._seed, self._clocks, self._on_topology = seed, clocks, on_topology
         self._tell = tell
         self._nodes: dict[Place, ClusterNode] = {}
+        self._leaving: dict[Place, tuple[ClusterNode, asyncio.Task[None]]] = {}
         self._owners: list[ClusterNode | None] = [None] * SLOTS
         self._replicas: tuple[Place, ...] = ()
         self.randomness = randomness or random.Random()  # noqa: S311 - spreads load, guards nothing
@@ -138,8 +139,27 @@ class ClusterNodes:
         if self.closed:
             raise NotSent("the client was closed")
         if place not in self._nodes:
-            self._nodes[place] = ClusterNode(place, self)
+            serving = set(self._owners)
+            idle = [at for at, node in self._nodes.items() if node not in serving]
+            if len(idle) >= MOST_IDLE:  # while the topology can't be had, redirects may name ever more places
+                self._let_go(idle[0])
+        return self._in_use(place)
+
+    def _in_use(self, place: Place) -> ClusterNode:
+        if place not in self._nodes:
+            node, leaving = self._leaving.pop(place, (None, None))
+            if node is not None and leaving is not None and leaving.cancel():  # its connection may still be open
+                node.left = False
+            else:
+                node = ClusterNode(place, self)
+            self._nodes[place] = node
         return self._nodes[place]
+
+    def _let_go(self, place: Place) -> None:
+        node = self._nodes.pop(place)
+        node.left = True
+        self._leaving = {at: one for at, one in self._leaving.items() if not one[1].done()}
+        self._leaving[place] = node, self._spawn(node.retire(self._clocks.reply_s))
 
     def primaries(self) -> list[ClusterNode]:
         """Every primary. Raises NotSent if none is known."""
@@ -167,9 +187,9 @@ class ClusterNodes:
     def apply(self, topology: Topology) -> None:
         """Take over what a node has said; those that are gone are closed after their replies."""
         for place in topology.primaries:
-            self.at(place)
+            self._in_use(place)
         for place in [place for place in self._nodes if place not in topology.primaries]:
-            self._spawn(self._nodes.pop(place).retire(self._clocks.reply_s))
+            self._let_go(place)
         self._owners = [None] * SLOTS
         for first, last, place in topology.ranges:
             self._owners[first : last + 1] = [self._nodes[place]] * (last + 1 - first)
@@ -231,10 +251,11 @@ class ClusterNodes:
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work, name="redis cluster", context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def aclose(self) -> None:
         """Close every session; on another event loop than its own, only end the connections."""

@@ -144,7 +144,10 @@ class RedisCredential(CredentialProvider):
                 credential = await self._fetch()
         except TimeoutError:
             raise NotSent(f"no credential for Redis within {self._clocks.fetch_s:g} s") from None
-        except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits is told
+        except (Exception, asyncio.CancelledError) as error:  # whatever it is, whoever waits is told
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise  # else the fetch has raised it by itself
             self._note(error)
             raise NotSent(self._failure) from None
         if credential.expires_at <= time.time():
@@ -154,7 +157,7 @@ class RedisCredential(CredentialProvider):
         self._backoff.reset()
         return credential
 
-    def _note(self, error: Exception) -> None:
+    def _note(self, error: BaseException) -> None:
         """Remember a failure, once however many waited for the same fetch, and put the next one off."""
         if error is self._last_error:
             return

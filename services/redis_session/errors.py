@@ -6,7 +6,7 @@
     │   ├── NotSent                      the command never ran: repeating it is always safe
     │   │   └── Overloaded               ... because too much is waiting already: repeating it makes that worse
     │   └── OutcomeUnknown               it was written and no reply came: it may have run
-    └── NeedsOwnConnection               the command would block or poison the connection that everybody shares
+    └── NeedsOwnConnection               the command would block or change the connection that all callers share
 
 Nothing here may carry a secret: the text of these errors is logged and may be shown to a caller.
 """
@@ -44,4 +44,4 @@ class OutcomeUnknown(RedisUnavailable):
 
 
 class NeedsOwnConnection(RedisSessionError):
-    """The command would block or poison the one connection that every caller shares."""
+    """The command would block or change the one connection that every caller shares."""

@@ -6,10 +6,12 @@ It does not reconnect, repeat a command or ping. Its owner does, and replaces it
 from __future__ import annotations
 
 import inspect
+import re
 import socket
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
 
 from redis import __version__ as redis_py_version
 from redis.asyncio import Redis
@@ -26,8 +28,10 @@ from .wire import Wire
 
 ADDRESS = (  # what is expected, for people
     "rediss://[[user]:[password]@]host[:port][/db], or redis:// without TLS; special characters in the password "
-    "percent-encoded, and no password beside a credential"
+    "percent-encoded, and no password beside a credential; after a ? only protocol, decode_responses, encoding and, "
+    "with rediss://, ssl_...: everything else is an argument, such as clocks= or connections="
 )
+_OPTIONS = frozenset(["db", "protocol", "decode_responses", "encoding", "encoding_errors", "legacy_responses"])
 _KEYWORDS = inspect.signature(Redis.__init__).parameters.keys()
 
 # No maintenance notifications: they hide unread replies. redis-py's asyncio side knows them since 8.0.
@@ -79,7 +83,8 @@ class MultiplexedRedis(Redis):
 
     Seconds: `connect_s` bounds `connect()`, `stall_s` and `reply_s` are the connection's own clocks. `backlog_calls`
     and `backlog_bytes` bound what waits, `side_connections` how many more connections blocking commands, transactions,
-    pub/sub and MONITOR may open; at 0 these raise `NeedsOwnConnection`. All other keywords are redis-py's.
+    pub/sub and MONITOR may open; at 0 these raise `NeedsOwnConnection`, and only the caller's deadline ends a wait.
+    All other keywords are redis-py's.
 
     A call raises `NotSent`, `OutcomeUnknown` or `Overloaded` (errors.py) where redis-py raises ConnectionError
     or TimeoutError. A cancelled call raises CancelledError and disturbs nobody; `CallDeadline` tells whether it had
@@ -102,10 +107,10 @@ class MultiplexedRedis(Redis):
         tls_name = None
         if at is not None:
             tls_name = name_to_verify(options.get("host", "localhost"), at)
-            options = {**options, "host": at.host, "port": at.port}
-        super().__init__(
-            connection_pool=connection_pool, **{**_DRIVER, **options, "retry": None}
-        )  # its pool is never asked for a connection
+            options = {**options, "unix_socket_path": None, "host": at.host, "port": at.port}
+        # Its pool is never asked for a connection. redis-py 8's socket_timeout of 5 s would end what blocks for longer.
+        options = {**_DRIVER, "socket_timeout": None, **options, "retry": None}
+        super().__init__(connection_pool=connection_pool, **options)
         limits = StreamLimits(stall_s, reply_s, backlog_calls, backlog_bytes)
         options = _connection_options(self.connection_pool, limits, connect_s)
         self.connection_pool: SidePool = SidePool(side_connections, connect_s, **options)
@@ -276,8 +281,15 @@ class MultiplexedRedis(Redis):
 
 
 def _options_of(url: str) -> dict[str, Any]:
-    """The keywords of `Redis` that an address stands for. Raises ValueError."""
-    options: dict[str, Any] = {**parse_url(url)}
+    """The keywords of `Redis` that an address stands for. Raises ValueError, also for what redis-py would ignore."""
+    parts, options = urlsplit(url), dict[str, Any](parse_url(url))
+    asked = {name for name in parse_qs(parts.query, True) if parts.scheme != "rediss" or not name.startswith("ssl_")}
+    if asked - _OPTIONS or parts.fragment or parts.port == 0:
+        raise ValueError
+    if parts.scheme != "unix" and not re.fullmatch("/?[0-9]*", parts.path):
+        raise ValueError
+    if "decode_responses" in options:  # to redis-py any text is true
+        options["decode_responses"] = options["decode_responses"].lower() in ("1", "true", "yes")
     if options.pop("connection_class", None) is SSLConnection:
         options["ssl"] = True
     if "path" in options:

@@ -15,6 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 REPEAT_S = 60.0  # a reason that lasts is logged at most so often; a refusal is remembered for so long
 SILENT = "Redis does not answer"
+NO_TLS = f"nobody speaks TLS there, or {SILENT}"
 _STATES = {
     "READONLY": "Redis is a read-only replica",
     "NOAUTH": "Redis wants a password",
@@ -46,11 +47,12 @@ _CONNECTING: tuple[tuple[type[BaseException], str, str], ...] = (  # the first w
     (socket.gaierror, "", "the host is unknown"),
     (UnicodeError, "", "the host is unknown"),
     (ConnectionRefusedError, "", "the connection is refused"),
-    (RedisTimeoutError, "no TLS connection", "nobody speaks TLS there, or Redis does not answer"),
+    (RedisTimeoutError, "no TLS connection", NO_TLS),
     (RedisTimeoutError, "", SILENT),
     (InvalidResponse, "", "the answer is not of Redis; does the port want TLS?"),
     (BaseException, "Protocol error", "the answer is not of Redis; does the port want TLS?"),
     (BaseException, "closed the connection", "the connection is closed at once; does the port want TLS?"),
+    (BaseException, "connection was lost", "the connection is closed at once; does the port want TLS?"),
 )
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, Self, TypeVar
 
 from redis.asyncio import Redis
-from redis.exceptions import AuthenticationError, DataError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -32,7 +32,7 @@ from .failures import Failures
 from .login import Login
 from .multiplexed_redis import ADDRESS, MultiplexedRedis
 from .opening import client_name
-from .outage import SILENT, Outage, reason_not_connected, reason_of_code
+from .outage import NO_TLS, SILENT, Outage, reason_not_connected, reason_of_code
 from .server_reply import ServerState, answer_to_ping, hear, server_state
 from .topology import Place
 
@@ -229,7 +229,7 @@ class RedisService:
         failure = self.judge(error, client)
         if isinstance(failure, NotSent) and deadline.written:
             failure = OutcomeUnknown(f"a command of the operation may have run; then: {failure}", failure.reason)
-        deadline.withdrawn = isinstance(failure, NotSent)
+        deadline.withdrawn = not deadline.written
         return failure
 
     def judge(self, error: RedisUnavailable | RedisError, client: MultiplexedRedis | None) -> RedisUnavailable:
@@ -288,7 +288,8 @@ class RedisService:
             if task.done() or left_s is None or not self._outage_known():
                 continue
             if (late_s := self._now() - due) < HELD_UP_S:
-                reason = self.outage.reason or SILENT
+                tls = name == "connect" and (self._url or "").lower().startswith("rediss:")
+                reason = self.outage.reason or (NO_TLS if tls else SILENT)
                 error = NotSent(f"an outage is known: {reason}", reason)
                 error.known_outage = True
                 raise error
@@ -478,7 +479,7 @@ class RedisService:
                 at=at,
                 client_name=client_name(self._name),
             )
-        except (ValueError, DataError):  # the latter: a password in the address, and a credential
+        except (ValueError, RedisError):  # nothing has been sent yet: whatever it is, the address says so
             raise RedisNotConfigured(f"the address of Redis is missing or unusable; expected is {ADDRESS}") from None
 
     # --- the event loop -----------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from hiredis import PushNotification, Reader
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from .attributes import Attributes
-from .call_deadline import CallDeadline, current_deadline
+from .call_deadline import GIVEN_UP, CallDeadline, current_deadline
 from .errors import NotSent, OutcomeUnknown, Overloaded
 from .stream_clocks import StreamClocks
 
@@ -37,7 +37,6 @@ WRITE_BYTES = 65_536  # at most in one write: asyncio's default write buffer
 READ_BYTES = 262_144  # at most in one read
 ASKING = b"*1\r\n$6\r\nASKING\r\n"  # written together with the command behind it, as it holds for that one only
 _SCALARS = frozenset([bytes, str, int, float, bool, type(None)])  # replies that can't carry an error
-_GIVEN_UP = "not written: the operation that it belongs to has been given up"
 _is_done = asyncio.Future.done
 
 
@@ -148,7 +147,7 @@ class ReplyStream(asyncio.BufferedProtocol):
         if len(waiting) >= self._room or size > self.limits.backlog_bytes or loop is not self._loop:
             raise self._refusal(loop, 1)
         if scope is not None and scope.given_up:
-            raise NotSent(_GIVEN_UP)
+            raise NotSent(GIVEN_UP)
         call = loop.create_future()
         if scope is not None:
             self._scopes[call] = scope
@@ -212,7 +211,7 @@ class ReplyStream(asyncio.BufferedProtocol):
         if self._paused:
             return
         waiting = self._waiting
-        self._fail([call for call, scope in self._scopes.items() if scope.given_up], NotSent, _GIVEN_UP)
+        self._fail([call for call, scope in self._scopes.items() if scope.given_up], NotSent, GIVEN_UP)
         if any(map(_is_done, waiting)):
             for call in [call for call in waiting if call.done()]:
                 self._withdraw(call)
@@ -294,7 +293,7 @@ class ReplyStream(asyncio.BufferedProtocol):
                 self._reader.feed(self._buffer, start, end - start)  # type: ignore[arg-type] # it takes any buffer
                 self._settle_complete()
         except Exception as error:  # noqa: BLE001 - whatever it is, the stream can't be trusted after it
-            self.close(f"the reply stream is broken: {error!r}")
+            self.close(f"the reply stream is broken: {type(error).__name__}: {error}")
             return
         self.counters.replies += owed - len(self._owed)
         if self.closed_because is None:

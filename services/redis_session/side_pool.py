@@ -9,8 +9,9 @@ from typing import Any
 
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from .call_deadline import current_deadline
+from .call_deadline import GIVEN_UP, current_deadline
 from .command_plan import Need, command_plan
 from .errors import NeedsOwnConnection, NotSent, Overloaded
 from .server_reply import ServerState, server_state
@@ -34,7 +35,10 @@ class SideConnection(AbstractConnection):
         opening = asyncio.ensure_future(super().connect_check_health(*args, **options))
         self.pool.opening.add(opening)
         try:
-            await opening
+            async with asyncio.timeout(self.pool.wait_s):
+                await opening
+        except TimeoutError as error:
+            raise RedisTimeoutError(f"no side connection to Redis within {self.pool.wait_s:g} s") from error
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self.pool.closed and (task is None or not task.cancelling()):
@@ -63,7 +67,7 @@ class SideConnection(AbstractConnection):
             await self.connect_check_health(check_health=False)
         if not self.greeting and (scope := current_deadline()) is not None:
             if scope.given_up:
-                raise NotSent("not written: the operation that it belongs to has been given up")
+                raise NotSent(GIVEN_UP)
             scope.count(1)
         task = asyncio.current_task()
         cancelled = task.cancelling() if task is not None else 0

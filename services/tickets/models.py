@@ -21,7 +21,6 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
-    StringConstraints,
     WithJsonSchema,
 )
 
@@ -29,6 +28,7 @@ MAX_STOCK = 1_000_000
 MAX_AGE_S = 366 * 24 * 3600
 MAX_TICKETS = 100  # of one order, and of one customer in one drop
 
+_NO_CURSOR = "is not a cursor from a page of this list"
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 _ORDER_NAMESPACE = uuid.UUID("6f1d6f0e-6f0c-5c56-9a0e-0f6f6f3a3c55")
 
@@ -47,9 +47,21 @@ def _digits_only(value: Any) -> Any:
     raise ValueError("must be a whole number")
 
 
+def _of_form(pattern: str, longest: int, words: str) -> tuple[Any, ...]:
+    """The metadata of a text that matches the pattern as a whole; `words` say so to a caller."""
+
+    def check(text: str) -> str:
+        if not 1 <= len(text) <= longest or re.fullmatch(pattern, text) is None:
+            raise ValueError(words)
+        return text
+
+    schema = {"type": "string", "pattern": f"^{pattern}$", "minLength": 1, "maxLength": longest}
+    return AfterValidator(check), WithJsonSchema(schema)
+
+
 def _in_64_bits(cursor: str) -> str:
     if int(cursor) >= 2**64:
-        raise ValueError("is not a cursor from a page of this list")
+        raise ValueError(_NO_CURSOR)
     return cursor
 
 
@@ -65,8 +77,10 @@ def rfc3339(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}\z")]
-IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,128}\z")]
+_ID = "[A-Za-z0-9._-]*"
+_KEY = r"[\x21-\x7e]*"
+Id = Annotated[str, *_of_form(_ID, 64, "must be 1 to 64 letters, digits, dots, underscores or hyphens")]
+IdempotencyKey = Annotated[str, *_of_form(_KEY, 128, "must be 1 to 128 visible ASCII characters")]
 Quantity = Annotated[int, Field(ge=1, le=MAX_TICKETS)]
 Time = Annotated[
     AwareDatetime,
@@ -136,7 +150,7 @@ class ListOrders(_Strict):
     status: Annotated[
         OrderStatus | None, Field(strict=False), WithJsonSchema({"enum": [status.value for status in OrderStatus]})
     ] = None
-    customer_id: Annotated[Id | None, WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"})] = None
+    customer_id: Annotated[Id | None, WithJsonSchema({"type": "string", "pattern": f"^{_ID}$", "maxLength": 64})] = None
     queued_for_s: Annotated[
         int | None,
         Field(strict=False, ge=0, le=MAX_AGE_S),
@@ -144,7 +158,7 @@ class ListOrders(_Strict):
         WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_AGE_S}),
     ] = None
     limit: Annotated[int, Field(strict=False, ge=1, le=500), BeforeValidator(_digits_only)] = 100
-    cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}\z"), AfterValidator(_in_64_bits)] = "0"
+    cursor: Annotated[str, *_of_form("[0-9]*", 20, _NO_CURSOR), AfterValidator(_in_64_bits)] = "0"
 
 
 class OrderHeaders(_Strict):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 
 import httpx
 import pytest
 import redis
 
+from lab.azure.redis_server import free_port
 from lab.proof.faults.session.faults import FAULTS
 from lab.proof.faults.session.report import write_report
 from lab.proof.strategies import OURS
@@ -23,7 +24,7 @@ from tests.running_lab import running_lab
 from tests.waiting import wait_until
 
 PAGE = page("redis-session.md")
-WHOLE_APP, PLAIN_ASYNCIO = blocks(PAGE, "python")[:2]
+WHOLE_APP, FASTAPI = blocks(PAGE, "python")[:2]
 (IN_THE_README,) = blocks((ROOT / "README.md").read_text(encoding="utf-8"), "python")
 BENCH, TRIALS = map(proof, ("bench", "faults-session"))
 CLIENTS = {
@@ -119,18 +120,27 @@ def test_the_whole_app_answers_503_with_retry_after_while_redis_is_gone(tmp_path
         assert httpx.get(f"{lab.url}/api/visits/home", timeout=20).headers["retry-after"] == "2"
 
 
-def test_plain_asyncio_needs_no_more(tmp_path: Path, redis_url: str) -> None:
-    (app_of(tmp_path, PLAIN_ASYNCIO) / "function_app.py").rename(tmp_path / "app/main.py")
-    done = subprocess.run(
-        [sys.executable, "main.py"],
-        cwd=tmp_path / "app",
-        env={**os.environ, "REDIS_URL": redis_url},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert done.stdout == "100\n"
+async def in_fastapi(address: str, calls: int, monkeypatch: pytest.MonkeyPatch) -> list[httpx.Response]:
+    """The answers of the app on the page."""
+    monkeypatch.setenv("REDIS_URL", address)
+    page = ModuleType("page")
+    exec(FASTAPI, page.__dict__)  # noqa: S102 - it is ours
+    transport = httpx.ASGITransport(page.app)
+    async with page.lifespan(page.app), httpx.AsyncClient(transport=transport, base_url="http://app") as api:
+        return await asyncio.gather(*(api.get("/visits/home") for _ in range(calls)))
+
+
+async def test_in_fastapi_all_callers_share_one_connection(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with redis.Redis.from_url(redis_url) as admin:
+        before = admin.info("stats")["total_connections_received"]
+        answers = await in_fastapi(redis_url, 100, monkeypatch)
+        assert admin.info("stats")["total_connections_received"] - before == 1
+    assert sorted(answer.json() for answer in answers) == list(range(1, 101))
+
+
+async def test_fastapi_answers_503_with_retry_after_while_redis_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    (answer,) = await in_fastapi(f"redis://127.0.0.1:{free_port()}/0", 1, monkeypatch)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
 
 
 def test_the_figures_of_the_readme_are_those_of_the_runs() -> None:

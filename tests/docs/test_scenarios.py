@@ -44,12 +44,11 @@ ENOUGH = (
     f"{of('cut', OURS, 'twice')}."
 )
 LOSSES = (
-    f"Where it loses: after a cut valkey-glide is faster (p99 {of('cut', GLIDE)} against {of('cut', OURS)} ms). Where "
-    f"scripts keep Redis busy, pools are (a pool of one {both('slow-script')} ms). With more instances than places "
-    f"those that got none starve ({of('limit', OURS, 'failed')} of {of('limit', OURS, 'calls')} calls failed): a "
-    f"client per call shares the places ({of('limit', 'per-call', 'failed')} failed), at "
-    f"{of('limit', 'per-call', 'per_s')} calls a second against {of('limit', OURS, 'per_s')}; the connection budget is "
-    f"there to prevent that."
+    f"It loses in three. After a cut valkey-glide is faster (p99 {of('cut', GLIDE)} against {of('cut', OURS)} ms). "
+    f"Where scripts keep Redis busy, pools are (a pool of one {both('slow-script')} ms). With more instances than the "
+    f"limit allows, those without a connection fail ({of('limit', OURS, 'failed')} of {of('limit', OURS, 'calls')} "
+    f"calls). Clients per call take turns ({of('limit', 'per-call', 'failed')} failed), at "
+    f"{of('limit', 'per-call', 'per_s')} calls a second against {of('limit', OURS, 'per_s')}."
 )
 
 
@@ -63,7 +62,7 @@ def decisions() -> list[list[str]]:
             f"{of('stop', POOL)} ms, ours {of('stop', OURS)}; nobody fails",
         ],
         [
-            "a hundred calls at once, few places",
+            "a hundred calls at once, few connections allowed",
             "ours, or valkey-glide",
             f"p99 {of('burst', OURS)} and {of('burst', GLIDE)} ms with one connection; "
             f"pool of one {of('burst', POOL)} ms",
@@ -84,7 +83,8 @@ def decisions() -> list[list[str]]:
             "ours",
             f"failed {of('failover', OURS, 'failed')} of {of('failover', OURS, 'calls')}; pool of one "
             f"{of('failover', POOL, 'failed')} of {of('failover', POOL, 'calls')}, valkey-glide "
-            f"{of('failover', GLIDE, 'failed')} of {of('failover', GLIDE, 'calls')}: they see READONLY and go on",
+            f"{of('failover', GLIDE, 'failed')} of {of('failover', GLIDE, 'calls')}: they get READONLY errors and "
+            "keep the connection",
         ],
         [
             "a change that must not run twice",
@@ -94,7 +94,7 @@ def decisions() -> list[list[str]]:
             f"{of('cut', 'redis-py', 'twice')}, coredis {of('cut', 'coredis', 'twice')}",
         ],
         [
-            "more instances than places",
+            "more instances than Redis allows clients",
             "none: set a lower scale-out limit",
             f"failed {of('limit', OURS, 'failed')} of {of('limit', OURS, 'calls')}, a client per call "
             f"{of('limit', 'per-call', 'failed')} of {of('limit', 'per-call', 'calls')}",

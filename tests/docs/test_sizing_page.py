@@ -22,7 +22,8 @@ FACTS = {
     "304": "bytes of an order with longer ids, measured",
     "200,000": "orders whose expiry took 0.14 s, measured",
     "1000": "the end of Flex, and of trivial invocations a second per process; azure-functions/flex-consumption-plan",
-    "2000": "trivial invocations a second per process, measured on the real host",
+    "2000": "trivial invocations a second per process, measured on the real host; orders a second of an example",
+    "5000": "calls at once of the example",
     "512,000": "MB per subscription and region on Flex",
     "250": "512,000 MB in instances of 2 GB",
     "512": "addresses of 10.40.0.0/23, the app's subnet",
@@ -30,6 +31,17 @@ FACTS = {
     "2026": "a year",
     "2028": "a year",
 }
+
+
+def test_the_example_is_computed_from_what_an_order_costs_and_how_long_a_call_may_wait() -> None:
+    text = " ".join(SIZING.split())
+    assert "spends 0.44 ms of CPU" in page("the-experiment.md")
+    budget = ConnectionBudget("Basic_C0", round(2000 * 2.5 / 100))
+    assert (
+        f"0.44 ms of CPU (in [the lab](the-experiment.md#what-an-order-costs)): {2000 * 0.44 / 1000} of a core" in text
+    )
+    assert f"{2000 * 2.5:.0f} calls at once, 100 on each of {budget.scale_out_limit} instances" in text
+    assert f"{budget.instances} instances, {budget.clients} clients: even `Basic_C0` takes {budget.usable}" in text
 
 
 def example(row: dict[str, str]) -> ConnectionBudget:

@@ -12,6 +12,7 @@ from services.connection_budget import kept_ready
 from services.settings import HOST_TELEMETRY, SETTING_NAMES, WORKER_TELEMETRY, Settings, load_settings
 from tests import ROOT
 from tests.infra.deployment import Deployment
+from tests.plain_pytest import without
 
 BICEP, CODE, LOCAL = "Bicep", "code", "local.settings.json.example"
 EVERYWHERE = {BICEP, CODE, LOCAL}
@@ -113,6 +114,7 @@ def test_no_setting_that_telemetry_adds_is_written_without_it(default: Deploymen
     assert set(large.app_settings) - set(default.app_settings) == BOTH | EXPORTED
 
 
+@without("opentelemetry")
 def test_every_logger_of_the_app_is_below_the_one_that_is_exported(large: Deployment) -> None:
     """A line of any other logger never reaches Application Insights."""
     packages = [importlib.import_module(name) for name in ("blueprints", "services")]

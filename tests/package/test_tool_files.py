@@ -6,11 +6,13 @@ None of those tools is here. What has a public schema is held against it; of the
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -208,3 +210,13 @@ def test_the_load_test_is_given_time_for_its_schedule_and_to_settle() -> None:
     script = (LOAD / config["testPlan"]).read_text(encoding="utf-8")
     settle_s = float(re.findall(r'"SPIKE_SETTLE_SECONDS", "(\d+)"', script)[0])
     assert int(values["LOCUST_RUN_TIME"].removesuffix("m")) * 60 > float(values["SPIKE_SECONDS"]) + settle_s
+
+
+def test_a_test_that_ends_its_worker_is_one_failure(tmp_path: Path) -> None:
+    """As its time-out does. By default pytest-xdist runs it again and again, or waits for ever."""
+    (found,) = re.findall(r"-m (pytest .* -n auto .*) \$\(ARGS\)", MAKEFILE)
+    (tmp_path / "test_it.py").write_text("import os\ndef test_it(): os._exit(1)\ndef test_more(): pass\n")
+    words = [sys.executable, "-m", *shlex.split(found), "-p", "xdist", "--rootdir", str(tmp_path), str(tmp_path)]
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    ended = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout.count("FAILED")) == (1, 1), ended.stdout

@@ -5,19 +5,20 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import logging
 import multiprocessing
 import os
 import re
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
+from rich.progress import track
 
 from tests.simulation import mutants
 from tests.simulation.plan import plan_of
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("--fleet", action="store_true", help="200 instances through an outage, as a picture")
     options.add_argument("--report", type=Path, default=Path("build"), help="where its summary goes (default: build)")
     chosen = options.parse_args(arguments)
-    logging.disable(logging.CRITICAL)
+    _start(chosen.mutant)
     chosen.report.mkdir(parents=True, exist_ok=True)
     if chosen.mutants:
         return find_mutants(chosen)
@@ -46,7 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(fleet.draw(chosen.report))
         return 0
-    mutants.apply(chosen.mutant)
     return many(chosen) if chosen.seed is None else show(chosen.seed, chosen.keep)
 
 
@@ -100,16 +100,12 @@ def _chunk(seeds: range) -> dict[str, Any]:
         total += result.counts + Counter(seeds=1, turns=result.steps, virtual_s=round(result.virtual_s))
         faults += result.faults
         broken += [(seed, what) for what in result.broken[:1]]
-        gc.collect()
     return {"total": total, "faults": faults, "broken": broken}
 
 
 def _start(mutant: str | None) -> None:
     logging.disable(logging.CRITICAL)
     mutants.apply(mutant)
-    import tests.simulation.simulation  # noqa: F401 - before the garbage collector is told to pass all this over
-
-    gc.freeze()
 
 
 def _chunks(first: int, count: int, mutant: str | None) -> Iterator[dict[str, Any]]:
@@ -127,17 +123,18 @@ def _chunks(first: int, count: int, mutant: str | None) -> Iterator[dict[str, An
 def many(chosen: argparse.Namespace) -> int:
     """Run them all, or up to the first that fails, which is then shortened. Either way a summary is written."""
     began, total, faults, broken = time.monotonic(), Counter[str](), Counter[str](), []
-    for part in _chunks(chosen.first, chosen.seeds, chosen.mutant):
+    parts = _chunks(chosen.first, chosen.seeds, chosen.mutant)
+    for part in track(parts, "seeds", -(-chosen.seeds // CHUNK), console=Console(stderr=True)):
         total += part["total"]
         faults += part["faults"]
         broken += part["broken"]
-        done, took_s = total["seeds"], time.monotonic() - began
-        bar = f"[{'#' * (40 * done // chosen.seeds):40}] {done} of {chosen.seeds} seeds, {done / took_s:.1f}/s"
-        print(f"\r{bar} ", end="", file=sys.stderr, flush=True)
+    took_s = time.monotonic() - began
     if chosen.mutant is None:
         _add_to_summary(chosen.report / "summary.json", chosen.first, total, faults, took_s)
-    size = f"{total['turns']} turns, {total['virtual_s'] // 3600} virtual hours, {faults.total()} faults"
-    print(f"\n{done} seeds in {took_s:.0f} s ({done / took_s:.1f}/s): {size}")
+    print(
+        f"{total['seeds']} seeds in {took_s:.0f} s ({total['seeds'] / took_s:.1f}/s): {total['turns']} turns, "
+        f"{total['virtual_s'] // 3600} virtual hours, {faults.total()} faults"
+    )
     if not broken:
         return 0
     seed, what = broken[0]

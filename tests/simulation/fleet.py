@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from pathlib import Path
 
 from services.redis_session import RedisUnavailable
-from tests.simulation.bus import Bus
-from tests.simulation.instance import PASSWORD, Identity, Instance, settings_of
-from tests.simulation.loop import World
-from tests.simulation.network import Network
+from tests.simulation.instance import Instance
+from tests.simulation.plan import Plan
 from tests.simulation.redis_model import RedisModel
+from tests.simulation.simulation import Simulation
 
 INSTANCES, CALLS, PLACES = 200, 100, 256
 START_S, OUTAGE, END_S, PAUSE_S, SAMPLE_S = 4.0, (8.0, 11.0), 20.0, 2.0, 0.1
@@ -20,15 +18,10 @@ START_S, OUTAGE, END_S, PAUSE_S, SAMPLE_S = 4.0, (8.0, 11.0), 20.0, 2.0, 0.1
 
 def fleet() -> tuple[list[tuple[float, int, int, int]], RedisModel]:
     """(seconds, clients, answers, failures) per sample, counted since the one before."""
-    logging.disable(logging.CRITICAL)
-    world = World("fleet")
-    redis = RedisModel(world, "fleet", PASSWORD)
-    redis.network = network = Network(world, redis, "fleet")
-    redis.max_clients = PLACES
-    bus, settings, counts = Bus(world, "fleet", 0.01), settings_of(1, 120.0, 900.0, 15.0), Counter[str]()
-    identity = Identity(world, 0.0)
+    simulation = Simulation(Plan("fleet", END_S, INSTANCES, 1, 120.0, 900.0, 15.0, 0.01))
+    world, redis, counts = simulation.world, simulation.redis, Counter[str]()
+    redis.max_clients, world.max_steps = PLACES, 10 * world.max_steps
     samples: list[tuple[float, int, int, int]] = []
-    instances: list[Instance] = []
 
     async def caller(instance: Instance) -> None:
         while world.now < END_S:
@@ -39,26 +32,21 @@ def fleet() -> tuple[list[tuple[float, int, int, int]], RedisModel]:
                 counts["failures"] += 1
             await asyncio.sleep(PAUSE_S * world.random.random() * 2)
 
-    def start(number: int) -> None:
-        instances.append(Instance(world, network, bus, f"i{number}", settings, 1, identity))
+    def call(instance: Instance) -> None:
         for _ in range(CALLS):
-            instances[-1].loop.create_task(caller(instances[-1]))
+            instance.loop.create_task(caller(instance))
 
     def sample() -> None:
         samples.append((world.now, len(redis.clients), counts["answers"], counts["failures"]))
         counts.clear()
         world.later(SAMPLE_S, sample)
 
-    for number in range(INSTANCES):
-        world.at(START_S * number / INSTANCES, start, number)
+    for number, instance in enumerate(simulation.instances):
+        world.at(START_S * number / INSTANCES, call, instance)
     world.at(OUTAGE[0], redis.restart, OUTAGE[1] - OUTAGE[0], 0.0, 0.0)
     sample()
-    world.max_steps = 10 * world.max_steps
     world.run(END_S)
-    world.ended = True
-    for instance in instances:
-        instance.loop.bury()
-        instance.loop.bury(instance.app.redis_service.aclose())
+    simulation.bury()
     assert not world.broken, world.broken
     return samples, redis
 

@@ -18,6 +18,7 @@ from services.tickets.models import OrderMessage
 from tests.simulation.bus import Bus, SimSender, Trigger
 from tests.simulation.loop import SimLoop, World
 from tests.simulation.network import Network
+from tests.simulation.plan import Plan
 from tests.simulation.redis_model import EPOCH_S
 
 LATE_S = 0.25  # how much later than its deadline a call may end on a machine that turns
@@ -43,22 +44,20 @@ class Identity:
         return Credential("app", f"{PASSWORD}@{self._until!r}", EPOCH_S + self._until)
 
 
-def settings_of(
-    connections: int, patience_s: float, hold_s: float, idle_check_s: float, token: bool = False
-) -> Settings:
+def settings_of(plan: Plan) -> Settings:
     """The app's settings in this world."""
     settings = load_settings(
         {
             "REDIS_URL": f"redis://:{PASSWORD}@redis.test:6379/0",
-            "REDIS_CONNECTIONS_PER_WORKER": str(connections),
-            "REDIS_IDLE_CHECK_S": str(idle_check_s),
+            "REDIS_CONNECTIONS_PER_WORKER": str(plan.connections),
+            "REDIS_IDLE_CHECK_S": str(plan.idle_check_s),
             "ServiceBusConnection": "Endpoint=sb://bus.test;SharedAccessKeyName=a;SharedAccessKey=a",
             "ORDERS_QUEUE": "orders",
-            "PATIENCE_S": str(patience_s),
-            "HOLD_S": str(hold_s),
+            "PATIENCE_S": str(plan.patience_s),
+            "HOLD_S": str(plan.hold_s),
         }
     )
-    if token:  # in this world without TLS, on which the settings insist
+    if plan.token_s:  # in this world without TLS, on which the settings insist
         address = {"redis_url": SecretStr("redis://redis.test:6379/0"), "redis_entra_client_id": "app"}
         settings = settings.model_copy(update=address)
     return settings
@@ -72,17 +71,10 @@ class Instance:
     """Freezes, dies and starts again, each time as a new process."""
 
     def __init__(
-        self, world: World, network: Network, bus: Bus, name: str, settings: Settings, bound: int, identity: Identity
+        self, network: Network, bus: Bus, identity: Identity, settings: Settings, name: str, bound: int
     ) -> None:
-        self.identity, self.world, self.network, self.bus, self.name, self.settings = (
-            identity,
-            world,
-            network,
-            bus,
-            name,
-            settings,
-        )
-        self.lives, self._bound = 0, bound
+        self.world, self.network, self.bus, self.identity = network.world, network, bus, identity
+        self.settings, self.name, self.lives, self._bound = settings, name, 0, bound
         self.lived: list[tuple[SimLoop, AppServices]] = []
         self.frozen_s = self._frozen_at = 0.0
         self._start()

@@ -11,8 +11,6 @@ together, how much piles up before a turn, and whose process runs first.
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 import operator
 import random
 import zlib
@@ -20,6 +18,7 @@ from asyncio.events import _get_running_loop, _set_running_loop
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
+from heapq import heappop, heappush
 from typing import Any
 
 MAX_STEPS = 3_000_000
@@ -35,18 +34,18 @@ class World:
         self.trace: list[tuple[float, str, str]] | None = [] if keep_trace else None
         self.broken: list[str] = []
         self.ended, self.max_steps = False, MAX_STEPS
-        self._chance = self.random.random
-        self._due: list[tuple[float, float, int, Callable[..., Any], tuple[Any, ...]]] = []
-        self._numbers = itertools.count()
-        self._runnable: list[SimLoop] = []
+        self.chance = self.random.random
+        self._due: list[tuple[float, float, Callable[..., Any], tuple[Any, ...]]] = []
+        self.runnable: list[SimLoop] = []
+        self._running: SimLoop | None = None
 
     def at(self, when: float, callback: Callable[..., Any], *args: Any) -> None:
         """Call back at that time; what is due together comes in the seed's order."""
-        heapq.heappush(self._due, (when, self._chance(), next(self._numbers), callback, args))
+        heappush(self._due, (when, self.chance(), callback, args))
 
     def later(self, delay_s: float, callback: Callable[..., Any], *args: Any) -> None:
         """Call back after so many seconds."""
-        self.at(self.now + delay_s, callback, *args)
+        heappush(self._due, (self.now + delay_s, self.chance(), callback, args))
 
     def note(self, who: str, what: str) -> None:
         """One line of the trace."""
@@ -60,23 +59,28 @@ class World:
             self.note("BROKEN", what)
             self.broken.append(f"{self.now:.6f} {what}")
 
-    def wake(self, loop: SimLoop) -> None:
-        """The loop has something to do: now, or a little late together with whatever else comes meanwhile."""
-        if self._chance() < 0.1:
-            self.later(self._chance() * LATE_S, self._runnable.append, loop)
-        else:
-            self._runnable.append(loop)
-
     def run(self, until: float) -> None:
         """Let everything happen up to that time. More steps than a seed can need are a violation."""
-        runnable, due = self._runnable, self._due
+        try:
+            self._run(until)
+        finally:
+            self.running(None)
+
+    def running(self, loop: SimLoop | None) -> None:
+        """Tell asyncio whose turn it is, which costs it a system call."""
+        if loop is not self._running:
+            self._running = loop
+            _set_running_loop(loop)
+
+    def _run(self, until: float) -> None:
+        runnable, due = self.runnable, self._due
         while self.steps < self.max_steps:
             if runnable:
                 self.steps += 1
-                chosen = int(self._chance() * len(runnable)) if len(runnable) > 1 else 0
+                chosen = int(self.chance() * len(runnable)) if len(runnable) > 1 else 0
                 runnable.pop(chosen).turn()
             elif due and due[0][0] <= until:
-                when, _, _, callback, args = heapq.heappop(due)
+                when, _, callback, args = heappop(due)
                 if when > self.now:
                     self.now = when
                 callback(*args)
@@ -86,15 +90,27 @@ class World:
         self.violate("the world does not come to rest: too many steps")
 
 
-class _Handle(asyncio.Handle):
-    """asyncio's own, made in a third of the time: it asks for no debugging."""
+class _Handle:
+    """What can be cancelled until it runs. asyncio's own costs three times as much: it asks for debugging."""
 
-    __slots__ = ()
+    __slots__ = ("_at", "_what")
 
-    def __init__(self, callback: Any, args: Any, loop: Any, context: Context | None = None) -> None:
-        self._context = copy_context() if context is None else context
-        self._loop, self._callback, self._args = loop, callback, args
-        self._cancelled, self._repr, self._source_traceback = False, None, None
+    def __init__(self, at: float, *what: Any) -> None:
+        self._at, self._what = at, what
+
+    def when(self) -> float:
+        return self._at
+
+    def cancel(self) -> None:
+        self._what = ()
+
+    def cancelled(self) -> bool:
+        return not self._what
+
+    def run(self) -> None:
+        if self._what:
+            run, callback, args = self._what
+            run(callback, *args)
 
 
 class SimLoop(asyncio.BaseEventLoop):
@@ -104,9 +120,9 @@ class SimLoop(asyncio.BaseEventLoop):
         self.world, self.name = world, name
         self.frozen = self.dead = False
         self.connect: Callable[..., Any]
-        self._ready: deque[asyncio.Handle] = deque()
-        self._io: list[asyncio.Handle] = []
-        self._timers: list[asyncio.Handle] = []
+        self._ready: deque[tuple[Callable[..., Any], Any, tuple[Any, ...]]] = deque()
+        self._io: list[tuple[Callable[..., Any], Any, tuple[Any, ...]]] = []
+        self._timers: list[_Handle] = []
         self._awake = False
         self._tasks: list[asyncio.Task[Any]] = []
         self._room = 100  # tasks until those that are done are forgotten
@@ -118,8 +134,7 @@ class SimLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self.world.now
 
-    def get_debug(self) -> bool:
-        return False
+    get_debug = staticmethod(bool)  # False, without a frame
 
     def is_running(self) -> bool:
         return _get_running_loop() is self
@@ -127,21 +142,24 @@ class SimLoop(asyncio.BaseEventLoop):
     def is_closed(self) -> bool:
         return False
 
-    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
-        handle = _Handle(callback, args, self, context)
-        self._ready.append(handle)
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        """Only tasks and futures say a context, and they never cancel: they get no handle, which would cost."""
+        handle = None
+        if context is not None:
+            self._ready.append((context.run, callback, args))
+        else:
+            handle = _Handle(self.world.now, copy_context().run, callback, args)
+            self._ready.append((_Handle.run, handle, ()))
         if not self._awake:
             self._wake()
         return handle
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> asyncio.TimerHandle:
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
+    def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        handle = _Handle(when, (copy_context() if context is None else context).run, callback, args)
         self.world.at(when, self._timer_due, handle)
         return handle
 
-    def call_later(
-        self, delay: float, callback: Any, *args: Any, context: Context | None = None
-    ) -> asyncio.TimerHandle:
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Context | None = None) -> Any:
         return self.call_at(self.world.now + max(delay, 0), callback, *args, context=context)
 
     def create_future(self) -> asyncio.Future[Any]:
@@ -163,29 +181,31 @@ class SimLoop(asyncio.BaseEventLoop):
         if not self.dead:
             self.world.violate(f"{self.name}: {context.get('message')}: {context.get('exception')!r}")
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """It is passed over when it comes due."""
-
     async def create_connection(self, factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:
         return await self.connect(self, factory, port)
 
     # --- what the world does with it ----------------------------------------------------------------------------------
     def io_ready(self, callback: Callable[..., Any], *args: Any) -> None:
         """A socket has something: handled after what was ready before, as by a selector."""
-        self._io.append(_Handle(callback, args, self))
+        self._io.append((copy_context().run, callback, args))
         if not self._awake:
             self._wake()
 
-    def _timer_due(self, handle: asyncio.TimerHandle) -> None:
-        if not handle._cancelled:
+    def _timer_due(self, handle: _Handle) -> None:
+        if not handle.cancelled():
             self._timers.append(handle)
             if not self._awake:
                 self._wake()
 
     def _wake(self) -> None:
-        if not (self.frozen or self.dead):
-            self._awake = True
-            self.world.wake(self)
+        """It has something to do: now, or a little late together with whatever else comes meanwhile."""
+        if self.frozen or self.dead:
+            return
+        self._awake, world = True, self.world
+        if world.chance() < 0.1:
+            world.later(world.chance() * LATE_S, world.runnable.append, self)
+        else:
+            world.runnable.append(self)
 
     def turn(self) -> None:
         """One turn, as `BaseEventLoop._run_once` takes it."""
@@ -201,19 +221,15 @@ class SimLoop(asyncio.BaseEventLoop):
         if self._timers:
             if len(self._timers) > 1:
                 self._timers.sort(key=operator.methodcaller("when"))
-            ready.extend(self._timers)
+            ready.extend([(_Handle.run, handle, ()) for handle in self._timers])
             self._timers.clear()
-        _set_running_loop(self)
-        try:
-            for _ in range(len(ready)):
-                handle = ready.popleft()
-                if not handle._cancelled:  # as Handle._run, whose own frame costs
-                    try:
-                        handle._context.run(handle._callback, *handle._args)  # type: ignore[attr-defined] # asyncio's own
-                    except Exception as error:  # noqa: BLE001 - as asyncio does
-                        self.call_exception_handler({"message": f"in {handle._callback}", "exception": error})  # type: ignore[attr-defined]
-        finally:
-            _set_running_loop(None)
+        self.world.running(self)
+        for _ in range(len(ready)):
+            run, callback, args = ready.popleft()
+            try:
+                run(callback, *args)
+            except Exception as error:  # noqa: BLE001 - as asyncio does
+                self.call_exception_handler({"message": f"in {callback}", "exception": error})
         if ready and not self._awake:
             self._wake()
 
@@ -234,4 +250,5 @@ class SimLoop(asyncio.BaseEventLoop):
             self._wake()
             self.turn()
             if not self._under_way():
-                return
+                break
+        self.world.running(None)

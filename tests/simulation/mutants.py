@@ -4,29 +4,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
-Edit = tuple[str, str, str]  # module, the text, its replacement
-STORE, DESK, QUEUE = "services.tickets.store", "services.tickets.desk", "services.queue_session.queue_service"
-SERVICE, STREAM, DEADLINE, WIRE, POOL, REPLY, FAILURES, CREDENTIAL, NODES, ROUTING, PIPELINE = (
-    f"services.redis_session.{name}"
-    for name in (
-        "redis_service",
-        "reply_stream",
-        "call_deadline",
-        "wire",
-        "side_pool",
-        "server_reply",
-        "failures",
-        "credential",
-        "cluster_nodes",
-        "cluster_routing",
-        "cluster_pipeline",
-    )
-)
+Edit = tuple[str, str, str]  # module of services, the text, its replacement
 READ = '(_LUA / f"{name}.lua").read_text()'
 ALONE = """\
     async def _alone(self, waiting: _Waiting) -> None:
@@ -50,15 +32,13 @@ EARLY = """\
             return Order.model_construct(order_id=message.order_id, status=OrderStatus.QUEUED, reason=None)
 """
 DECIDE = "        return await self.store.decide(message, max(self.patience_s, AT_LEAST_S))"
-
-
 LUA_LINES: list[str] = []
 
 
 def _lua(old: str, new: str) -> list[Edit]:
     """A line of the Lua scripts, replaced as they are read."""
     LUA_LINES.append(old)
-    return [(STORE, READ, f"{READ}.replace({old!r}, {new!r})")]
+    return [("tickets.store", READ, f"{READ}.replace({old!r}, {new!r})")]
 
 
 # fmt: off
@@ -67,58 +47,52 @@ MUTANTS: dict[str, list[Edit]] = {
     "hold-not-removed": _lua("customer.holds[order_id] = nil", ""),
     "stock-not-checked": _lua("drop.confirmed + quantity > drop.stock", "false"),
     "limit-not-checked": _lua("customer.confirmed + quantity > drop.per_customer", "false"),
-    "place-not-idempotent": _lua("  return {'known', json, now - order.placed_at}", ""),
     "answered-before-the-send": [
-        (DESK, "await self.queue.send(", "asyncio.ensure_future(self.queue.send("),
-        (DESK, "properties=trace)", "properties=trace)).add_done_callback(lambda d: d.cancelled() or d.exception())"),
+        ("tickets.desk", "await self.queue.send(", "asyncio.ensure_future(self.queue.send("),
+        ("tickets.desk", "properties=trace)", "properties=trace)).add_done_callback(lambda d: d.cancelled() or d.exception())"),
     ],
-    "completed-before-the-decision": [(DESK, DECIDE, EARLY + DECIDE)],
-    "no-patience": [(DESK, "max(self.patience_s, AT_LEAST_S)", "AT_LEAST_S")],
-    "fresh-message-id": [(QUEUE, "message_id=self.message_id,", 'message_id=f"{self.message_id}-{self.attempts}",')],
+    "completed-before-the-decision": [("tickets.desk", DECIDE, EARLY + DECIDE)],
+    "no-patience": [("tickets.desk", "max(self.patience_s, AT_LEAST_S)", "AT_LEAST_S")],
+    "fresh-message-id": [("queue_session.queue_service", "message_id=self.message_id,", 'message_id=f"{self.message_id}-{self.attempts}",')],
     "queue-without-an-owner": [
-        (QUEUE, "self._waiting.append(waiting)", "asyncio.ensure_future(self._alone(waiting))"),
-        (QUEUE, "    @property\n    def waiting(self) -> int:\n        return len", ALONE + "        return len"),
+        ("queue_session.queue_service", "self._waiting.append(waiting)", "asyncio.ensure_future(self._alone(waiting))"),
+        ("queue_session.queue_service", "    @property\n    def waiting(self) -> int:\n        return len", ALONE + "        return len"),
     ],
-    "maybe-stored-forgotten": [(QUEUE, "if refused else _State.MAYBE_STORED", "if refused else _State.UNSENT")],
-    "kept-until-it-closes": [(STORE, '(_LUA / "common.lua").read_text()', '(_LUA / "common.lua").read_text().replace("+ KEPT_AFTER", "+ 0 * KEPT_AFTER")')],
+    "maybe-stored-forgotten": [("queue_session.queue_service", "if refused else _State.MAYBE_STORED", "if refused else _State.UNSENT")],
+    "kept-until-it-closes": [("tickets.store", '(_LUA / "common.lua").read_text()', '(_LUA / "common.lua").read_text().replace("+ KEPT_AFTER", "+ 0 * KEPT_AFTER")')],
     # the Redis session, as people who attacked it found it, and as it may never become
     "written-counted-at-the-end": [
-        (STREAM, "scope.count(1)", "pass"),
-        (WIRE, "reply = await call\n", "reply = await call\n            current_deadline() and current_deadline().count(1)\n"),
+        ("redis_session.reply_stream", "scope.count(1)", "pass"),
+        ("redis_session.wire", "reply = await call\n", "reply = await call\n            current_deadline() and current_deadline().count(1)\n"),
     ],
-    "written-counted-by-the-inner-deadline": [(DEADLINE, "scope = scope._outer\n\n    @property", "scope = None\n\n    @property")],
-    "side-connections-not-counted": [(POOL, "scope.count(1)", "pass")],
-    "dead-side-connection-lent": [(POOL, "        await super().read_response(timeout=0)\n", "")],
-    "children-outlive-the-deadline": [(DEADLINE, "return scope is not None", "return False")],
-    "push-takes-a-slot": [(STREAM, "pushes += 1\n", 'pushes += 1\n                owed and "\\\\udc" in ascii(reply) and owed.popleft()\n')],
-    "first-word-of-a-script-error": [(REPLY, " and command is not None and not runs_script(command):", ":")],
+    "written-counted-by-the-inner-deadline": [("redis_session.call_deadline", "scope = scope._outer\n\n    @property", "scope = None\n\n    @property")],
+    "side-connections-not-counted": [("redis_session.side_pool", "scope.count(1)", "pass")],
+    "dead-side-connection-lent": [("redis_session.side_pool", "        await super().read_response(timeout=0)\n", "")],
+    "children-outlive-the-deadline": [("redis_session.call_deadline", "return scope is not None", "return False")],
+    "push-takes-a-slot": [("redis_session.reply_stream", "pushes += 1\n", 'pushes += 1\n                owed and "\\\\udc" in ascii(reply) and owed.popleft()\n')],
+    "first-word-of-a-script-error": [("redis_session.server_reply", " and command is not None and not runs_script(command):", ":")],
     "recreate-not-single-flight": [
-        (SERVICE, "self._tasks.get(name) or self._start(name, make)", "self._start(name, make)"),
-        (SERVICE, "lambda _: tasks.pop(name)", "lambda _: tasks.pop(name, None)"),
+        ("redis_session.redis_service", "self._tasks.get(name) or self._start(name, make)", "self._start(name, make)"),
+        ("redis_session.redis_service", "lambda _: tasks.pop(name)", "lambda _: tasks.pop(name, None)"),
     ],
-    "old-client-not-closed": [(SERVICE, "so are those before it\n        await self._close(client)", "so are those before it")],
-    "deadline-closes-the-connection": [(STREAM, "            self._withdraw(call)\n\n    def", '            self._withdraw(call)\n        self.close("a caller left")\n\n    def')],
-    "backlog-unbounded": [(STREAM, "if len(waiting) >= self._room or size >", "if size >")],
-    "unknown-outcome-repeated": [(FAILURES, "and (self._idempotent or not ran) ", "")],
-    "replies-in-the-wrong-order": [(STREAM, "call = owed.popleft()", "call = owed.popleft() if len(owed) < 3 else owed.pop()")],
-    "refusals-of-a-batch-forgotten": [(WIRE, "except (RedisError, RedisUnavailable) as error:\n            return error", "except ResponseError as error:\n            return error")],
-    "token-not-renewed": [(CREDENTIAL, "await client.reauthenticate(held.username, held.password)", "pass")],
-    "some-calls-pass-others": [(STREAM, 'self._begin(waiting)\n            data = b"".join(waiting.values())', 'late = list(waiting) if len(waiting) < 9 else list(waiting)[::-1]\n            self._begin(late)\n            data = b"".join([waiting[call] for call in late])')],
+    "old-client-not-closed": [("redis_session.redis_service", "so are those before it\n        await self._close(client)", "so are those before it")],
+    "deadline-closes-the-connection": [("redis_session.reply_stream", "            self._withdraw(call)\n\n    def", '            self._withdraw(call)\n        self.close("a caller left")\n\n    def')],
+    "backlog-unbounded": [("redis_session.reply_stream", "if len(waiting) >= self._room or size >", "if size >")],
+    "unknown-outcome-repeated": [("redis_session.failures", "and (self._idempotent or not ran) ", "")],
+    "refusals-of-a-batch-forgotten": [("redis_session.wire", "except (RedisError, RedisUnavailable) as error:\n            return error", "except ResponseError as error:\n            return error")],
+    "token-not-renewed": [("redis_session.credential", "await client.reauthenticate(held.username, held.password)", "pass")],
+    "some-calls-pass-others": [("redis_session.reply_stream", 'self._begin(waiting)\n            data = b"".join(waiting.values())', 'late = list(waiting) if len(waiting) < 9 else list(waiting)[::-1]\n            self._begin(late)\n            data = b"".join([waiting[call] for call in late])')],
     # on a cluster
-    "ask-without-asking": [
-        (ROUTING, "return [_ASKING, own] if self.asked else [own]", "return [own]"),
-        (ROUTING, "call.asked is not None and not isinstance(next(outcomes), ResponseError)", "False"),
-    ],
-    "moved-is-forgotten": [(ROUTING, "nodes.moved(self.slot, place)", "nodes.refresh_soon()")],
+    "moved-is-forgotten": [("redis_session.cluster_routing", "nodes.moved(self.slot, place)", "nodes.refresh_soon()")],
     "a-storm-of-topologies": [
-        (NODES, "if self.closed or self._refreshing:", "if self.closed:"),
-        (NODES, "await asyncio.sleep(max(self._backoff.next_wait_s(), self._not_before - self._loop.time()))", "pass"),
+        ("redis_session.cluster_nodes", "if self.closed or self._refreshing:", "if self.closed:"),
+        ("redis_session.cluster_nodes", "await asyncio.sleep(max(self._backoff.next_wait_s(), self._not_before - self._loop.time()))", "pass"),
     ],
-    "redirect-counted-as-run": [(WIRE, "and did_not_run(error)", "and did_not_run(error) and ':63' not in str(error)")],
-    "refused-asking-taken-back-twice": [(ROUTING, "call.asked is not None and not isinstance(next(outcomes), ResponseError)", "call.asked is not None and (next(outcomes), )")],
-    "transaction-stays-where-it-was": [(PIPELINE, "_discarded(results) and await", "False and await")],
-    "a-node-that-left-fails-its-callers": [(ROUTING, "return node.left and isinstance(error, NotSent) and not isinstance(error, Overloaded)", "return False")],
-    "nodes-that-left-stay-open": [(NODES, "self._spawn(self._nodes.pop(place).retire(self._clocks.reply_s))", "self._nodes.pop(place)")],
+    "redirect-counted-as-run": [("redis_session.wire", "and did_not_run(error)", "and did_not_run(error) and ':63' not in str(error)")],
+    "refused-asking-taken-back-twice": [("redis_session.cluster_routing", "call.asked is not None and not isinstance(next(outcomes), ResponseError)", "call.asked is not None and (next(outcomes), )")],
+    "transaction-stays-where-it-was": [("redis_session.cluster_pipeline", "_discarded(results) and await", "False and await")],
+    "a-node-that-left-fails-its-callers": [("redis_session.cluster_routing", "return node.left and isinstance(error, NotSent) and not isinstance(error, Overloaded)", "return False")],
+    "nodes-that-left-stay-open": [("redis_session.cluster_nodes", "self._spawn(self._nodes.pop(place).retire(self._clocks.reply_s))", "self._nodes.pop(place)")],
 }
 # fmt: on
 
@@ -133,15 +107,12 @@ def _edited(module: str, text: str, edits: list[Edit]) -> str:
 
 def check(name: str) -> None:
     """Raises LookupError, or SyntaxError, if a fault no longer fits the code."""
-    scripts = "".join(
-        file.read_text(encoding="utf-8") for file in (Path(__file__).parents[2] / "services/tickets/lua").glob("*.lua")
-    )
+    services = Path(__file__).parents[2] / "services"
+    scripts = "".join(file.read_text(encoding="utf-8") for file in services.glob("tickets/lua/*.lua"))
     if missing := [line for line in LUA_LINES if line not in scripts]:
         raise LookupError(f"no script holds {missing}: bring the fault up to date")
     for module in {edit[0] for edit in MUTANTS[name]}:
-        spec = importlib.util.find_spec(module)
-        assert spec is not None
-        text = Path(str(spec.origin)).read_text(encoding="utf-8")
+        text = (services / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
         compile(_edited(module, text, MUTANTS[name]), module, "exec")
 
 
@@ -151,8 +122,9 @@ def apply(name: str | None) -> None:
     as_it_is = SourceFileLoader.get_code
 
     def get_code(loader: SourceFileLoader, module: str) -> Any:
-        if module not in [edit[0] for edit in edits]:
+        within = module.removeprefix("services.")
+        if within not in [edit[0] for edit in edits]:
             return as_it_is(loader, module)
-        return compile(_edited(module, str(loader.get_source(module)), edits), loader.path, "exec", dont_inherit=True)
+        return compile(_edited(within, str(loader.get_source(module)), edits), loader.path, "exec", dont_inherit=True)
 
     SourceFileLoader.get_code = get_code  # type: ignore[method-assign, assignment]

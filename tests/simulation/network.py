@@ -38,7 +38,8 @@ class Network:
 
     def way_s(self) -> float:
         """How long one packet takes, in seconds."""
-        return self.random.uniform(*self.delay_s)
+        least, most = self.delay_s
+        return least + (most - least) * self.random.random()
 
     async def connect(self, loop: SimLoop, factory: Callable[[], Any], port: int) -> Any:
         """As `loop.create_connection`: a transport and its protocol. More than its bound no process may have."""
@@ -53,9 +54,9 @@ class Network:
         except BaseException:
             self.open_at[who] -= 1
             raise
-        transport = SimTransport(self, loop, factory(), port)
-        transport.protocol.connection_made(transport)
-        return transport, transport.protocol
+        link = Link(self, loop, factory(), port)
+        link.protocol.connection_made(link)
+        return link, link.protocol
 
     def _answer(self, answer: asyncio.Future[None], port: int) -> None:
         if answer.done() or self.hole:
@@ -79,7 +80,7 @@ class Network:
     def half_close(self) -> None:
         """The server ends its half of every connection."""
         for link in list(self.links):
-            link.write(b"")
+            link.reply(b"")
 
     def release(self) -> None:
         """What was held goes on; a connection that has lost packets is reset sooner or later."""
@@ -91,100 +92,24 @@ class Network:
                 read()
 
 
-class Link:
-    """One connection as its server sees it: `write` and `close` are the server's side, `send` is the client's."""
+class Link(asyncio.Transport):
+    """One connection: asyncio's transport for the client, `reply`, `drop` and `who` for the server.
 
-    def __init__(self, network: Network, transport: SimTransport) -> None:
-        self.network, self.transport, self.who = network, transport, transport.loop.name
-        self.port = transport.port
-        self.gone = self.lossy = self.shut = False
-        self.to_server: deque[Any] = deque()
-        self.to_client: deque[Any] = deque()
-        self._arrives = {True: 0.0, False: 0.0}  # the last packet of each direction: none overtakes another
-        network.links[self] = None
-        network.server.connected(self)
-
-    @property
-    def busy(self) -> bool:
-        """Whether bytes are on their way, or lost."""
-        end = self.transport
-        return self.lossy or bool(self.to_server or self.to_client or end.unsent or end.received)
-
-    def send(self, data: bytes | None) -> None:
-        """Client to server: bytes, or None for the end."""
-        self._post(self.to_server, data, self.server_reads)
-
-    def write(self, data: bytes) -> None:
-        """Server to client; no bytes are the end of this half."""
-        if not (self.gone or self.shut):
-            self.shut = not data
-            self._post(self.to_client, data, self.client_reads)
-
-    def _post(self, pipe: deque[Any], data: bytes | None, arrive: Callable[[], None]) -> None:
-        network, way = self.network, pipe is self.to_server
-        self.lossy |= network.hole
-        if self.lossy:
-            return
-        pieces = [data]
-        if data and len(data) > 1 and network.random.random() < network.split:
-            cut = network.random.randrange(1, len(data))
-            pieces = [data[:cut], data[cut:]]
-        for piece in pieces:
-            pipe.append(piece)
-            self._arrives[way] = when = max(self._arrives[way], network.world.now + network.way_s())
-            network.world.at(when, arrive)
-
-    def server_reads(self) -> None:
-        """The next packet arrives there, if any is on its way still."""
-        if self.gone or self._stopped() or not self.to_server:
-            return
-        data = self.to_server.popleft()
-        if data is None:
-            self._end()
-        else:
-            self.transport.taken(len(data))
-            self.network.server.received(self, data)
-
-    def client_reads(self) -> None:
-        """Likewise."""
-        if self.to_client and not self._stopped():
-            self.transport.arrived(self.to_client.popleft())
-
-    def _stopped(self) -> bool:
-        self.lossy |= self.network.hole
-        return self.network.hole or self.network.held
-
-    def reset(self) -> None:
-        """Both ends are told; what was on the way to the server may or may not have arrived."""
-        while not self.gone and self.to_server and self.to_server[0] is not None and self.network.random.random() < 0.5:
-            self.network.server.received(self, self.to_server.popleft())
-        if not self.gone:
-            self._end()
-            self.transport.broken()
-
-    def close(self) -> None:
-        """The server closes its side."""
-        self.write(b"")
-        if not self.gone:
-            self._end()
-
-    def _end(self) -> None:
-        self.gone = True
-        self.network.ended[self.who] += 1
-        self.network.links.pop(self, None)
-        self.network.server.closed(self)
-
-
-class SimTransport(asyncio.Transport):
-    """The client's end. Bytes wait in its own buffer, then in the kernel's until the server has read them."""
+    What the client writes waits in its own buffer, then in the kernel's until the server has read it.
+    """
 
     def __init__(self, network: Network, loop: SimLoop, protocol: Any, port: int) -> None:
         super().__init__()
-        self.network, self.loop, self.protocol, self.port = network, loop, protocol, port
+        self.network, self.loop, self.protocol, self.port, self.who = network, loop, protocol, port, loop.name
         self.window = network.random.choice((16_384, 65_536, 1_000_000))
         self.unsent, self.received, self._kernel = bytearray(), bytearray(), 0
+        self.to_server: deque[Any] = deque()
+        self.to_client: deque[Any] = deque()
+        self._arrives = [0.0, 0.0]  # the last packet of each direction: none overtakes another
+        self.gone = self.lossy = self._shut = False
         self._closing = self._paused = self._reading_off = self._reading_due = self._eof = False
-        self.link = Link(network, self)
+        network.links[self] = None
+        network.server.connected(self)
 
     # --- asyncio's side, and that of the socket -----------------------------------------------------------------------
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -207,7 +132,7 @@ class SimTransport(asyncio.Transport):
         return len(self.unsent) + self._kernel
 
     def write(self, data: Any) -> None:
-        if self._closing or self.link.gone:
+        if self._closing or self.gone:
             return
         self.unsent += data
         self._push()
@@ -219,7 +144,7 @@ class SimTransport(asyncio.Transport):
         count = min(len(self.unsent), self.window - self._kernel)
         if count > 0:
             self._kernel += count
-            self.link.send(bytes(self.unsent[:count]))
+            self.send(bytes(self.unsent[:count]))
             del self.unsent[:count]
 
     def pause_reading(self) -> None:
@@ -237,17 +162,10 @@ class SimTransport(asyncio.Transport):
     def _finish(self, error: Exception | None) -> None:
         if not self._closing:
             self._closing = True
-            self.network.open_at[self.loop.name] -= 1
-            if not self.link.gone:
-                self.link.send(None)
+            self.network.open_at[self.who] -= 1
+            if not self.gone:
+                self.send(None)
             self.loop.call_soon(self.protocol.connection_lost, error)
-
-    # --- the network's side -------------------------------------------------------------------------------------------
-    def taken(self, count: int) -> None:
-        """The server has read so many bytes."""
-        self._kernel -= count
-        if self.unsent:
-            self.loop.io_ready(self._writable)
 
     def _writable(self) -> None:
         if not self._closing:
@@ -255,12 +173,6 @@ class SimTransport(asyncio.Transport):
             if self._paused and len(self.unsent) <= LOW:
                 self._paused = False
                 self.protocol.resume_writing()
-
-    def arrived(self, data: bytes) -> None:
-        """Bytes for the client; none are the server's end."""
-        self.received += data
-        self._eof |= not data
-        self._ask_to_read()
 
     def _ask_to_read(self) -> None:
         if not (self._reading_due or self._closing or self._reading_off) and (self.received or self._eof):
@@ -292,6 +204,76 @@ class SimTransport(asyncio.Transport):
             self.protocol.data_received(bytes(self.received[:size]))
         del self.received[:size]
 
-    def broken(self) -> None:
-        """The connection was reset."""
-        self.loop.io_ready(self._finish, ConnectionResetError(104, "Connection reset by peer"))
+    # --- the network's side -------------------------------------------------------------------------------------------
+    @property
+    def busy(self) -> bool:
+        """Whether bytes are on their way, or lost."""
+        return self.lossy or bool(self.to_server or self.to_client or self.unsent or self.received)
+
+    def send(self, data: bytes | None) -> None:
+        """Client to server: bytes, or None for the end."""
+        self._post(0, self.to_server, data, self.server_reads)
+
+    def _post(self, way: int, pipe: deque[Any], data: bytes | None, arrive: Callable[[], None]) -> None:
+        network = self.network
+        self.lossy |= network.hole
+        if self.lossy:
+            return
+        pieces = [data]
+        if data and len(data) > 1 and network.random.random() < network.split:
+            cut = network.random.randrange(1, len(data))
+            pieces = [data[:cut], data[cut:]]
+        for piece in pieces:
+            pipe.append(piece)
+            self._arrives[way] = when = max(self._arrives[way], network.world.now + network.way_s())
+            network.world.at(when, arrive)
+
+    def server_reads(self) -> None:
+        """The next packet arrives there, if any is on its way still."""
+        self.lossy |= self.network.hole
+        if self.gone or self.network.hole or self.network.held or not self.to_server:
+            return
+        data = self.to_server.popleft()
+        if data is None:
+            self._end()
+            return
+        self._kernel -= len(data)
+        if self.unsent:
+            self.loop.io_ready(self._writable)
+        self.network.server.received(self, data)
+
+    def client_reads(self) -> None:
+        """Likewise; no bytes are the server's end."""
+        self.lossy |= self.network.hole
+        if self.to_client and not (self.network.hole or self.network.held):
+            data = self.to_client.popleft()
+            self.received += data
+            self._eof |= not data
+            self._ask_to_read()
+
+    def reset(self) -> None:
+        """Both ends are told; what was on the way to the server may or may not have arrived."""
+        while not self.gone and self.to_server and self.to_server[0] is not None and self.network.random.random() < 0.5:
+            self.network.server.received(self, self.to_server.popleft())
+        if not self.gone:
+            self._end()
+            self.loop.io_ready(self._finish, ConnectionResetError(104, "Connection reset by peer"))
+
+    def _end(self) -> None:
+        self.gone = True
+        self.network.ended[self.who] += 1
+        self.network.links.pop(self, None)
+        self.network.server.closed(self)
+
+    # --- the server's side --------------------------------------------------------------------------------------------
+    def reply(self, data: bytes) -> None:
+        """Server to client; no bytes are the end of this half."""
+        if not (self.gone or self._shut):
+            self._shut = not data
+            self._post(1, self.to_client, data, self.client_reads)
+
+    def drop(self) -> None:
+        """The server closes its side."""
+        self.reply(b"")
+        if not self.gone:
+            self._end()

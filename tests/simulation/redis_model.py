@@ -82,8 +82,8 @@ class RedisModel:
     def connected(self, link: Link) -> None:
         if len(self.clients) >= self.max_clients:
             self.refused_clients += 1
-            link.write(b"-ERR max number of clients reached\r\n")
-            link.close()
+            link.reply(b"-ERR max number of clients reached\r\n")
+            link.drop()
             return
         self._numbers += 1
         client = self.clients[link] = _Client(link, self._numbers)
@@ -110,7 +110,7 @@ class RedisModel:
             if reply is not None:
                 out.append(reply)
         if out:
-            client.link.write(b"".join(out))
+            client.link.reply(b"".join(out))
 
     def _reply(self, client: _Client, command: list[bytes]) -> bytes | None:
         """The reply as bytes, None while the client is blocked."""
@@ -224,13 +224,13 @@ class RedisModel:
         """Send an out-of-band push to everybody who speaks RESP3."""
         for client in list(self.clients.values()):
             if client.resp3 and client.proven:
-                client.link.write(b">2\r\n$10\r\ninvalidate\r\n*1\r\n$%d\r\n%s\r\n" % (len(payload), payload))
+                client.link.reply(b">2\r\n$10\r\ninvalidate\r\n*1\r\n$%d\r\n%s\r\n" % (len(payload), payload))
 
     def close_idle(self, idle_s: float) -> None:
         """As `timeout` in redis.conf."""
         for client in list(self.clients.values()):
             if self.world.now - client.last_at > idle_s:
-                client.link.close()
+                client.link.drop()
 
     def hash_of(self, key: bytes) -> dict[bytes, bytes]:
         """A hash, to be looked at."""
@@ -303,10 +303,10 @@ class RedisModel:
     def _run_out(self, client: _Client) -> None:
         """Azure closes a connection whose token has run out, and asks everybody to renew it well before."""
         if client.until <= self.world.now and not client.link.gone:
-            aside = isinstance(client.link.transport.protocol, asyncio.StreamReaderProtocol)  # replaced, not renewed
+            aside = isinstance(client.link.protocol, asyncio.StreamReaderProtocol)  # replaced, not renewed
             if self.world.now > self.calm_since + RENEWAL_S and not aside:
                 self.world.violate(f"the token of {client.link.who} has run out")
-            client.link.close()
+            client.link.drop()
 
     def _expire_at(self, key: bytes, when: float) -> int:
         self._expiries[key] = when
@@ -339,7 +339,7 @@ class RedisModel:
 
     def _unblock(self, client: _Client) -> None:
         client.blocked = False
-        client.link.write(encode(None, client.resp3))
+        client.link.reply(encode(None, client.resp3))
         self._serve(client)
 
     def _multi(self, client: _Client, words: list[bytes]) -> str:

@@ -9,10 +9,25 @@ from typing import Any
 
 from lupa.lua51 import LuaRuntime, lua_type  # type: ignore[import-untyped] # has no types
 
-_PRELUDE = b"""
-local call, encode, decode, null = ...
+_PRELUDE = rb"""
+local call, decode, null = ...
 redis = {call = call, error_reply = function(m) return {err = m} end, status_reply = function(m) return {ok = m} end}
-cjson = {encode = encode, decode = decode, null = null}
+cjson = {decode = decode, null = null}
+local short = {['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'}
+local function escaped(c) return '\\' .. (short[c] or c:find('%p') and c or ('u%04x'):format(c:byte())) end
+function cjson.encode(value)  -- as the real one: 14 digits, and an empty table is an object
+    local kind = type(value)
+    if kind == 'string' then return '"' .. value:gsub('[%c"\\/]', escaped) .. '"' end
+    if kind == 'number' then return ('%.14g'):format(value) end
+    if kind ~= 'table' then return value == null and 'null' or tostring(value) end
+    local parts = {}
+    for name, item in pairs(value) do
+        item = cjson.encode(item)
+        parts[#parts + 1] = #value > 0 and item or cjson.encode(name) .. ':' .. item
+    end
+    local inner = table.concat(parts, ',')
+    return #value > 0 and '[' .. inner .. ']' or '{' .. inner .. '}'
+end
 """
 
 
@@ -23,9 +38,7 @@ class Scripts:
         self._lua = LuaRuntime(encoding=None, unpack_returned_tuples=True, register_eval=False)
         self._call: Callable[..., Any] = lambda *_: None
         self._null = self._lua.eval("newproxy()")
-        self._lua.execute(
-            _PRELUDE, self._from_lua, self._encode, lambda text: self._lua_of(json.loads(text)), self._null
-        )
+        self._lua.execute(_PRELUDE, self._from_lua, self._decode, self._null)
 
     @cache  # noqa: B019 - one runtime per process
     def compiled(self, text: bytes) -> Any:
@@ -44,6 +57,9 @@ class Scripts:
             return self._lua.table_from([False if item is None else item for item in reply])
         return False if reply is None else reply
 
+    def _decode(self, text: bytes) -> Any:
+        return self._lua_of(json.loads(text.decode()))
+
     def _lua_of(self, value: Any) -> Any:
         """What JSON says, as cjson decodes it."""
         if isinstance(value, str):
@@ -53,19 +69,6 @@ class Scripts:
         if isinstance(value, list):
             return self._lua.table_from([self._lua_of(item) for item in value])
         return self._null if value is None else value
-
-    def _encode(self, value: Any) -> bytes:
-        """As cjson does: 14 digits, and an empty table is an object."""
-        if isinstance(value, bytes):
-            text = json.dumps(value.decode(), ensure_ascii=False)
-            return text.replace("/", "\\/").replace("\x7f", "\\u007f").encode()
-        if isinstance(value, bool) or lua_type(value) == "userdata":
-            return {True: b"true", False: b"false"}.get(value, b"null")
-        if lua_type(value) != "table":
-            return b"%.14g" % value
-        if len(value):
-            return b"[%s]" % b",".join([self._encode(item) for item in value.values()])
-        return b"{%s}" % b",".join([self._encode(name) + b":" + self._encode(item) for name, item in value.items()])
 
 
 def _to_python(value: Any) -> Any:

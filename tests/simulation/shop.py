@@ -39,7 +39,7 @@ class Shop:
         self.calm_since = 0.0  # since when nothing has been wrong; inf while something is
         self._placing: Counter[str] = Counter()
         self._attempts: Counter[str] = Counter()
-        self._audited = -1  # how many commands had run by then
+        self._writes, self._audited = 0, (-1, 0)  # what had been written and lost by then
         redis.on_write = self._written
 
     # --- one HTTP call ------------------------------------------------------------------------------------------------
@@ -152,14 +152,15 @@ class Shop:
 
     # --- the books ----------------------------------------------------------------------------------------------------
     def _written(self, key: bytes, field: bytes, old: bytes | None, new: bytes | None) -> None:
+        self._writes += 1
         if old is not None and key.endswith(b":orders") and b'"queued"' not in old and old != new:
             self.world.violate(f"order {field.decode()} was decided and changes: {old!r} -> {new!r}")
 
     def audit(self) -> None:
         """Whether the books of every drop balance; between two commands they always do."""
-        if self.redis.commands == self._audited:
+        if self._audited == (now := (self._writes, self.redis.losses)):
             return
-        self._audited = self.redis.commands
+        self._audited = now
         for key in list(self.redis.data):
             if key.endswith(b":meta"):
                 self._audit_drop(key[:-5])

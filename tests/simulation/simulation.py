@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
-import operator
+import inspect
+import sys
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+from azure.servicebus.amqp._amqp_message import DictMixin
+from redis.asyncio import Redis
 from redis.client import CaseInsensitiveDict
+from redis.event import EventDispatcher
 
+from services.app_services import AppServices
+from services.redis_session import multiplexed_redis
 from tests.simulation.bus import Bus
 from tests.simulation.callers import Callers
 from tests.simulation.cluster_model import PORTS, ClusterModel
@@ -28,8 +35,12 @@ from tests.simulation.shop import Shop
 RECOVERY_S = 8.0  # connect_s + 2 s, and one more for the backoff: from then on nothing may fail
 REST_S = 1800.0  # a world that has not come to rest by then has lost something
 AUDIT_S = 5.0
+ALL_TASKS = "_all_tasks" if sys.version_info < (3, 12) else "_scheduled_tasks"  # asyncio's
 SLOW_S = 1.0  # a move that takes longer is noticed by who needs several keys at once
-LAST = operator.methodcaller("incr", "last")
+
+
+async def _last_call(app: AppServices) -> None:
+    await app.redis_service.run(lambda redis: redis.incr("last"), idempotent=True, within_s=2.5)
 
 
 @dataclass
@@ -55,23 +66,15 @@ class Simulation:
         self.network = self.redis.network = Network(world, self.redis, plan.seed)
         self.bus = Bus(world, plan.seed, plan.lag_s)
         self.identity = Identity(world, plan.token_s)
-        settings = settings_of(plan.connections, plan.patience_s, plan.hold_s, plan.idle_check_s, plan.token_s > 0)
-        names = [f"i{number}" for number in range(plan.instances)]
         bound = plan.connections + (len(PORTS) + 1 if plan.cluster else 0)
-        self.instances = [
-            Instance(world, self.network, self.bus, name, settings, bound, self.identity) for name in names
-        ]
+        parts = self.network, self.bus, self.identity, settings_of(plan)
+        self.instances = [Instance(*parts, f"i{number}", bound) for number in range(plan.instances)]
         self.shop = Shop(world, self.redis, self.bus, self.instances, plan.seed)
         self.callers = Callers(world, self.redis, self.network, plan.seed)
         self.people: list[asyncio.Task[Any]] = []
         self._troubles: Counter[bool] = Counter()
         self._begins, self._ends = self._how_it_begins(), self._how_it_ends()
-        self._as_they_were = {
-            (step.about["part"], name): getattr(getattr(self, step.about["part"]), name)
-            for step in plan.steps
-            if step.kind == "set"
-            for name in step.about.keys() - {"part", "cut"}
-        }
+        self._as_they_were = {part: {**vars(getattr(self, part))} for part in ("redis", "network", "bus", "identity")}
 
     def run(self) -> Result:
         """From the first step to the end of every task."""
@@ -84,7 +87,7 @@ class Simulation:
             if not world.broken:
                 self._finish()
         finally:
-            self._bury()
+            self.bury()
         faults = Counter(step.label for step in plan.steps if step.until)
         counts = Counter(f"calls {claim.outcome or 'lost'}" for claim in self.callers.claims)
         counts += Counter(calls=len(self.callers.claims), orders=len(self.shop.accepted), messages=len(self.bus.stored))
@@ -165,7 +168,7 @@ class Simulation:
 
     def _set_ends(self, part: str, cut: bool = False, **values: Any) -> None:
         for name in values:
-            setattr(getattr(self, part), name, self._as_they_were[part, name])
+            setattr(getattr(self, part), name, self._as_they_were[part][name])
         if part == "network":
             self.network.release()
         self.bus.dispatch()
@@ -210,9 +213,9 @@ class Simulation:
             self.world.violate(f"does not come to rest: {what}")
 
     def _restless(self) -> list[str]:
-        restless = [f"{len(self.bus.queue)} messages"] if len(self.bus.queue) else []
-        restless += [f"{each.loop.name}: {what}" for each in self.instances for what in each.calls.values()]
-        return restless + ["customers who wait"] * (not all(person.done() for person in self.people))
+        calls = [f"{each.loop.name}: {what}" for each in self.instances for what in each.calls.values()]
+        waiting = ["customers who wait"] * (not all(person.done() for person in self.people))
+        return [f"{len(self.bus.queue)} messages"] * (len(self.bus.queue) > 0) + calls + waiting
 
     def _requeue(self) -> None:
         """As docs/operations.md: put a lost drop again, replay the dead letters, repeat what is still queued."""
@@ -235,12 +238,7 @@ class Simulation:
     def _close(self) -> None:
         """Every living instance still answers, and leaves no connection when it closes."""
         for each in self.instances:
-            each.begin(
-                "a last call",
-                lambda app: app.redis_service.run(LAST, idempotent=True, within_s=2.5),
-                2.5,
-                self._answered,
-            )
+            each.begin("a last call", _last_call, 2.5, self._answered)
         self.world.run(self.world.now + 5)
         for each in self.instances:
             each.begin("close", lambda app: app.redis_service.aclose(), 5.0)
@@ -256,7 +254,8 @@ class Simulation:
         if isinstance(outcome, BaseException):
             self.world.violate(f"an instance has not recovered: {outcome!r}")
 
-    def _bury(self) -> None:
+    def bury(self) -> None:
+        """After the end of the world: nothing is left open, and nobody complains."""
         self.world.ended = True
         for loop in (self.shop.loop, *self.callers.bare):
             loop.bury()
@@ -270,19 +269,37 @@ def simulate(seed: int | str, keep: set[int] | None = None, keep_trace: bool = F
     plan = plan_of(seed)
     if keep is not None:
         plan.steps = [step for number, step in enumerate(plan.steps) if number in keep]
-    level = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
     gc.disable()
     try:
-        simulation = Simulation(plan, keep_trace)
-        clock = SimpleNamespace(time=lambda: EPOCH_S + simulation.world.now, monotonic=lambda: simulation.world.now)
-        with (
-            patch("services.redis_session.credential.time", clock),
-            patch("services.redis_session.opening.os", SimpleNamespace(getpid=lambda: 12345)),  # said to the server
-            patch.object(CaseInsensitiveDict, "__init__", dict.update),  # redis-py's 170 callbacks: upper case already
-            patch("services.redis_session.reply_stream.READ_BYTES", 16_384),  # a world has no more to read at once
-        ):
-            return simulation.run()
+        return _carried_out(plan, keep_trace)
     finally:
+        gc.collect(0)  # the world is all of the youngest generation
         gc.enable()
-        logging.disable(level)
+
+
+def _carried_out(plan: Plan, keep_trace: bool) -> Result:
+    simulation = Simulation(plan, keep_trace)
+    clock = SimpleNamespace(time=lambda: EPOCH_S + simulation.world.now, monotonic=lambda: simulation.world.now)
+    with (
+        patch("services.redis_session.credential.time", clock),
+        patch("services.redis_session.opening.os", SimpleNamespace(getpid=lambda: 12345)),  # said to the server
+        _cheaper(),
+    ):
+        return simulation.run()
+
+
+@contextmanager
+def _cheaper() -> Iterator[None]:
+    """What costs a world much and tells it nothing."""
+    listeners, parsed = EventDispatcher(), cache(multiplexed_redis._options_of)
+    with (
+        patch(f"asyncio.tasks.{ALL_TASKS}.add", lambda _: None),  # each loop knows its own
+        patch.object(CaseInsensitiveDict, "__init__", dict.update),  # redis-py's 170 callbacks: upper case already
+        patch.object(Redis, "__init__", inspect.unwrap(Redis.__init__)),  # looks for deprecated arguments
+        patch("redis.asyncio.client.EventDispatcher", lambda: listeners),  # four for each client, with six parts each
+        patch("redis.asyncio.connection.EventDispatcher", lambda: listeners),
+        patch.object(DictMixin, "__bool__", lambda _: True, create=True),  # the SDK counts a message's properties
+        patch("services.redis_session.multiplexed_redis._options_of", parsed),
+        patch("services.redis_session.reply_stream.READ_BYTES", 16_384),  # a world has no more to read at once
+    ):
+        yield

@@ -54,12 +54,6 @@ def test_a_seed_replays_to_the_same_trace_in_another_process_whatever_its_hash_s
     assert all("digest" in text for text in first)
 
 
-def test_a_seed_replays_whatever_the_process_id(monkeypatch: pytest.MonkeyPatch) -> None:
-    digest = simulate(4).digest
-    monkeypatch.setattr(os, "getpid", lambda: 7)
-    assert simulate(4).digest == digest
-
-
 def test_two_seeds_are_two_worlds() -> None:
     assert simulate(3).digest != simulate(4).digest
 

@@ -40,9 +40,11 @@ class Faults:
         """Confirm every send so much later, as over a network; 0 ends it."""
         self._plan.latency_s = seconds
 
-    def store_twice(self, count: int) -> None:
-        """Store the next `count` sends twice, past duplicate detection: each of their messages is delivered twice."""
-        self._plan.copies = count
+    def store_twice(self, count: int) -> int:
+        """Store the next `count` sends twice, past duplicate detection: each of their messages is delivered twice.
+        Returns how many of those asked for before have not happened."""
+        self._plan.copies, left = count, self._plan.copies
+        return left
 
     def shuffle(self, seed: int | None) -> None:
         """Hand every queue's messages out in the random order of a seed; None ends it."""

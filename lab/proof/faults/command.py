@@ -40,15 +40,15 @@ OURS_FIRST = [OURS, *(side for side in SIDES if side != OURS)]
 
 HELP = f"break Redis, Service Bus and instances in the middle of a spike, in {len(NAMES)} ways; or Redis alone"
 DESCRIPTION = """\
-Prove the whole app under faults: a fleet in the middle of a spike, customers who repeat what was answered 503 as the
-API says, one fault, and books that are closed against Redis and the queue. With --session: the Redis session alone,
-in the middle of a steady load, next to nine others, all under the same deadline."""
+Prove the whole app under faults: one fault in the middle of a spike, while customers repeat each 503 as the API says.
+Afterwards the results are checked against Redis and the queue. With --session: the Redis session alone, under a steady
+load and one fault, next to nine others, all under the same deadline."""
 EXAMPLES = f"""\
 examples:
   python -m lab faults                          everything on 40 instances, about 6 minutes
   python -m lab faults --only kill --only vanish
   python -m lab faults --quick                  6 instances and short clocks, about 3 minutes
-  python -m lab faults --full                   200 instances, unscaled times: more than an hour
+  python -m lab faults --full                   200 instances, full-length times: more than an hour
   python -m lab faults --redis-cluster 3        on a Redis Cluster of three primaries, with faults of its own
   python -m lab faults --session                ten sessions alone, about 15 minutes; with --quick 5
   python -m lab faults --session --side ours --only trickle
@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--only", action="append", metavar="NAME", help="this fault (repeatable)")
     pace = parser.add_mutually_exclusive_group()
-    pace.add_argument("--full", action="store_true", help="200 instances, 256 clients, unscaled times")
+    pace.add_argument("--full", action="store_true", help="200 instances, 256 clients, full-length times")
     pace.add_argument("--quick", action="store_true", help="6 instances, short faults and clocks")
     add_results(parser)
     alone = parser.add_argument_group("the Redis session alone")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from lab.proof.faults.redis import FaultDidNotHappen
+from lab.proof.faults.redis import FaultDidNotHappen, some
 from lab.proof.faults.scene import Scene
 from lab.proof.fleet.instance import Group
 
@@ -21,14 +21,21 @@ async def drain_aborts(scene: Scene) -> None:
     deciders = fleet.of(Group.FULFILMENT)
     leaving = deciders[: max(1, len(deciders) // 2)]
     most = len(deciders) * 2  # messages
-    await bus.ask("faults.lose_completions", most)
+    await losses(scene, most)
     first_s, last_s = ABORTED_AFTER_S
     await asyncio.sleep(first_s)
+    lost = await some(lambda: losses(scene, most))
     for instance in leaving:
         fleet.kill(instance)
         await asyncio.sleep((last_s - first_s) / len(leaving))
-    lost = most - await bus.ask("faults.lose_completions", 0)
+    await bus.ask("faults.lose_completions", 0)
     await fleet.wait_gone(leaving)
     await fleet.grow(Group.FULFILMENT, len(leaving))
     if not lost:
         raise FaultDidNotHappen("no function finished during the drain")
+
+
+async def losses(scene: Scene, more: int) -> int:
+    """How many completions were lost; so many `more` will be."""
+    left: int = await scene.stage.bus.ask("faults.lose_completions", more)
+    return more - left

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from lab.proof.outcome import Outcome
-from lab.proof.report.palette import GREEN, INK, QUIET, VERMILION, Look, looks
+from lab.proof.report.palette import GREEN, GRID, INK, QUIET, VERMILION, Look, looks
 from lab.proof.report.svg import entitled, figure
 
 LEAST_MS = 0.1  # a logarithmic scale has no zero
@@ -19,6 +19,7 @@ PANEL = 200  # px
 KEY = 20
 BAR = 0.24  # of a strategy's row
 STRATEGY = 70
+TICKS_MS = (1, 10, 100, 1000)
 
 
 def latency(runs: Sequence[Outcome]) -> Figure:
@@ -71,10 +72,11 @@ def strategies(runs: Sequence[Outcome]) -> Figure:
         colour = look.colour if look.ours else INK
         name = answers.text(0, place - 0.23, look.label, color=colour, fontweight=look.weight, va="bottom")
         name.set_in_layout(False)  # it runs on over the panels to its right
-    titles = ("orders", "peak clients", "refused connects", "p50 to p99, log scale")
+    titles = ("orders", "peak clients", "refused connects", "p50 to p99, ms")
     for axes, title in zip((answers, peaks, refused, times), titles, strict=True):
         axes.set_title(title, color=QUIET, fontsize=11)
         axes.set_axis_off()
+    times.set_axis_on()
     answers.set_ylim(len(runs) - 0.4, -0.6)
     limit = Line2D([], [], color=VERMILION, linestyle="none", marker="|", markersize=11, markeredgewidth=1.6)
     marks = {"accepted (ok)": Patch(color=GREEN), "failed": Patch(color=VERMILION), "the limit of clients": limit}
@@ -112,8 +114,15 @@ def _peaks(axes: Axes, runs: Sequence[Outcome], seen: Sequence[Look]) -> None:
 
 def _times(axes: Axes, runs: Sequence[Outcome], seen: Sequence[Look]) -> None:
     axes.set_xscale("log")
+    axes.set_xlim(1, 5000)
+    axes.set_xticks(TICKS_MS, [f"{tick:,}" for tick in TICKS_MS], fontsize=10)
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.tick_params(left=False, labelleft=False)
+    axes.spines["left"].set_visible(False)
+    axes.grid(visible=False)
     for place, (run, look) in enumerate(zip(runs, seen, strict=True)):
         span = [max(LEAST_MS, run.p50_ms), max(LEAST_MS, run.p99_ms)]
+        axes.vlines(TICKS_MS, place - BAR / 2, place + BAR / 2, color=GRID, linewidth=1)
         axes.plot(span, [place, place], color=look.colour, linewidth=look.width, marker=look.marker, markersize=5)
     _notes(axes, [f"{_duration(run.p50_ms)} to {_duration(run.p99_ms)}" for run in runs])
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from lab.proof.report import tables
 from lab.proof.report.palette import GRID, INK, QUIET, VERMILION
 from lab.proof.report.svg import entitled, figure
 
@@ -42,8 +43,7 @@ def _row(axes: Axes, one: Mapping[str, Any]) -> None:
     axes.axvspan(0, one["lasted_s"], color=GRID, linewidth=0)
     seconds = {int(second): count for second, count in one["errors_per_s"].items()}
     axes.bar([second + 0.5 for second in seconds], list(seconds.values()), 1, color=VERMILION)
-    kinds = ", ".join(f"{count:,} x {status}" for status, count in one["client_errors"].items())
     axes.set_title(str(one["title"]), color=INK)
-    axes.set_title(kinds, loc="right", color=QUIET, fontsize=10.5)
+    axes.set_title(tables.errors(one), loc="right", color=QUIET, fontsize=10.5)
     axes.yaxis.set_major_locator(MaxNLocator(2, integer=True))
     axes.set_ylim(0, max(seconds.values()) * 1.15)

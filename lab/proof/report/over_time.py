@@ -30,16 +30,7 @@ def connected_clients(runs: Sequence[Outcome]) -> Figure:
         _line(axes, moments, clients(moments), look)
         if run.client_limit:
             axes.axhline(run.client_limit, color=VERMILION, linestyle="--", linewidth=1.3)
-            axes.annotate(
-                f"limit {run.client_limit:,}",
-                (1, run.client_limit),
-                xycoords=("axes fraction", "data"),
-                xytext=(0, 3),
-                textcoords="offset points",
-                ha="right",
-                color=VERMILION,
-                fontsize=11,
-            )
+            axes.set_title(f"limit {run.client_limit:,}", loc="right", color=VERMILION, fontsize=11)
     highest = max([1, *(max(run.client_limit, run.peak_clients) for run in runs)])
     return _finished(drawn, rows, runs, (highest * 1.2,))
 

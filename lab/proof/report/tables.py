@@ -93,17 +93,21 @@ def faults(found: Sequence[Mapping[str, Any]]) -> str:
 
 def fault_numbers(one: Mapping[str, Any]) -> list[str]:
     """What was counted under a fault, a cell for each of the FAULT_HEADINGS."""
-    errors = one["client_errors"]
     accepted, *others = (one[name] for name in _FAULT_NUMBERS)
     return [
         plain(str(one["title"])),
         count(accepted),
         *map(fault, others),
         count(one["replayed"]),
-        ", ".join(f"{number:,} x {plain(kind)}" for kind, number in errors.items()) or "none",
+        plain(errors(one)) or "none",
         _seconds(one["longest_answer_s"]),
         f"{_seconds(one['recovery_s'])} ({_seconds(one['bound_s'])})",
     ]
+
+
+def errors(one: Mapping[str, Any]) -> str:
+    """What customers saw under a fault, in words."""
+    return ", ".join(f"{status} ({number:,} times)" for status, number in one["client_errors"].items())
 
 
 def _seconds(value: float | None) -> str:

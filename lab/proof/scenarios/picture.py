@@ -5,19 +5,18 @@ Imports matplotlib: import this only for a report.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
-from lab.proof.report.palette import INK, QUIET, looks
+from lab.proof.report.palette import INK, looks
 from lab.proof.report.svg import as_svg, drawing, entitled, figure
 from lab.proof.scenarios.result import Result
 from lab.proof.scenarios.scenario import SCENARIOS
 from lab.proof.strategies import OURS, SIDES
 
-ROW = 46  # px
-KEY = 90
+MARK, NAME, KEY = 6, 24, 140  # px: of a side in a row, of a row's name, of the legend with the title
 PANELS: tuple[tuple[str, tuple[int, ...], Callable[[Result], float]], ...] = (  # title, ticks, value
     ("failed, % of the calls", (0, 1, 10, 100), lambda one: one.failed_share * 100),
     ("p99, ms", (1, 10, 100, 1000), lambda one: one.median["p99_ms"]),
@@ -26,41 +25,32 @@ PANELS: tuple[tuple[str, tuple[int, ...], Callable[[Result], float]], ...] = (  
 
 
 def draw(found: Sequence[Result]) -> str:
+    """In a row each side is on a line of its own, in the order of the legend: equal values do not hide one another."""
     names = [name for name in SCENARIOS if any(one.scenario == name for one in found)]
-    sides = [side for side in SIDES if any(one.side == side for one in found)]
+    sides = sorted((side for side in SIDES if any(one.side == side for one in found)), key=lambda side: side != OURS)
     with drawing():
-        drawn = figure(ROW * len(names) + KEY + 50)
-        entitled(drawn, "Each side in each scenario, on logarithmic scales")
-        panels = drawn.subplots(1, len(PANELS), sharey=True, squeeze=False)[0]
-        for axes, (title, ticks, value) in zip(panels, PANELS, strict=True):
-            _panel(axes, found, names, sides, value)
+        drawn = figure((MARK * len(sides) + NAME) * len(names) + KEY)
+        entitled(drawn, "Every strategy in every scenario, on logarithmic scales")
+        rows = drawn.subplots(len(names), len(PANELS), sharex="col", sharey=True, squeeze=False)
+        for name, row in zip(names, rows, strict=True):
+            for axes, (_, _, value) in zip(row, PANELS, strict=True):
+                _panel(axes, {one.side: value(one) for one in found if one.scenario == name}, sides)
+            label = row[0].set_title(SCENARIOS[name].title, color=INK, fontsize=10.5)
+            label.set_in_layout(False)  # it runs on over the panels to its right
+        for axes, (title, ticks, _) in zip(rows[-1], PANELS, strict=True):
             axes.set_xscale("symlog")
             axes.set_xlim(-0.3, ticks[-1] * 4)
             axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
             axes.xaxis.set_minor_locator(NullLocator())
-            axes.set_title(title, color=QUIET, fontsize=11)
-        panels[0].set_ylim(len(names) - 0.5, -0.7)
-        panels[0].set_yticks([])
-        for place, name in enumerate(names):
-            where = panels[0].get_yaxis_transform()
-            label = panels[0].text(0, place - 0.28, SCENARIOS[name].title, transform=where, color=INK, fontsize=10)
-            label.set_in_layout(False)  # it runs on over the panels to its right
-        drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=10)
+            axes.set_xlabel(title)
+        rows[0, 0].set_ylim(len(sides), -1)
+        rows[0, 0].set_yticks([])
+        drawn.legend(*rows[0, 0].get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=10)
         return as_svg(drawn, "scenarios", alt="Failed calls, p99 and clients of every side in every scenario.")
 
 
-def _panel(
-    axes: Axes, found: Sequence[Result], names: Sequence[str], sides: Sequence[str], value: Callable[[Result], float]
-) -> None:
-    for side, look in zip(sides, looks(sides), strict=True):
-        points = [(value(one), names.index(one.scenario) + 0.08) for one in found if one.side == side]
-        axes.plot(
-            [x for x, _ in points],
-            [y for _, y in points],
-            linestyle="none",
-            marker=look.marker,
-            markersize=8 if side == OURS else 5,
-            color=look.colour,
-            label=look.label,
-            zorder=3 if side == OURS else 2,
-        )
+def _panel(axes: Axes, values: Mapping[str, float], sides: Sequence[str]) -> None:
+    for line, (side, look) in enumerate(zip(sides, looks(sides), strict=True)):
+        size = 6.5 if look.ours else 4.5
+        points = ([values[side]], [line]) if side in values else ([], [])
+        axes.plot(*points, linestyle="none", marker=look.marker, markersize=size, color=look.colour, label=look.label)

@@ -103,7 +103,7 @@ SCENARIOS = {
         Scenario(
             "cut", "cut in the middle of a reply", Load(seconds=2.2, changes=True), proxied=True, inflict=cut_replies
         ),
-        Scenario("limit", "twice as many instances as places", Load(callers=8), instances=8, places=4),
+        Scenario("limit", "twice as many instances as the client limit", Load(callers=8), instances=8, places=4),
         Scenario("messages", "16 messages at a time beside HTTP", Load(messages=16), instances=2),
     )
 }

@@ -10,11 +10,11 @@ from lab.proof.outcome import Outcome, Parameters
 from lab.proof.results import add_results, console, save
 from lab.proof.strategies import OURS, STRATEGIES, TITLES
 
-HELP = "35,480 orders on 200 instances, against a Redis that lets in 256 clients"
+HELP = "35,480 orders on 200 instances, against a Redis that allows 256 clients"
 DESCRIPTION = """\
-The experiment of 2023 on one machine: a fleet of instances of this app, each a process with sessions of its own, behind
-one HTTP front; a Redis that lets in so many clients and no more; a Service Bus; and thousands who order in the same
-minutes. Every accepted order is followed to its decision, and the books are checked against Redis and the queue."""
+The experiment of 2023 on one machine: many instances of this app, each a process with sessions of its own, behind one
+HTTP proxy; a Redis with a hard limit of clients; a Service Bus; and thousands who order in the same minutes. Every
+accepted order is followed to its decision, and the results are checked against Redis and the queue."""
 EXAMPLES = f"""\
 examples:
   python -m lab spike                                    35,480 orders, 200 instances, 256 clients: about 3 minutes
@@ -43,7 +43,7 @@ def add_size(parser: argparse.ArgumentParser, default: Parameters) -> None:
         ("orders", whole(), "orders, one ticket each"),
         ("users", whole(), "distinct customers"),
         ("instances", whole(), "instances at full scale-out, half of them HTTP"),
-        ("client-limit", whole(), "clients that Redis lets in"),
+        ("client-limit", whole(), "clients that Redis allows"),
         ("seconds", float, "of the schedule"),
         ("seed", int, "of the arrival times"),
         ("pause", float, "seconds for which Redis stops answering in the middle, as in a failover"),

@@ -365,6 +365,17 @@ async def test_a_confirmation_that_is_lost_is_not_answered_202_unless_repeated_a
     assert worker.waiting() == 2
 
 
+async def test_an_order_on_which_redis_has_spent_the_time_is_not_sent_and_does_not_count_against_service_bus(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await worker.put_drop()
+    monkeypatch.setattr("services.tickets.desk.REQUEST_S", 0.2)
+    assert (await worker.place_order()).status == 503
+    assert worker.waiting() == 0
+    assert app_services.shared.queue_service.counters.failures == 0
+    assert "Redis took" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("connection_string", "queue_name"),
     [(None, "orders"), (f"Endpoint=sb://x;SharedAccessKeyName=a;SharedAccessKey={SECRET}", None)],

@@ -54,7 +54,7 @@ def breaking(state_file: Path, *words: str, ends_by: signal.Signals = signal.SIG
         finally:
             process.send_signal(ends_by)
             output, _ = process.communicate(timeout=120)
-    assert "gives it back" in began
+    assert "Ctrl-C restores it" in began
     assert (process.returncode, output) == (0, "It is back.\n")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import socket
 from typing import Any
 
@@ -115,11 +116,40 @@ async def test_a_child_task_writes_nothing_after_its_deadline_said_notsent(conne
     with pytest.raises(NotSent):  # noqa: PT012 - the deadline raises
         async with CallDeadline(0.05):
             running = asyncio.create_task(child())
+            living_on = asyncio.create_task(child(), context=contextvars.Context())
             await asyncio.Event().wait()
     late.set()
-    with pytest.raises(NotSent):
+    with pytest.raises(NotSent, match=r"context=contextvars\.Context"):
         await running
-    assert await client.get("n") is None
+    await living_on
+    assert await client.get("n") == b"1"
+
+
+async def test_what_a_refused_attempt_has_left_behind_does_not_run_beside_its_repetition(
+    own_redis: RedisServer, open_session: Open
+) -> None:
+    """`gather` raises the first error, and its other calls go on."""
+    session = open_session(own_redis.url)
+    attempts: list[asyncio.Task[Any]] = []
+    repeated = asyncio.Event()
+
+    async def pop(client: Any) -> Any:
+        await repeated.wait()
+        return await client.lpop("list")  # a full Redis takes it
+
+    async def operation(client: Any) -> None:
+        attempts.append(asyncio.create_task(pop(client)))
+        if len(attempts) == 1:
+            await client.set("k", 1)
+        repeated.set()
+        await asyncio.gather(*attempts, return_exceptions=True)
+
+    await session.run(lambda client: client.rpush("list", 1, 2, 3), idempotent=False, within_s=5)
+    with redis.Redis.from_url(own_redis.url) as admin:
+        admin.config_set("maxmemory", 1)
+        await session.run(operation, idempotent=False, within_s=20, patient=True)
+        assert admin.llen("list") == 2
+    await session.aclose()
 
 
 async def test_a_call_cancelled_in_the_turn_in_which_the_connection_closes_was_not_written(connect: Connect) -> None:

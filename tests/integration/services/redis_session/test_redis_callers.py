@@ -90,7 +90,30 @@ async def test_closing_while_a_caller_waits_for_the_connect_does_not_cancel_that
         await waiting
 
 
-@pytest.mark.parametrize("url", [None, "", "nonsense", "myhost:6380", "redis://:pa/ss@myhost:6379/0", "redis://h:port"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        None,
+        "",
+        "nonsense",
+        "myhost:6380",
+        "redis://:pa/ss@myhost:6379/0",
+        "redis://h:port",
+        "redis://:1?pa/ss@myhost:6379/0",  # another host, without its password
+        "redis://:1/pa/ss@myhost:6379/0",
+        "redis://:#pa/ss@myhost:6379/0",
+        "redis://myhost:0",
+        "redis://myhost/zero",
+        "redis://myhost/1/2",
+        "redis://myhost?socket_timeout=3",
+        "redis://myhost?max_connections=3",
+        "redis://myhost?ssl_cert_reqs=none",
+        "redis://myhost?ssl=false",
+        "redis://myhost?connection_pool=x",
+        "redis://myhost?protocol=4",
+        "rediss://myhost?ssl_cert_reqs=bogus",
+    ],
+)
 async def test_an_unusable_address_is_never_shown_and_one_line_says_what_is_expected(
     open_session: Open, caplog: pytest.LogCaptureFixture, url: str | None
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import redis
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from lab.azure.redis_server import RedisServer
 from lab.azure.tcp_proxy import TcpProxy
@@ -43,6 +44,23 @@ async def test_a_side_connection_that_ended_while_nobody_had_it_is_replaced(
     getattr(proxy, fault)()
     await until(lambda: not client.connected)
     assert await client.pipeline().incr("n").execute() == [2]
+
+
+async def test_a_blocking_command_may_wait_longer_than_redis_py_s_default_of_5_s(connect: Connect) -> None:
+    client = await connect(side_connections=1)
+    async with asyncio.timeout(60):
+        assert await client.blpop("nothing", 5.2) is None
+    assert client.connection_pool.lent == 0
+
+
+async def test_a_side_connection_that_nobody_greets_is_given_up(connect: Connect, own_redis: RedisServer) -> None:
+    client = await connect(own_redis.url, side_connections=1, connect_s=0.3)
+    own_redis.pause()
+    async with asyncio.timeout(60):
+        with pytest.raises(RedisTimeoutError, match="no side connection to Redis within"):
+            await client.pipeline().incr("n").execute()
+    own_redis.resume()
+    assert await client.pipeline().incr("n").execute() == [1]
 
 
 @pytest.mark.parametrize("where", ["pipeline", "client", "immediate"])

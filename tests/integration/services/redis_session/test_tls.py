@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import Clocks, NotSent, OutcomeUnknown, RedisUnavailable
 from services.redis_session.multiplexed_redis import MultiplexedRedis
 from tests.integration.services.conftest import Open
-from tests.integration.services.redis_session.conftest import Connect
+from tests.integration.services.redis_session.conftest import Connect, peer
 from tests.integration.services.redis_session.tls_relay import ADDRESS, tls_relay, write_certificate
 
 
@@ -61,6 +63,47 @@ async def test_a_certificate_that_is_not_trusted_and_tls_that_is_not_spoken_are_
     assert shown.value.reason == reason
     assert reason in caplog.text
     await session.aclose()
+
+
+async def test_a_port_that_resets_what_is_not_tls_is_named(open_session: Open) -> None:
+    """As Redis does with its `tls-port`."""
+
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    async with peer(reset) as url:
+        session = open_session(url)
+        with pytest.raises(RedisUnavailable) as shown:
+            await session.healthy_client()
+        await session.aclose()
+    assert shown.value.reason == "the connection is closed at once; does the port want TLS?"
+
+
+@pytest.mark.parametrize("answer", [b"\x15\x03\x03\x00\x02\x02\x46", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+async def test_an_answer_that_is_not_of_redis_is_named(open_session: Open, answer: bytes) -> None:
+    """A TLS alert, and a web server's."""
+
+    async def other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(answer)
+        await reader.read()
+
+    async with peer(other) as url:
+        session = open_session(url)
+        with pytest.raises(RedisUnavailable) as shown:
+            await session.healthy_client()
+        await session.aclose()
+    assert shown.value.reason == "the answer is not of Redis; does the port want TLS?"
+
+
+async def test_tls_that_nobody_speaks_is_named_before_the_first_attempt_has_ended(
+    redis_url: str, open_session: Open
+) -> None:
+    session = open_session(redis_url.replace("redis:", "rediss:"), clocks=Clocks(outage_s=0.1))
+    with pytest.raises(RedisUnavailable) as shown:
+        await session.healthy_client(patient=False)
+    assert shown.value.reason == "nobody speaks TLS there, or Redis does not answer"
 
 
 async def test_a_black_hole_is_noticed_and_a_slow_link_is_not_mistaken_for_one(

@@ -129,7 +129,9 @@ def test_a_body_without_a_content_type_is_refused() -> None:
 def test_a_missing_or_malformed_idempotency_key_is_refused_by_the_headers_name(headers: dict[str, str]) -> None:
     with pytest.raises(InvalidInput) as caught:
         inputs.headers(request(headers=headers), OrderHeaders)
-    assert [name for name, _ in caught.value.fields] == ["Idempotency-Key"]
+    (field,) = caught.value.fields
+    assert field[0] == "Idempotency-Key"
+    assert "pattern" not in field[1]
 
 
 @pytest.mark.parametrize("name", ["Idempotency-Key", "idempotency-key", "IDEMPOTENCY-KEY"])

@@ -14,9 +14,10 @@ from lab.proof.spike.progress import Progress
 from services.redis_session import Clocks
 
 PRIMARIES = 3
-# Quick, with room for a machine whose cores are busy: what is slow there must not look like a fault.
+# Quick, with room for a machine whose cores are busy, or that has one: what is slow there must not look like a fault.
+# A few customers, who are patient: repeats to instances that starve are themselves a load that starves them.
 CLOCKS = Clocks(ping_s=1.0, connect_s=2.5, stall_s=2.5, reply_s=8.0, idle_check_s=15.0)
-PACE = replace(QUICK, clocks=CLOCKS, hole_s=3.5, client_limit=40)
+PACE = replace(QUICK, clocks=CLOCKS, hole_s=3.5, client_limit=40, orders_per_s=8.0, repeats=60, settle_s=120.0)
 
 
 async def outcome_of(name: str) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +36,13 @@ async def test_one_address_of_any_node_is_enough_and_each_primary_gets_one_conne
     assert [clients_of(node) for node in cluster.nodes] == [1, 1, 1]
     assert redis.primaries == 3
     assert all(calls_of(node, "set") > 0 for node in cluster.nodes)
+
+
+async def test_a_unix_socket_of_one_node_leads_to_all(tmp_path: Path, session: Session) -> None:
+    with RedisCluster(3, each=lambda number: {"unixsocket": str(tmp_path / f"{number}.sock")}) as cluster:
+        redis = session(f"unix://{tmp_path}/0.sock")
+        await redis.run(lambda client: client.ping(), idempotent=True, within_s=5)
+        assert [clients_of(node) for node in cluster.nodes] == [1, 1, 1]
 
 
 async def test_a_primary_is_connected_to_when_first_used(cluster: RedisCluster, session: Session) -> None:

@@ -146,3 +146,44 @@ async def test_the_topology_is_asked_for_again_after_a_fetch_that_failed(
     source.says[b"CLUSTER"] = slots((0, 16383, target))
     await until(lambda: cluster.nodes.owner(0).place == target.place, 20)
     await redis.aclose()
+
+
+async def test_a_node_that_leaves_and_returns_before_its_replies_keeps_its_one_connection(
+    nodes: tuple[Node, Node], session: Session
+) -> None:
+    source, target = nodes
+    both, one = slots((0, 8191, source), (8192, 16383, target)), slots((0, 16383, source))
+    source.says[b"CLUSTER"] = both
+    target.says |= {b"INCRBY": b"", b"DECRBY": b":1\r\n:0\r\n"}  # the reply to the first comes with the second
+    redis = session(source.url)
+    await redis.ping(5)
+    cluster = redis.open_client
+    assert isinstance(cluster, ClusterRedis)
+    owed = asyncio.ensure_future(cluster.incr("a"))
+    await until(lambda: cluster.in_flight == 1)
+    for answer, primaries in ((one, 1), (both, 2)):
+        source.says[b"CLUSTER"] = target.says[b"CLUSTER"] = answer
+        await until(lambda: not cluster.nodes._refreshing)
+        cluster.nodes.refresh_soon()
+        await until(lambda primaries=primaries: len(cluster.nodes.primaries()) == primaries)  # type: ignore[misc]
+    assert await cluster.decr("a") == 0
+    assert await owed == 1
+    await redis.aclose()
+
+
+async def test_redirects_to_ever_new_places_leave_few_nodes_while_no_topology_comes(
+    nodes: tuple[Node, Node], session: Session
+) -> None:
+    source, _ = nodes
+    redis = session(source.url)
+    await redis.ping(5)
+    cluster = redis.open_client
+    assert isinstance(cluster, ClusterRedis)
+    for port in range(1, 200):
+        cluster.nodes.moved(1, Place("127.0.0.1", port))
+    for port in range(200, 400):
+        cluster.nodes.at(Place("127.0.0.1", port))
+    assert len(cluster.nodes.primaries()) <= 20
+    assert cluster.nodes.owner(0).place == source.place
+    assert cluster.nodes.owner(1).place.port == 199
+    await redis.aclose()

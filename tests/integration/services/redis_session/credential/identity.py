@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import cast
 
 import redis
 from redis.exceptions import RedisError
@@ -57,7 +58,7 @@ class Identity:
 
     `fresh_users`: each token is of a user of its own and the user before last is deleted, so that a connection that
     was not re-authenticated in time is closed. `refused`: numbers of tokens that Redis is not told of. `failing`: from
-    now on each fetch raises. A closed `gate` holds every fetch, from number `held_from` on.
+    now on each fetch raises `error`. A closed `gate` holds every fetch, from number `held_from` on.
     `repeats`: each fetch gives the last credential again.
     """
 
@@ -65,7 +66,7 @@ class Identity:
         self._server, self.life_s, self._fresh_users = server, life_s, fresh_users
         self.calls, self.failing, self.refused = 0, False, set[int]()
         self.held_from, self.tokens_issued = 1, 0
-        self.repeats = False
+        self.repeats, self.error = False, cast("type[BaseException]", Refused)
         self._last: Credential | None = None
         self.register: Callable[[int], None] = self._register
         self.gate = threading.Event()
@@ -92,7 +93,7 @@ class Identity:
         if number >= self.held_from:
             self.gate.wait(20)
         if self.failing:
-            raise Refused(self.token(number))
+            raise self.error(self.token(number))
         if self.repeats and self._last is not None:
             return self._last
         if number not in self.refused:

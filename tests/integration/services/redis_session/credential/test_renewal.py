@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from services.redis_session import NotSent, RedisUnavailable
+from services.redis_session import NotSent, RedisService, RedisUnavailable
 from services.redis_session.credential import CredentialClocks, RedisCredential
 from services.redis_session.multiplexed_redis import MultiplexedRedis
 from tests.integration.services.redis_session.credential.conftest import QUICK, Load, Open
@@ -222,6 +222,28 @@ async def test_while_the_old_token_is_valid_a_failing_identity_fails_no_call_and
         done = load.done
         await until(lambda: load.done > done + 100)
     assert load.failures == []
+
+
+async def test_a_fetch_that_ends_as_cancelled_by_itself_is_a_failure_like_any_other(
+    acl_server: AclServer, open_session: Open
+) -> None:
+    identity = Identity(acl_server, life_s=1.0)
+    identity.error = asyncio.CancelledError
+    session = open_session(identity)
+    await session.ping(5)
+    identity.failing = True
+    await until(lambda: identity.calls >= 4)
+    with pytest.raises(NotSent, match="no credential for Redis: CancelledError"):
+        await until_expired(session)
+    identity.failing = False
+    await session.ping(5)
+
+
+async def until_expired(session: RedisService) -> None:
+    while True:
+        assert session._credential is not None
+        await session._credential.obtain()
+        await asyncio.sleep(0.05)
 
 
 async def test_once_the_old_token_has_expired_a_failing_identity_is_named_and_its_return_noticed(

@@ -73,7 +73,7 @@ def test_only_what_should_be_zero_and_is_not_stands_out() -> None:
 
 def test_a_fault_is_shown_with_its_verdict() -> None:
     found = tables.faults(FAULTS["faults"])
-    good = ["ok", "2,417", "0", "0", "0", "0", "0", "0", "112 x 503", "5.0 s", "1.3 s (6.0 s)"]
+    good = ["ok", "2,417", "0", "0", "0", "0", "0", "0", "503 (112 times)", "5.0 s", "1.3 s (6.0 s)"]
     bad = ["**3 orders lost**", "2,391", "**3**", "0", "0", "**1**", "0", "0", "none", "7.9 s", "never (12.0 s)"]
     assert row(found, "Redis is killed and comes back") == good
     assert row(found, "Service Bus drops every link") == bad

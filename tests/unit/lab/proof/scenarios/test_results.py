@@ -121,6 +121,8 @@ def test_the_page_has_every_side_in_every_scenario_and_a_picture(tmp_path: Path)
     drawn = ElementTree.parse(tmp_path / "scenarios.svg")  # noqa: S314 - it is ours
     texts = {"".join(element.itertext()) for element in drawn.iter("{http://www.w3.org/2000/svg}text")}
     assert {TITLES[side] for side in SIDES} | {scenario.title for scenario in SCENARIOS.values()} <= texts
+    marks = [(one.get("x"), one.get("y")) for one in drawn.iter("{http://www.w3.org/2000/svg}use")]
+    assert len(set(marks)) == len(marks) > len(SIDES) * len(SCENARIOS)  # equal values do not hide one another
 
 
 def test_the_json_can_be_read_again() -> None:
