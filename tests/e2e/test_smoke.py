@@ -71,20 +71,6 @@ def test_a_step_that_shows_something_else_fails_with_what_it_showed(keyed_lab: L
     assert "no such answer" in str(failed.value)
 
 
-def test_the_program_says_how_it_is_used() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.e2e.smoke"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert "make smoke URL=https://" in done.stderr
-
-
-def test_an_address_without_a_scheme_is_refused_at_once() -> None:
-    done = smoke("localhost:7071", KEY)
-    assert done.returncode == 2
-    assert "localhost:7071 is not the address of an app" in done.stderr
-
-
 def test_the_expectations_hold_for_http_2_too_which_azure_speaks() -> None:
     # No server here speaks it: its status line has no reason phrase, its header names are lower-case.
     order = next(step for step in steps() if "Idempotency-Key: first" in step.line)

@@ -84,9 +84,3 @@ def test_no_proxy_comes_between_requeue_and_an_app_on_this_machine(lab: Lab) -> 
     environment = {**os.environ, **nobody, "NO_PROXY": "", "no_proxy": ""}
     done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, "There is no drop none." in done.stderr) == (1, True), done.stderr
-
-
-def test_the_help_of_requeue_teaches_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["requeue", "--help"])
-    assert "examples:" in capsys.readouterr().out

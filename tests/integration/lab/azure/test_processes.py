@@ -52,11 +52,6 @@ def test_it_runs_under_its_own_pid_in_a_session_of_its_own(sleeper: Child) -> No
     assert os.getpgid(sleeper.pid) != os.getpgid(0)
 
 
-def test_stop_ends_it_with_sigterm(sleeper: Child) -> None:
-    assert sleeper.stop() == -signal.SIGTERM
-    assert not sleeper.alive
-
-
 def test_stop_kills_what_ignores_sigterm() -> None:
     assert start(STUBBORN).stop(deadline_s=0.2) == -signal.SIGKILL
 

@@ -141,14 +141,6 @@ def test_the_state_file_is_for_its_owner_and_names_every_process(shared: Up) -> 
     assert not any(gone(pid) for pid in shared.state["pids"].values())
 
 
-def test_a_message_put_on_the_queue_by_hand_is_handled(shared: Up, capsys: pytest.CaptureFixture[str]) -> None:
-    assert shared.run("enqueue", "by hand", "--message-id", "m-1") == 0
-    shown = capsys.readouterr().out
-    assert "m-1  by hand" in shown
-    assert "Sent 1 message to queue 'orders' of the running lab" in shown
-    wait_until(lambda: "by hand" in shared.seen())
-
-
 def test_messages_come_from_stdin_too(shared: Up) -> None:
     command = [sys.executable, "-m", "lab", "enqueue", "--state", str(shared.state_file), "--file", "-"]
     sent = subprocess.run(
@@ -180,17 +172,6 @@ def test_a_dead_letter_is_listed_with_its_reason_and_replayed(shared: Up, capsys
     assert shared.log.read_text().count("MessageId m-17, delivery") == 10
     shared.run("dead-letters")
     assert "No dead letters" in capsys.readouterr().out
-
-
-def test_a_call_shows_in_the_log_without_its_query(shared: Up) -> None:
-    httpx.get(f"{shared.state['url']}/api/seen?customer=alice", timeout=20)
-    wait_until(lambda: "Executed 'Functions.seen' (Succeeded" in shared.log.read_text())
-    assert "alice" not in shared.log.read_text()
-
-
-def test_nothing_to_send_is_one_line_on_stderr(shared: Up, capsys: pytest.CaptureFixture[str]) -> None:
-    assert shared.run("enqueue") == 1
-    assert capsys.readouterr() == ("", "error: Nothing to send: give a body, or --file FILE (see --help).\n")
 
 
 def test_a_service_bus_that_does_not_answer_is_one_line_on_stderr(
@@ -367,17 +348,3 @@ def test_neither_a_proxy_nor_a_bad_certificate_file_comes_between_the_lab_and_ou
         with pytest.raises(BlockingIOError):
             proxy.accept()  # nobody came
     assert up.end() == 0
-
-
-@pytest.mark.parametrize("command", ["up", "break", "enqueue", "dead-letters"])
-def test_help_teaches_with_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main([command, "--help"])
-    shown = capsys.readouterr().out
-    assert f"python -m lab {command}" in shown
-    assert "examples:" in shown
-
-
-def test_without_a_command_it_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 2
-    assert "start here:" in capsys.readouterr().out

@@ -61,14 +61,6 @@ def message(trace: str = TRACE, span: str = "00000000000000aa") -> Headers:
     return {"traceparent": f"00-{trace}-{span}-01"}
 
 
-def test_a_function_hangs_from_the_host_s_span(recorded: Recorded) -> None:
-    with recorded.spans.function("place_order", HOST, ids=IDS):
-        pass
-    span = recorded.only()
-    assert parent_of(span) == f"{TRACE}-b7ad6b7169203331"
-    assert (span.name, dict(span.attributes or {})) == ("place_order", IDS)
-
-
 def test_a_function_is_not_a_second_request_to_azure_monitor(recorded: Recorded) -> None:
     with recorded.spans.function("fulfil_order", HOST, message(), ids=IDS):
         pass

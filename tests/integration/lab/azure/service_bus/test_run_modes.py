@@ -57,17 +57,6 @@ def test_a_taken_port_raises_where_the_broker_is_started() -> None:
         Broker(port=broker.port).start()
 
 
-def test_stopping_twice_is_harmless() -> None:
-    broker = Broker().start()
-    broker.stop()
-    broker.stop()
-
-
-def test_an_unknown_queue_has_no_stats() -> None:
-    with pytest.raises(KeyError):
-        Broker().stats("nowhere")
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_as_a_process_it_prints_a_usable_connection_string_and_ends_cleanly(number: signal.Signals) -> None:
     process = await asyncio.create_subprocess_exec(
@@ -149,7 +138,3 @@ def test_invalid_files_for_tls_are_reported_in_one_line(tmp_path: Path) -> None:
     done = run("--port", "0", "--tls", str(tmp_path / "cert.pem"), "key.pem")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "Give a PEM certificate and its key." in done.stderr
-
-
-def test_help_shows_examples() -> None:
-    assert "examples:" in run("--help").stdout

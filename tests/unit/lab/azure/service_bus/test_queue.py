@@ -73,23 +73,6 @@ def test_an_abandoned_message_returns_to_its_place_with_its_delivery_counted(clo
     assert (entry.content, entry.delivery_count) == ("a", 1)
 
 
-def test_a_released_message_returns_uncounted(clock: Clock) -> None:
-    queue = make(clock)
-    queue.send("a")
-    queue.settle(locked(queue), RELEASE)
-    assert received(queue).delivery_count == 0
-
-
-def test_a_lock_ends_when_it_runs_out_and_counts_as_a_delivery(clock: Clock) -> None:
-    queue = make(clock, QueueConfig(lock_duration_s=60))
-    queue.send("a")
-    locked(queue)
-    pass_time(queue, clock, 59.9)
-    assert queue.receive() is None
-    pass_time(queue, clock, 0.1)
-    assert received(queue).delivery_count == 1
-
-
 def test_a_renewed_lock_lasts_a_whole_duration_from_then(clock: Clock) -> None:
     queue = make(clock, QueueConfig(lock_duration_s=60))
     queue.send("a")
@@ -100,21 +83,6 @@ def test_a_renewed_lock_lasts_a_whole_duration_from_then(clock: Clock) -> None:
     assert queue.holds(token)
     pass_time(queue, clock, 1)
     assert not queue.holds(token)
-
-
-@pytest.mark.parametrize("way", ["abandon", "let run out"])
-def test_the_last_allowed_delivery_ends_in_the_dead_letter_queue(clock: Clock, way: str) -> None:
-    queue = make(clock, QueueConfig(lock_duration_s=60, max_delivery_count=2))
-    queue.send("a")
-    for _ in range(2):
-        token = locked(queue)
-        if way == "abandon":
-            queue.settle(token, ABANDON)
-        else:
-            pass_time(queue, clock, 60)
-    entry = received(dead(queue))
-    assert entry.dead_letter_reason[0] == "MaxDeliveryCountExceeded"
-    assert (len(queue), entry.delivery_count) == (0, 2)
 
 
 def test_a_dead_letter_never_dies_of_deliveries_or_of_age(clock: Clock) -> None:
@@ -135,16 +103,6 @@ def test_a_dead_letter_cannot_be_dead_lettered(clock: Clock) -> None:
     with pytest.raises(AlreadyDead):
         dead(queue).settle(token, DEAD_LETTER)
     assert dead(queue).holds(token)
-
-
-def test_a_deferred_message_is_had_by_its_number_only(clock: Clock) -> None:
-    queue = make(clock)
-    number = queue.send("a") or 0
-    queue.settle(locked(queue), DEFER)
-    assert queue.receive() is None
-    entry = queue.receive_deferred(number)
-    assert entry is not None
-    assert (entry.delivery_count, queue.receive_deferred(number)) == (1, None)
 
 
 def test_a_deferred_message_that_is_abandoned_or_released_stays_deferred(clock: Clock) -> None:
@@ -224,19 +182,6 @@ def test_a_lock_protects_from_expiry_until_it_ends(clock: Clock) -> None:
     assert queue.holds(token)
     queue.settle(token, ABANDON)
     assert len(queue) == 0
-
-
-def test_a_message_id_is_remembered_after_its_message_is_gone(clock: Clock) -> None:
-    queue = make(clock, QueueConfig(duplicate_window_s=10))
-    queue.send("a", message_id="m")
-    queue.settle(locked(queue), DEAD_LETTER)
-    assert queue.send("b", message_id="m") is None
-
-
-def test_without_a_window_nothing_is_a_duplicate(clock: Clock) -> None:
-    queue = make(clock)
-    assert queue.send("a", message_id="m")
-    assert queue.send("b", message_id="m")
 
 
 def test_the_history_of_ids_is_bounded_and_forgotten(clock: Clock) -> None:

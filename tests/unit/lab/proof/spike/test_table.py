@@ -55,11 +55,6 @@ def test_a_promise_is_broken_by_name_and_number(counter: str, text: str) -> None
     assert text in found
 
 
-def test_the_failures_are_shown_by_status() -> None:
-    (found,) = broken(replace(SOUND, failed=3, failures={"503": 2, "no answer": 1}))
-    assert "'503': 2, 'no answer': 1" in found
-
-
 def test_one_client_per_instance_and_the_labs_own_four_are_allowed() -> None:
     assert broken(replace(SOUND, peak_clients=12)) == []
 
@@ -76,16 +71,6 @@ def test_another_strategy_made_no_promise_but_its_failures_are_shown_by_status()
     text = shown(replace(SOUND, strategy="redis-py", failed=3, failures={"503": 3}))
     assert "redis-py: answers that failed, by status: {'503': 3}" in text
     assert "promise" not in text
-
-
-def test_every_outcome_is_a_row_with_its_numbers() -> None:
-    rows = shown(replace(SOUND, orders=35_480), replace(SOUND, strategy="redis-py")).splitlines()
-    assert any("one multiplexed connection per process" in row and "35,480" in row and "10 / 12" in row for row in rows)
-    assert any("redis-py shared client, defaults" in row for row in rows)
-
-
-def test_the_cpu_seconds_are_shown_by_role() -> None:
-    assert "ours: CPU seconds: Redis 2, Service Bus 1" in shown(replace(SOUND, cpu_s={"Redis": 2.0, "Service Bus": 1}))
 
 
 @pytest.mark.parametrize("width", [80, 100, 120, 160, 200])
