@@ -35,17 +35,17 @@ class World:
         self.broken: list[str] = []
         self.ended, self.max_steps = False, MAX_STEPS
         self.chance = self.random.random
-        self._due: list[tuple[float, float, Callable[..., Any], tuple[Any, ...]]] = []
+        self.due: list[tuple[float, float, Callable[..., Any], tuple[Any, ...]]] = []
         self.runnable: list[SimLoop] = []
         self._running: SimLoop | None = None
 
     def at(self, when: float, callback: Callable[..., Any], *args: Any) -> None:
         """Call back at that time; what is due together comes in the seed's order."""
-        heappush(self._due, (when, self.chance(), callback, args))
+        heappush(self.due, (when, self.chance(), callback, args))
 
     def later(self, delay_s: float, callback: Callable[..., Any], *args: Any) -> None:
         """Call back after so many seconds."""
-        heappush(self._due, (self.now + delay_s, self.chance(), callback, args))
+        heappush(self.due, (self.now + delay_s, self.chance(), callback, args))
 
     def note(self, who: str, what: str) -> None:
         """One line of the trace."""
@@ -73,7 +73,7 @@ class World:
             _set_running_loop(loop)
 
     def _run(self, until: float) -> None:
-        runnable, due = self.runnable, self._due
+        runnable, due = self.runnable, self.due
         while self.steps < self.max_steps:
             if runnable:
                 self.steps += 1
@@ -93,23 +93,23 @@ class World:
 class _Handle:
     """What can be cancelled until it runs. asyncio's own costs three times as much: it asks for debugging."""
 
-    __slots__ = ("_at", "_what")
+    __slots__ = ("at", "what")
 
     def __init__(self, at: float, *what: Any) -> None:
-        self._at, self._what = at, what
+        self.at, self.what = at, what
 
     def when(self) -> float:
-        return self._at
+        return self.at
 
     def cancel(self) -> None:
-        self._what = ()
+        self.what = ()
 
     def cancelled(self) -> bool:
-        return not self._what
+        return not self.what
 
     def run(self) -> None:
-        if self._what:
-            run, callback, args = self._what
+        if self.what:
+            run, callback, args = self.what
             run(callback, *args)
 
 
@@ -144,19 +144,18 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> Any:
         """Only tasks and futures say a context, and they never cancel: they get no handle, which would cost."""
-        handle = None
-        if context is not None:
-            self._ready.append((context.run, callback, args))
-        else:
-            handle = _Handle(self.world.now, copy_context().run, callback, args)
-            self._ready.append((_Handle.run, handle, ()))
         if not self._awake:
             self._wake()
+        if context is not None:
+            self._ready.append((context.run, callback, args))
+            return None
+        handle = _Handle(self.world.now, copy_context().run, callback, args)
+        self._ready.append((_Handle.run, handle, ()))
         return handle
 
     def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> Any:
         handle = _Handle(when, (copy_context() if context is None else context).run, callback, args)
-        self.world.at(when, self._timer_due, handle)
+        heappush(self.world.due, (when, self.world.chance(), self._timer_due, (handle,)))
         return handle
 
     def call_later(self, delay: float, callback: Any, *args: Any, context: Context | None = None) -> Any:
@@ -192,7 +191,7 @@ class SimLoop(asyncio.BaseEventLoop):
             self._wake()
 
     def _timer_due(self, handle: _Handle) -> None:
-        if not handle.cancelled():
+        if handle.what:  # not cancelled
             self._timers.append(handle)
             if not self._awake:
                 self._wake()

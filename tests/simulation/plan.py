@@ -30,9 +30,8 @@ class Step:
     until: float = 0.0
 
     def __str__(self) -> str:
-        about = ", ".join(
-            f"{name} {value:.4g}" if type(value) is float else f"{name} {value}" for name, value in self.about.items()
-        )
+        shown = {name: f"{value:.4g}" if type(value) is float else value for name, value in self.about.items()}
+        about = ", ".join(f"{name} {value}" for name, value in shown.items())
         return f"{self.kind} {about}" + (f" until {self.until:.3f} s" if self.until else "")
 
     @property
@@ -125,12 +124,8 @@ def _shop(chance: random.Random, duration_s: float, scale: float) -> list[Step]:
     customers, spike_at = pick((3, 15, 60)), chance.uniform(0.5, duration_s / 2)
     spike_s = pick((0.05, 2.0, duration_s / 2))
     for number in range(int(chance.uniform(10, 90) * scale)):
-        order = {
-            "drop_id": pick(drops),
-            "customer": f"c{chance.randrange(customers)}",
-            "quantity": pick((1, 1, 2, 3)),
-            "key": f"k{number}",
-        }
+        order = {"drop_id": pick(drops), "customer": f"c{chance.randrange(customers)}", "quantity": pick((1, 1, 2, 3))}
+        order["key"] = f"k{number}"
         if chance.random() < 0.1 and steps[-1].kind == "order":
             order = steps[-1].about  # a caller who sends the same twice
         steps.append(Step(spike_at + chance.uniform(0, spike_s), "order", order))

@@ -10,6 +10,7 @@ import hashlib
 import random
 from collections import Counter, deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from hiredis import Reader
@@ -155,11 +156,8 @@ class RedisModel:
             return refused
         if name == b"EXEC":
             client.queued, client.spoilt = None, False
-            return (
-                refused
-                if str(refused).startswith("EXECABORT")
-                else Refusal(f"EXECABORT Transaction discarded because of: {refused}")
-            )
+            aborted = str(refused).startswith("EXECABORT")
+            return refused if aborted else Refusal(f"EXECABORT Transaction discarded because of: {refused}")
         client.spoilt = True
         return refused
 
@@ -360,13 +358,13 @@ class RedisModel:
         if client.spoilt:
             raise Refusal("EXECABORT Transaction discarded because of previous errors.")
         queued, client.queued = client.queued or [], None
-        return [self._in_batch(client, each) for each in queued]
-
-    def _in_batch(self, client: _Client, command: list[bytes]) -> Any:
-        try:
-            return self.execute(client, command)
-        except Refusal as refused:
-            return refused
+        replies: list[Any] = []
+        for command in queued:
+            try:
+                replies.append(self.execute(client, command))
+            except Refusal as refused:
+                replies.append(refused)
+        return replies
 
     def _load(self, text: bytes) -> bytes:
         self._scripts[hashlib.sha1(text).hexdigest().encode()] = text  # noqa: S324 - Redis's name for a script
@@ -376,7 +374,7 @@ class RedisModel:
         if text is None:
             raise Refusal("NOSCRIPT No matching script. Please use EVAL.")
         keys = int(words[2]) + 3
-        return scripts().run(text, words[3:keys], words[keys:], lambda inner: self._call(client, inner))
+        return scripts().run(text, words[3:keys], words[keys:], partial(self._call, client))
 
     def _call(self, client: _Client, words: list[bytes]) -> Any:
         try:

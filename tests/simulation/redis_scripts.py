@@ -52,8 +52,8 @@ class Scripts:
         return _to_python(self.compiled(text)(table(keys), table(arguments)))
 
     def _from_lua(self, *arguments: Any) -> Any:
-        reply = self._call([a if isinstance(a, bytes) else b"%.17g" % a for a in arguments])
-        if isinstance(reply, list):
+        reply = self._call([a if type(a) is bytes else b"%.17g" % a for a in arguments])
+        if type(reply) is list:
             return self._lua.table_from([False if item is None else item for item in reply])
         return False if reply is None else reply
 

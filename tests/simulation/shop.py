@@ -116,9 +116,8 @@ class Shop:
     async def read(self, new: NewOrder) -> Any:
         """GET the order."""
         asked_at = self.world.now
-        answer = await self.ask(
-            f"read {new.order_id[:8]}", lambda app: app.order_store.read_order(new.drop_id, new.order_id)
-        )
+        what = f"read {new.order_id[:8]}"
+        answer = await self.ask(what, lambda app: app.order_store.read_order(new.drop_id, new.order_id))
         if isinstance(answer, Order):
             self._note_status(answer, asked_at)
             if (answer.customer_id, answer.quantity) != (new.customer_id, new.quantity):

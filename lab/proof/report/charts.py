@@ -52,7 +52,7 @@ _PLANS = (
     _Plan(
         "clients",
         "Connections to Redis",
-        "The most clients Redis had between two samples. At the dashed line it turns everybody else away. "
+        "The most clients Redis had between two samples. At the dashed line it refuses all others. "
         "A gap means that Redis did not answer, not that it had no clients.",
         over_time.connected_clients,
         lambda run: f"a peak of {run.peak_clients:,} of {run.client_limit:,} clients",
@@ -60,7 +60,7 @@ _PLANS = (
     _Plan(
         "requests",
         "Requests per second",
-        "Green on the dashed line: everything that came in was accepted. Vermilion is what failed. An order answered "
+        "Green on the dashed line: everything that came in was accepted. Orange is what failed. An order answered "
         "with sold out is neither. On the right, messages waiting to be decided.",
         over_time.requests,
         lambda run: f"{run.orders:,} scheduled, {run.accepted:,} accepted, {run.failed:,} failed",
@@ -68,7 +68,7 @@ _PLANS = (
     _Plan(
         "latency",
         "How long it took",
-        "For experts. Read upwards from a percentile: at 99, 99 of 100 took at most that long. Each step up is ten "
+        "Read upwards from a percentile: at 99, 99 of 100 took at most that long. Each step up is ten "
         "times slower. A time counts from when the request was due, so it includes a queue in front of the app.",
         comparison.latency,
         lambda run: f"half of the answers within {run.p50_ms:,.4g} ms, 99 of 100 within {run.p99_ms:,.4g} ms",

@@ -28,7 +28,7 @@ def _scene(run: Outcome) -> str:
     seconds = run.parameters.seconds if run.parameters else run.seconds
     return (
         f"{run.orders:,} orders came in within {seconds:,.4g} seconds, to {run.instances:,} instances "
-        f"in front of a Redis that lets {run.client_limit:,} clients in."
+        f"in front of a Redis that allows {run.client_limit:,} clients."
     )
 
 

@@ -25,10 +25,10 @@ COLUMNS = {
     "starved_ms": "starved ms", "cpu_us": "CPU us per call", "per_s": "calls/s",
 }  # fmt: skip
 TEXT = f"""\
-Every side has {DEADLINE_S:g} s per operation and repeats what its documentation says; medians of interleaved rounds. \
-*Best rival*: the one with the fewest failures, and of those with the least p99. *Better than ours*: every side with \
-clearly fewer failures (half a percent of the calls) or a clearly lower p99 (a quarter, and 5 ms), and not clearly \
-worse in the other; who did a change twice is not better."""
+A *side* is a way to connect to Redis. Each has {DEADLINE_S:g} s per operation and repeats what its documentation \
+says. The figures are medians of interleaved rounds. *Best rival*: the side with the fewest failures, and of those \
+with the lowest p99. *Better than ours*: every side with clearly fewer failures (half a percent of the calls) or a \
+clearly lower p99 (a quarter, and 5 ms), not clearly worse in the other, and without more changes done twice."""
 
 
 def rows(found: Sequence[Result]) -> list[list[str]]:

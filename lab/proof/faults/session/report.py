@@ -30,6 +30,9 @@ def verdicts(outcomes: list[Outcome], pace: Pace) -> dict[str, list[str]]:
     }
 
 
+_TEXT = "A *side* is a way to connect to Redis. *Longest* call and *recovery* in seconds."
+
+
 def as_json(outcomes: list[Outcome], pace: Pace, seconds: float) -> dict[str, Any]:
     """Everything that was counted. `bound_s`: the promised recovery per fault, in seconds."""
     return {
@@ -48,7 +51,7 @@ def write_report(folder: Path, document: Mapping[str, Any], command: str) -> Pat
     kept = [{name: one[name] for name in ("fault", "side", *_NUMBERS, "wrong")} for one in document["outcomes"]]
     numbers = {**{name: document[name] for name in ("seconds", "broken", "bound_s")}, "outcomes": kept}
     verdict = "\n".join(["Our session broke promises:", *broken]) if broken else "Our session kept every promise."
-    return write_page(folder, "The Redis session under faults", [verdict, table(_HEAD, rows)], numbers, command)
+    return write_page(folder, "The Redis session under faults", [verdict, _TEXT, table(_HEAD, rows)], numbers, command)
 
 
 def _row(outcome: Mapping[str, Any]) -> list[str]:

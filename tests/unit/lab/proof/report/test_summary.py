@@ -13,7 +13,7 @@ from tests.unit.lab.proof.report.outcomes import FAULTS, leaky, nothing, ours
 
 def test_it_tells_the_scene_then_ours_then_the_others() -> None:
     assert summary([leaky(), ours()]) == (
-        "- 12,000 orders came in within 60 seconds, to 200 instances in front of a Redis that lets 250 clients in.\n"
+        "- 12,000 orders came in within 60 seconds, to 200 instances in front of a Redis that allows 250 clients.\n"
         "- With “one multiplexed connection per process”, 12,000 were accepted and no request failed; every accepted "
         "order was decided once, none was lost and nothing oversold; Redis had at most 204 clients and refused no "
         "connection.\n- With “(1) client per call, never closed”, 8,000 failed (66.7%), 2 lost, Redis refused 31,200 "
