@@ -15,6 +15,7 @@ from services.redis_session import (
     MultiplexedRedis,
     NotSent,
     OutcomeUnknown,
+    Overloaded,
     RedisService,
     RedisUnavailable,
 )
@@ -25,6 +26,7 @@ from tests.simulation.redis_model import RedisModel
 
 SCRIPT = "redis.call('INCR', KEYS[1]) return redis.error_reply('BUSY slot taken')"
 BACKLOG = 20
+BATCH = 3  # commands in one
 HEARD_S = 0.005  # a busy process has handled by then what has arrived
 SLOW = ("inner_deadline", "blocking")  # may take longer than their deadline though nothing is wrong
 
@@ -39,8 +41,9 @@ async def incr(redis: Any, tokens: list[str], *_: Any) -> Any:
     return 1, await redis.incr(tokens[0])
 
 
-async def two(redis: Any, tokens: list[str], *_: Any) -> None:
-    await redis.incr(tokens[0])
+async def two(redis: Any, tokens: list[str], _: RedisService, chance: random.Random) -> None:
+    """The first of them may run where the second is refused."""
+    await chance.choice((redis.incr, redis.echo))(tokens[0])
     await redis.incr(tokens[1])
 
 
@@ -98,6 +101,19 @@ ALL = (echo, incr, two, script, pipeline, inner_deadline, nested_run, gather, ch
 OPERATIONS: dict[str, Any] = {operation.__name__: operation for operation in ALL}
 
 
+# --- on a bare client: each returns what it expects, and what it got --------------------------------------------------
+async def _echoed(client: Any, value: str) -> Any:
+    return value, await client.echo(value)
+
+
+async def _batched(client: Any, value: str) -> Any:
+    return value, (await client.pipeline(transaction=False).echo(value).ping().ping().execute())[0]
+
+
+async def _counted(client: Any, value: str) -> Any:
+    return 1, await client.incr(value.split()[0])
+
+
 @dataclass
 class Claim:
     """What one call said of its commands."""
@@ -132,7 +148,15 @@ class Callers:
         if pair[0] != pair[1]:
             self.world.violate(f"a caller got the reply of another: {pair[1]!r} instead of {pair[0]!r}"[:200])
 
-    def call(self, instance: Instance, kind: str, within_s: float, idempotent: bool, cancel_s: float | None) -> None:
+    def call(
+        self,
+        instance: Instance,
+        kind: str,
+        within_s: float,
+        idempotent: bool,
+        cancel_s: float | None,
+        patient: bool,
+    ) -> None:
         """One `run` with an operation of that kind; cancelled after `cancel_s` seconds if that is not None."""
         claim, began = self._claim(f"{kind} on {instance.loop.name}", 4, idempotent), self.world.now
         session, who, frozen_s = instance.app.redis_service, instance.loop.name, instance.frozen_s
@@ -162,7 +186,8 @@ class Callers:
         async def operation(redis: Any) -> Any:
             return await OPERATIONS[kind](redis, claim.tokens, session, self.random)
 
-        run = lambda _: session.run(operation, idempotent=idempotent, within_s=within_s)  # noqa: E731 - for one line
+        how = {"idempotent": idempotent, "within_s": within_s, "patient": patient}
+        run = lambda _: session.run(operation, **how)  # noqa: E731 - for one line
         task = instance.begin(f"{kind} {claim.tokens[0]}", run, within_s, done)
         if cancel_s is not None and task is not None:
             self.world.later(cancel_s, task.cancel)
@@ -180,14 +205,16 @@ class Callers:
     def _ran(self, claim: Claim) -> bool:
         return any(self.redis.ran[token.encode()] for token in claim.tokens)
 
-    def bare_client(self, calls: int, size: int) -> None:
-        """A MultiplexedRedis that decodes, speaks RESP3 and has a small backlog, on a process of its own."""
+    def bare_client(self, calls: int, size: int, reset_s: float | None) -> None:
+        """A MultiplexedRedis that decodes, speaks RESP3 and has a small backlog, on a process of its own.
+
+        `reset_s`: when its connection is reset, after the first calls; None: never."""
         loop = SimLoop(self.world, f"bare{len(self.bare)}")
         loop.connect, self.network.bound[loop.name] = self.network.connect, 1
         self.bare.append(loop)
-        loop.create_task(self._use_bare(calls, size))
+        loop.create_task(self._use_bare(calls, size, reset_s))
 
-    async def _use_bare(self, calls: int, size: int) -> None:
+    async def _use_bare(self, calls: int, size: int, reset_s: float | None) -> None:
         url = f"redis://:{PASSWORD}@redis.test:6379/0"
         client = MultiplexedRedis.from_url(url, decode_responses=True, protocol=3, backlog_calls=BACKLOG)
         try:
@@ -195,6 +222,8 @@ class Callers:
         except Exception as error:  # noqa: BLE001 - whatever it is, there is nothing to look at
             self.world.note("bare", f"no connection: {type(error).__name__}")
             return
+        if reset_s is not None:
+            self.world.later(reset_s, self.network.reset_all, asyncio.get_running_loop())
         sent: list[str] = []
         self._sent.append(sent)
         for _ in range(2):
@@ -211,15 +240,15 @@ class Callers:
         outcome: Any = None
         try:
             async with CallDeadline(chance.choice((0.002, 0.5, 3.0))):
-                call: Any = client.echo(value) if chance.random() < 0.5 else incr(client, claim.tokens)
                 sent.append(claim.tokens[0])
-                got = await call
-                self._own((value, got) if isinstance(got, str) else got)
+                self._own(await chance.choice((_echoed, _batched, _counted))(client, value))
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - all are claims
             outcome = error
         claim.outcome = _word(outcome)
         if claim.outcome == "error" and self.world.now >= self.calm_since:
             self.world.violate(f"a bare call raised {outcome!r}")
+        if isinstance(outcome, Overloaded) and client.backlog_calls <= BACKLOG - BATCH:
+            self.world.violate(f"{outcome!r}, and {client.backlog_calls} calls wait")
         if client.backlog_calls > BACKLOG:
             self.world.violate(f"{client.backlog_calls} calls in a backlog of {BACKLOG}")
 

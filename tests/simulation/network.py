@@ -72,10 +72,11 @@ class Network:
         """Whether nothing of that process is on its way or lost: it knows what the server knows."""
         return not any(link.busy for link in self.links if link.who == who)
 
-    def reset_all(self) -> None:
-        """Every connection is reset, as when the server's process dies."""
+    def reset_all(self, of: SimLoop | None = None) -> None:
+        """Every connection is reset, as when the server's process dies; or every one of a process."""
         for link in list(self.links):
-            link.reset()
+            if of in (None, link.loop):
+                link.reset()
 
     def half_close(self) -> None:
         """The server ends its half of every connection."""

@@ -90,8 +90,25 @@ def plan_of(seed: int | str) -> Plan:
             about = {"part": "identity", "state": of_cluster.choice(("down", "hole"))}
             steps = (of_cluster.uniform(1, 100), of_cluster.uniform(1, 400))
             plan.steps.append(Step(steps[0], "set", about, sum(steps)))
+    plan.steps += _more(random.Random(f"{seed}/more"), plan.steps)
     plan.steps.sort(key=lambda step: step.at)
     return plan
+
+
+def _more(chance: random.Random, steps: list[Step]) -> list[Step]:
+    """What else a step is about; and a failover may meet a slow network, where what closes takes its time."""
+    slow = []
+    for step in steps:
+        if step.kind == "call":
+            step.about["patient"] = chance.random() < 0.2
+        elif step.kind == "bare":
+            step.about["reset_s"] = chance.uniform(0, 0.01) if chance.random() < 0.3 else None
+        elif step.kind == "fail_over":
+            step.about["stays"] = chance.random() < 0.5
+            if chance.random() < 0.5:
+                about = {"part": "network", "delay_s": (0.03, 0.3)}
+                slow.append(Step(step.at, "set", about, step.at + 2))
+    return slow
 
 
 def _shop(chance: random.Random, duration_s: float, scale: float) -> list[Step]:

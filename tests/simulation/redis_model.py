@@ -51,6 +51,7 @@ class _Client:
         self.link, self.number = link, number
         self.reader = Reader()
         self.proven = self.resp3 = self.blocked = self.spoilt = False
+        self.of_replica = False  # left behind by a failover
         self.queued: list[list[bytes]] | None = None
         self.waiting: deque[list[bytes]] = deque()
         self.last_at = 0.0
@@ -139,10 +140,14 @@ class RedisModel:
         writes = name in WRITES or (
             name == b"EXEC" and any(words[0].upper() in WRITES for words in client.queued or ())
         )
-        if writes and self.state in _ON_WRITES:
-            raise Refusal(STATES[self.state])
+        if writes:
+            self._check_writable(client)
         if self.state == "noperm" and name in (b"EVALSHA", b"EVAL", b"INCRBY"):
             raise Refusal(STATES["noperm"].format(name.decode().lower()))
+
+    def _check_writable(self, client: _Client) -> None:
+        if self.state in _ON_WRITES or client.of_replica:
+            raise Refusal(STATES["readonly" if client.of_replica else self.state])
 
     @staticmethod
     def _spoil(client: _Client, name: bytes, refused: Refusal) -> Refusal:
@@ -159,8 +164,8 @@ class RedisModel:
     def execute(self, client: _Client, words: list[bytes]) -> Any:
         """Run one command, a client's or a script's; returns its reply as a Python value."""
         name = words[0].upper()
-        if name in WRITES and self.state in _ON_WRITES:
-            raise Refusal(STATES[self.state])
+        if name in WRITES:
+            self._check_writable(client)
         if name not in self._commands:
             raise Refusal(f"ERR unknown command '{words[0].decode(errors='replace')}'")
         if len(words) > 1 and words[1].startswith(TOKEN):
@@ -185,16 +190,21 @@ class RedisModel:
         self.world.note("redis", f"state {state or 'good'}")
         self.state = state
 
-    def fail_over(self, lost_s: float, cut: bool, read_only_s: float) -> None:
-        """A replica takes over that lacks the last writes; who stays connected talks to a replica for so long."""
+    def fail_over(self, lost_s: float, cut: bool, read_only_s: float, stays: bool) -> None:
+        """A replica takes over that lacks the last writes. Who stays connected talks to a replica for so long; if that
+        `stays`, for ever."""
         self._lose(lost_s)
         self._scripts.clear()
         if cut:
             self.network.reset_all()
         else:
             self.enter("readonly")
-            self.world.later(read_only_s, self.network.reset_all)
+            self.world.later(read_only_s, self._leave_behind if stays else self.network.reset_all)
             self.world.later(read_only_s, self.enter, "")
+
+    def _leave_behind(self) -> None:
+        for client in self.clients.values():
+            client.of_replica = True
 
     def _lose(self, lost_s: float, everything: bool = False, of: Callable[[bytes], bool] = lambda _: True) -> None:
         """What was written since, to the keys `of` which that is true; or everything."""
