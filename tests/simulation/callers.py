@@ -186,8 +186,9 @@ class Callers:
         async def operation(redis: Any) -> Any:
             return await OPERATIONS[kind](redis, claim.tokens, session, self.random)
 
-        how = {"idempotent": idempotent, "within_s": within_s, "patient": patient}
-        run = lambda _: session.run(operation, **how)  # noqa: E731 - for one line
+        def run(_: Any) -> Any:
+            return session.run(operation, idempotent=idempotent, within_s=within_s, patient=patient)
+
         task = instance.begin(f"{kind} {claim.tokens[0]}", run, within_s, done)
         if cancel_s is not None and task is not None:
             self.world.later(cancel_s, task.cancel)
