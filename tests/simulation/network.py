@@ -236,7 +236,7 @@ class Link(asyncio.Transport):
             return
         data = self.to_server.popleft()
         if data is None:
-            self._end()
+            self.vanish()
             return
         self._kernel -= len(data)
         if self.unsent:
@@ -257,10 +257,11 @@ class Link(asyncio.Transport):
         while not self.gone and self.to_server and self.to_server[0] is not None and self.network.random.random() < 0.5:
             self.network.server.received(self, self.to_server.popleft())
         if not self.gone:
-            self._end()
+            self.vanish()
             self.loop.io_ready(self._finish, ConnectionResetError(104, "Connection reset by peer"))
 
-    def _end(self) -> None:
+    def vanish(self) -> None:
+        """The server has it no more, and what the client writes gets nowhere. Nobody tells the client."""
         self.gone = True
         self.network.ended[self.who] += 1
         self.network.links.pop(self, None)
@@ -277,4 +278,4 @@ class Link(asyncio.Transport):
         """The server closes its side."""
         self.reply(b"")
         if not self.gone:
-            self._end()
+            self.vanish()

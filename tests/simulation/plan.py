@@ -90,15 +90,19 @@ def plan_of(seed: int | str) -> Plan:
             about = {"part": "identity", "state": of_cluster.choice(("down", "hole"))}
             steps = (of_cluster.uniform(1, 100), of_cluster.uniform(1, 400))
             plan.steps.append(Step(steps[0], "set", about, sum(steps)))
-    plan.steps += _more(random.Random(f"{seed}/more"), plan.steps)
+    plan.steps += _more(random.Random(f"{seed}/more"), plan)
     plan.steps.sort(key=lambda step: step.at)
     return plan
 
 
-def _more(chance: random.Random, steps: list[Step]) -> list[Step]:
-    """What else a step is about; and a failover may meet a slow network, where what closes takes its time."""
-    slow = []
-    for step in steps:
+def _more(chance: random.Random, plan: Plan) -> list[Step]:
+    """What else a step is about. A failover may meet a slow network, where what closes takes its time; and what is idle
+    may be forgotten by what lies between, unless the session trusts it."""
+    more = []
+    if plan.steps and chance.random() < 0.3:
+        at = max(0.1, chance.choice(plan.steps).at - 0.01)
+        more.append(Step(at, "forget_idle", {"idle_s": max(plan.idle_check_s, 1.0)}))
+    for step in plan.steps:
         if step.kind == "call":
             step.about["patient"] = chance.random() < 0.2
         elif step.kind == "bare":
@@ -107,8 +111,8 @@ def _more(chance: random.Random, steps: list[Step]) -> list[Step]:
             step.about["stays"] = chance.random() < 0.5
             if chance.random() < 0.5:
                 about = {"part": "network", "delay_s": (0.03, 0.3)}
-                slow.append(Step(step.at, "set", about, step.at + 2))
-    return slow
+                more.append(Step(step.at, "set", about, step.at + 2))
+    return more
 
 
 def _shop(chance: random.Random, duration_s: float, scale: float) -> list[Step]:
