@@ -108,7 +108,7 @@ def _more(chance: random.Random, plan: Plan) -> list[Step]:
         elif step.kind == "bare":
             step.about["reset_s"] = chance.uniform(0, 0.01) if chance.random() < 0.3 else None
         elif step.kind == "fail_over":
-            step.about["stays"] = chance.random() < 0.5
+            step.about["stays"] = chance.random() < 0.5 and not plan.cluster
             if chance.random() < 0.5:
                 about = {"part": "network", "delay_s": (0.03, 0.3)}
                 more.append(Step(step.at, "set", about, step.at + 2))

@@ -206,6 +206,11 @@ class RedisModel:
         for client in self.clients.values():
             client.of_replica = True
 
+    def left_behind(self, who: str) -> bool:
+        """Whether the shared connection of a process still leads to the replica."""
+        left = (client.link for client in self.clients.values() if client.of_replica)
+        return any(link.who == who and isinstance(link.protocol, asyncio.BufferedProtocol) for link in left)
+
     def _lose(self, lost_s: float, everything: bool = False, of: Callable[[bytes], bool] = lambda _: True) -> None:
         """What was written since, to the keys `of` which that is true; or everything."""
         before, written = self.world.now - lost_s, list(self._undo)
