@@ -227,21 +227,25 @@ class ClusterNodes:
     async def _ask_in_turn(self) -> Topology | None:
         """First the connected nodes, then the configured address, then every other node that was known."""
         self.fetches += 1
-        connected = [(place, node.open_client) for place, node in self._nodes.items() if node.open_client]
+        connected = [(place, node) for place, node in self._nodes.items() if node.open_client]
         self.randomness.shuffle(connected)  # so that a node of another opinion does not always win
         others = dict.fromkeys([self._seed, *self._nodes, *self._replicas])
-        for place, client in [*connected, *((place, None) for place in others)]:
+        for place, node in [*connected, *((place, None) for place in others)]:
             with suppress(Exception):  # whatever it is, nonsense for an answer too: the next one is asked
-                topology = await self._ask(place, client)
+                topology = await self._ask(place, node)
                 if topology.primaries:  # a node that was reset, or has just been started, knows none
                     return topology
         self._tell("no node of the Redis cluster says what it looks like now")
         return None
 
-    async def _ask(self, place: Place, client: MultiplexedRedis | None) -> Topology:
-        """By the existing client, or by one made for this question alone."""
-        async with asyncio.timeout(self._clocks.ping_s if client else self._clocks.connect_s):
-            if client is not None:
+    async def _ask(self, place: Place, node: ClusterNode | None) -> Topology:
+        """By the node's client, proved first: a question that a dead connection owes would hide an unanswered PING.
+
+        Without a node by a client made for this question alone.
+        """
+        async with asyncio.timeout(self._clocks.ping_s if node else self._clocks.connect_s):
+            if node is not None:
+                client = await node.session.healthy_client(patient=False)
                 return await fetch_topology(client.execute_command, place)
             async with self.new_client(place) as own:
                 return await fetch_topology(own.execute_command, place)
