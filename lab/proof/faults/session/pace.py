@@ -31,7 +31,7 @@ class Pace:
     drip_s: float = 4.0
     kills: int = 10
     cuts: int = 10
-    bulk_bytes: int = 16_000_000
+    bulk_bytes: int = 6_000_000  # six seconds: longer than the stall clock, and sides that leak have files enough
     bulk_bytes_per_s: float = 1_000_000.0
 
 
