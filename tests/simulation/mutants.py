@@ -82,6 +82,13 @@ MUTANTS: dict[str, list[Edit]] = {
     "refusals-of-a-batch-forgotten": [("redis_session.wire", "except (RedisError, RedisUnavailable) as error:\n            return error", "except ResponseError as error:\n            return error")],
     "token-not-renewed": [("redis_session.credential", "await client.reauthenticate(held.username, held.password)", "pass")],
     "some-calls-pass-others": [("redis_session.reply_stream", 'self._begin(waiting)\n            data = b"".join(waiting.values())', 'late = list(waiting) if len(waiting) < 9 else list(waiting)[::-1]\n            self._begin(late)\n            data = b"".join([waiting[call] for call in late])')],
+    "room-not-given-back": [("redis_session.reply_stream", "        if self.closed_because is None:\n            self._room = self.limits.backlog_calls - len(self._owed)", "")],
+    "batch-over-the-bound": [("redis_session.reply_stream", "len(self._waiting) + len(commands) > self._room", "False")],
+    "written-said-to-be-not-sent": [("redis_session.reply_stream", "self._fail(self._owed, OutcomeUnknown,", "self._fail(self._owed, NotSent,")],
+    "old-client-not-awaited": [("redis_session.redis_service", "await asyncio.wait(self._closing)  #", "pass  #")],
+    "what-ran-before-a-refusal-forgotten": [("redis_session.failures", "ran = wrote or isinstance", "ran = isinstance")],
+    "idle-connection-not-proved": [("redis_session.redis_service", "< self.clocks.idle_check_s and client.connected", "< 1e9 and client.connected")],
+    "side-connection-to-a-replica-kept": [("redis_session.side_pool", "connection.stale or not self._keeps", "not self._keeps")],
     # on a cluster
     "moved-is-forgotten": [("redis_session.cluster_routing", "nodes.moved(self.slot, place)", "nodes.refresh_soon()")],
     "a-storm-of-topologies": [
