@@ -167,5 +167,6 @@ def find_mutants(chosen: argparse.Namespace) -> int:
         seed, what = (parts[-1]["broken"] or [(None, None)])[0]
         rows.append({"fault": name, "found_by_seed": seed, "says": what and what[:200]})
         print(f"{name:40} {'NOT FOUND' if seed is None else seed!s:>9}  {(what or '')[:120]}", flush=True)
-    (chosen.report / "mutants.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    lines = ",\n".join(map(json.dumps, rows))
+    (chosen.report / "mutants.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     return int(any(row["found_by_seed"] is None for row in rows))
