@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from redis.credentials import CredentialProvider
 from redis.exceptions import RedisError
@@ -21,6 +22,7 @@ from .errors import NotSent, RedisUnavailable
 from .multiplexed_redis import MultiplexedRedis
 
 log = logging.getLogger(__name__)
+Prove: TypeAlias = Callable[[], Awaitable[object]]
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,14 @@ class RedisCredential(CredentialProvider):
             return await self._fetched()
         return self._held
 
-    async def keep(self, client: MultiplexedRedis, used: Credential) -> None:
+    async def keep(self, client: MultiplexedRedis, used: Credential, prove: Prove) -> None:
         """Renew for as long as this task runs, and re-authenticate `client`, which connected with `used`, each time.
 
+        `prove` before each AUTH: what a dead connection owed would hide that its PING is not answered.
         Goes on when the client has closed, so that its successor finds a valid credential; ends by cancellation only.
         """
         backoff = self._new_backoff()
-        fine = self._held is used or await self._taken(client)
+        fine = self._held is used or await self._taken(client, prove)
         while True:
             wait_s = self._due_s() if fine else 0.0
             if wait_s > 0:
@@ -101,21 +104,22 @@ class RedisCredential(CredentialProvider):
             else:
                 wait_s = backoff.next_wait_s()
             await asyncio.sleep(wait_s)
-            fine = await self._renewed(client)
+            fine = await self._renewed(client, prove)
 
-    async def _renewed(self, client: MultiplexedRedis) -> bool:
+    async def _renewed(self, client: MultiplexedRedis, prove: Prove) -> bool:
         try:
             await self._fetched()
         except NotSent:
             return False
-        return await self._taken(client)
+        return await self._taken(client, prove)
 
-    async def _taken(self, client: MultiplexedRedis) -> bool:
+    async def _taken(self, client: MultiplexedRedis, prove: Prove) -> bool:
         """Whether Redis takes the credential held; True, too, if the client's successor will have to show it."""
         held = self._held
         if held is None or not client.connected:
             return True
         try:
+            await prove()
             await client.reauthenticate(held.username, held.password)
         except RedisUnavailable:
             return False

@@ -15,6 +15,7 @@ import os
 import random
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ParamSpec, Self, TypeVar
 
 from redis.asyncio import Redis
@@ -358,7 +359,7 @@ class RedisService:
             return
         if (previous := self._tasks.get("renew")) is not None:
             previous.cancel()
-        renewing = self._credential.keep(client, used)
+        renewing = self._credential.keep(client, used, partial(self.healthy_client, patient=False))
         self._tasks["renew"] = asyncio.get_running_loop().create_task(renewing, name="redis renew")
 
     def _not_connected(self, error: Exception) -> RedisUnavailable:

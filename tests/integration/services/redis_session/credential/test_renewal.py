@@ -129,7 +129,7 @@ async def test_a_client_that_connected_with_an_older_credential_gets_the_newest_
     older = await credential.obtain()
     await redis_client.reauthenticate(older.username, older.password)
     await credential.obtain(fresh=True)
-    keeping = asyncio.create_task(credential.keep(redis_client, older))
+    keeping = asyncio.create_task(credential.keep(redis_client, older, redis_client.ping))
     await until(lambda: acl_server.users() == ["identity-2"])
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
