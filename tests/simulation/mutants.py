@@ -90,6 +90,8 @@ MUTANTS: dict[str, list[Edit]] = {
     "idle-connection-not-proved": [("redis_session.redis_service", "< self.clocks.idle_check_s and client.connected", "< 1e9 and client.connected")],
     "side-connection-to-a-replica-kept": [("redis_session.side_pool", "connection.stale or not self._keeps", "not self._keeps")],
     # on a cluster
+    "topology-asked-on-an-unproved-connection": [("redis_session.cluster_nodes", "client = await node.session.healthy_client(patient=False)", "client = node.open_client or await node.session.healthy_client()")],
+    "authenticated-on-an-unproved-connection": [("redis_session.credential", "            await prove()\n", "")],
     "moved-is-forgotten": [("redis_session.cluster_routing", "nodes.moved(self.slot, place)", "nodes.refresh_soon()")],
     "a-storm-of-topologies": [
         ("redis_session.cluster_nodes", "if self.closed or self._refreshing:", "if self.closed:"),

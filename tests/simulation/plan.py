@@ -96,12 +96,12 @@ def plan_of(seed: int | str) -> Plan:
 
 
 def _more(chance: random.Random, plan: Plan) -> list[Step]:
-    """What else a step is about. A failover may meet a slow network, where what closes takes its time; and what is idle
-    may be forgotten by what lies between, unless the session trusts it."""
+    """What else a step is about. A failover may meet a slow network, where what closes takes its time; and what lies
+    between may end what is idle: in silence only what the session no longer trusts."""
     more = []
-    if plan.steps and chance.random() < 0.3:
-        at = max(0.1, chance.choice(plan.steps).at - 0.01)
-        more.append(Step(at, "forget_idle", {"idle_s": max(plan.idle_check_s, 1.0)}))
+    if plan.steps and chance.random() < 0.5:
+        at, told = max(0.1, chance.choice(plan.steps).at - 0.01), chance.random() < 0.5
+        more.append(Step(at, "end_idle", {"idle_s": 2.0 if told else max(plan.idle_check_s, 1.0), "told": told}))
     for step in plan.steps:
         if step.kind == "call":
             step.about["patient"] = chance.random() < 0.2

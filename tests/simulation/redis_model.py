@@ -245,12 +245,12 @@ class RedisModel:
             if self.world.now - client.last_at > idle_s:
                 client.link.drop()
 
-    def forget_idle(self, idle_s: float) -> None:
-        """As a firewall between both does it with shared connections that have been idle for so long."""
-        for link in list(self.clients):
-            heard_at = getattr(link.protocol, "last_reply_at", self.world.now)
+    def end_idle(self, idle_s: float, told: bool) -> None:
+        """As a firewall between both ends what has been idle so long: by a reset or, the shared ones, in silence."""
+        for link, client in list(self.clients.items()):
+            heard_at = getattr(link.protocol, "last_reply_at", client.last_at if told else self.world.now)
             if self.world.now - heard_at > idle_s and not link.busy:
-                link.vanish()
+                (link.reset if told else link.vanish)()
 
     def hash_of(self, key: bytes) -> dict[bytes, bytes]:
         """A hash, to be looked at."""

@@ -138,7 +138,7 @@ class Simulation:
             "move": lambda step, **about: redis.begin_move(**about),
             "lose_node": lambda step, node, lost_s: redis.lose_node(node, lost_s, (step.until - step.at) / 2),
             "close_idle": self._close_idle,
-            "forget_idle": lambda step, **about: redis.forget_idle(**about),
+            "end_idle": lambda step, **about: redis.end_idle(**about),
             "push": self._push,
             "reset": self._reset,
             "half_close": lambda step: self.network.half_close(),
