@@ -91,7 +91,6 @@ MUTANTS: dict[str, list[Edit]] = {
     "side-connection-to-a-replica-kept": [("redis_session.side_pool", "connection.stale or not self._keeps", "not self._keeps")],
     # on a cluster
     "topology-asked-on-an-unproved-connection": [("redis_session.cluster_nodes", "client = await node.session.healthy_client(patient=False)", "client = node.open_client or await node.session.healthy_client()")],
-    "authenticated-on-an-unproved-connection": [("redis_session.credential", "            await prove()\n", "")],
     "moved-is-forgotten": [("redis_session.cluster_routing", "nodes.moved(self.slot, place)", "nodes.refresh_soon()")],
     "a-storm-of-topologies": [
         ("redis_session.cluster_nodes", "if self.closed or self._refreshing:", "if self.closed:"),

@@ -136,6 +136,29 @@ async def test_a_client_that_connected_with_an_older_credential_gets_the_newest_
     identity.forget()
 
 
+async def test_nothing_is_written_on_a_connection_that_is_not_proved(
+    acl_server: AclServer, redis_client: MultiplexedRedis
+) -> None:
+    """What a dead one owed would hide that its PING is not answered."""
+    identity = Identity(acl_server, fresh_users=True)
+    credential = RedisCredential(identity.shared())
+    older = await credential.obtain()
+    await credential.obtain(fresh=True)
+    asked = asyncio.Event()
+
+    async def dead() -> None:
+        asked.set()
+        raise NotSent("it is dead")
+
+    before = redis_client.counters.commands
+    keeping = asyncio.create_task(credential.keep(redis_client, older, dead))
+    await asked.wait()
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    assert redis_client.counters.commands == before
+    identity.forget()
+
+
 async def test_connections_on_the_side_take_the_newest_credential(acl_server: AclServer, open_session: Open) -> None:
     identity = Identity(acl_server, life_s=1.0, fresh_users=True)
     session = open_session(identity, connections=2)
