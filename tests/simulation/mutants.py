@@ -88,7 +88,6 @@ MUTANTS: dict[str, list[Edit]] = {
     "old-client-not-awaited": [("redis_session.redis_service", "await asyncio.wait(self._closing)  #", "pass  #")],
     "what-ran-before-a-refusal-forgotten": [("redis_session.failures", "ran = wrote or isinstance", "ran = isinstance")],
     "idle-connection-not-proved": [("redis_session.redis_service", "< self.clocks.idle_check_s and client.connected", "< 1e9 and client.connected")],
-    "side-connection-to-a-replica-kept": [("redis_session.side_pool", "connection.stale or not self._keeps", "not self._keeps")],
     # on a cluster
     "topology-asked-on-an-unproved-connection": [("redis_session.cluster_nodes", "client = await node.session.healthy_client(patient=False)", "client = node.open_client or await node.session.healthy_client()")],
     "moved-is-forgotten": [("redis_session.cluster_routing", "nodes.moved(self.slot, place)", "nodes.refresh_soon()")],
