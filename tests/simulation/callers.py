@@ -27,7 +27,7 @@ from tests.simulation.redis_model import RedisModel
 SCRIPT = "redis.call('INCR', KEYS[1]) return redis.error_reply('BUSY slot taken')"
 BACKLOG = 20
 BATCH = 3  # commands in one
-HEARD_S = 0.005  # a busy process has handled by then what has arrived
+HEARD_S = 0.005  # a busy process has handled by then what it has read
 SEVERAL = ("transaction", "nested_run")  # use several connections: one may run what another refuses
 SLOW = ("inner_deadline", "blocking")  # may take longer than their deadline though nothing is wrong
 
@@ -201,9 +201,9 @@ class Callers:
         refusals = [self.redis.refused.get(token.encode(), 0.0) for token in claim.tokens]
         if kind == "pipeline" and not all(refusals):
             return  # another node of a cluster still has its part
-        refused_at = max(refusals)
-        heard = not isinstance(outcome.__cause__, TimeoutError) or refused_at < until - HEARD_S
-        if refused_at and heard and self.network.quiet(who) and not self._ran(claim):
+        read_at = self.network.read_at.get(who, 0.0)  # a refusal may lie behind a long reply
+        heard = not isinstance(outcome.__cause__, TimeoutError) or max(*refusals, read_at) < until - HEARD_S
+        if any(refusals) and heard and self.network.quiet(who) and not self._ran(claim):
             self.world.violate(f"{claim.what} was refused, and its outcome is said to be unknown: {outcome!r}")
 
     def _ran(self, claim: Claim) -> bool:

@@ -33,6 +33,7 @@ class Network:
         self.links: dict[Link, None] = {}  # as the server sees them
         self.open_at: Counter[str] = Counter()  # process -> connections as it sees them, attempts included
         self.ended: Counter[str] = Counter()  # process -> connections that have ended
+        self.read_at: dict[str, float] = {}  # process -> when it last read anything
         self.bound: Counter[str] = Counter()
         self.dead: set[int] = set()
 
@@ -194,6 +195,7 @@ class Link(asyncio.Transport):
 
     def _hand_over(self) -> None:
         chance, size = self.network.random, len(self.received)
+        self.network.read_at[self.who] = self.network.world.now
         if chance.random() < self.network.split:
             size = chance.randint(1, size)
         if isinstance(self.protocol, asyncio.BufferedProtocol):
