@@ -79,8 +79,10 @@ class ClusterNode:
         """Close it once its replies have come, or after `within_s` seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while self.open_client and self.open_client.busy:  # noqa: ASYNC110 - a stream has no event
+                while (client := self.open_client) and client.busy:  # noqa: ASYNC110 - a stream has no event
                     await asyncio.sleep(RETIRE_TICK_S)
+                if client is not None:  # at once: what is written before the session closes would be cut off
+                    await client.aclose()
         await self.session.aclose()
 
 

@@ -152,6 +152,7 @@ class MultiplexedRedis(Redis):
         if stream is not None and stream.is_foreign():
             stream.shut_down()
             return
+        self.connection_pool.closed = True  # before anything is awaited: nobody writes on what is about to close
         if stream is not None:
             await stream.aclose("the client was closed")
         await self.connection_pool.aclose()

@@ -145,12 +145,13 @@ class SidePool(ConnectionPool):
         self.size, self.wait_s, self.closed = size, wait_s, False
         self._free, self._keeps = asyncio.Semaphore(size), True
         self.lent_ones: set[AbstractConnection] = set()
+        self._promised = 0  # about to be lent: their borrowers may write at any moment
         self.opening: set[asyncio.Future[Any]] = set()  # ended by aclose: a closed client opens none
 
     @property
     def lent(self) -> int:
-        """Connections that a caller has now."""
-        return len(self.lent_ones)
+        """Connections that a caller has now, or is about to get."""
+        return len(self.lent_ones) + self._promised
 
     def make_connection(self) -> SideConnection:
         """A new one, not yet open."""
@@ -171,11 +172,14 @@ class SidePool(ConnectionPool):
                 await self._free.acquire()
         except TimeoutError:
             raise Overloaded(f"all {self.size} side connections stayed in use for {self.wait_s:g} s") from None
+        self._promised += 1
         try:
             connection: AbstractConnection = await super().get_connection()  # type: ignore[no-untyped-call] # redis-py's
         except BaseException:
             self._free.release()
             raise
+        finally:
+            self._promised -= 1
         self.lent_ones.add(connection)
         return connection
 

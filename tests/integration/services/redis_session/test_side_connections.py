@@ -71,12 +71,22 @@ async def test_a_client_or_monitor_cancelled_as_it_leaves_or_enters_gives_its_si
     await client.pipeline().incr("n").execute()  # the next borrower finds it open
     own_redis.pause()
     entering = asyncio.create_task(enter())
-    await until(lambda: client.connection_pool.lent == 1)
+    await until(lambda: client.connection_pool.lent_ones)
     entering.cancel()
     await asyncio.gather(entering, return_exceptions=True)
     own_redis.resume()
     assert client.connection_pool.lent == 0
     assert await client.pipeline().incr("n").execute() == [2]
+
+
+async def test_what_begins_while_the_client_closes_is_not_sent(connect: Connect) -> None:
+    client = await connect(side_connections=1)
+    assert await client.pipeline().incr("n").execute() == [1]  # it is kept open for the next one
+    closing = asyncio.create_task(client.aclose())
+    late = asyncio.create_task(client.pipeline().incr("n").execute())
+    with pytest.raises(NotSent):
+        await late
+    await closing
 
 
 async def test_a_side_connection_that_nobody_greets_is_given_up(connect: Connect, own_redis: RedisServer) -> None:

@@ -14,6 +14,7 @@ from redis.crc import key_slot
 from lab.azure.redis_cluster import RedisCluster
 from services.redis_session import Clocks, RedisService, RedisUnavailable
 from services.redis_session.cluster_client import ClusterRedis
+from services.redis_session.cluster_nodes import RETIRE_TICK_S
 from services.redis_session.topology import Place
 from tests.integration.services.redis_session.cluster.conftest import QUICK, Session, clients_of
 from tests.waiting import until
@@ -113,6 +114,26 @@ async def test_a_node_that_leaves_is_closed_after_its_replies(cluster: RedisClus
     finally:
         cluster.nodes[2].resume()
     assert await owed == b"1"
+    await until(lambda: clients_of(cluster.nodes[2]) == 0)
+
+
+async def test_a_node_that_leaves_is_closed_after_the_side_connection_that_is_about_to_be_lent(
+    cluster: RedisCluster, session: Session
+) -> None:
+    redis = session(cluster.url, connections=2)
+    client = await warm(redis, cluster)
+    third = client.nodes.owner(15495)
+    pool = (await third.client()).connection_pool
+    cluster.nodes[2].pause()
+    try:
+        moving = asyncio.ensure_future(client.pipeline().incr(KEYS[2]).execute())
+        await until(lambda: pool.opening)
+        await third_leaves(client, third.place)
+        await asyncio.sleep(2 * RETIRE_TICK_S)
+        assert not pool.closed
+    finally:
+        cluster.nodes[2].resume()
+    assert await moving == [2]
     await until(lambda: clients_of(cluster.nodes[2]) == 0)
 
 
