@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import multiprocessing
@@ -106,11 +107,13 @@ def _chunk(seeds: range) -> dict[str, Any]:
         total += result.counts + Counter(seeds=1, turns=result.steps, virtual_s=round(result.virtual_s))
         faults += result.faults
         broken += [(seed, what) for what in result.broken[:1]]
+    gc.collect()  # what has outlived its world
     return {"total": total, "faults": faults, "broken": broken}
 
 
 def _start(mutant: str | None) -> None:
     logging.disable(logging.CRITICAL)
+    os.environ.update(SETTINGS)
     mutants.apply(mutant)
 
 
