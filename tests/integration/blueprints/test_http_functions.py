@@ -16,7 +16,7 @@ from services.queue_session.connection import ServiceBusConnection
 from services.queue_session.queue_service import QueueService
 from services.tickets.desk import OrderDesk
 from services.tickets.models import NewOrder, OrderMessage, PlaceOrder
-from tests.integration.blueprints.worker import TRACE, Answer, Worker, fulfil
+from tests.integration.blueprints.worker import HOST, TRACE, Answer, Worker, fulfil
 from tests.integration.services.tickets.shop import DROP, WITHIN_S, snapshot
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -66,9 +66,11 @@ async def test_get_drop_answers_200_with_what_put_answered(worker: Worker) -> No
     assert (got.status, got.document) == (200, put.document)
 
 
-async def test_get_drop_of_an_unknown_one_is_404(worker: Worker) -> None:
-    answer = await worker.get_drop("nowhere")
-    assert (answer.status, answer.media_type) == (404, "application/problem+json")
+async def test_what_is_not_there_is_404(worker: Worker) -> None:
+    unknown = [await worker.get_drop("nowhere"), await worker.list_orders("nowhere"), await worker.get_order("o")]
+    await worker.put_drop()
+    for answer in [*unknown, await worker.get_order("nobody")]:
+        check_problem(answer, 404, "")
 
 
 # --- orders -----------------------------------------------------------------------------------------------------------
@@ -91,19 +93,19 @@ async def test_place_order_answers_202_with_location_retry_after_and_the_queued_
     }
 
 
-@pytest.mark.parametrize("host", ["[", "a?b#c", ""])  # the real host takes no "/" in one
-async def test_an_odd_host_header_neither_breaks_an_order_nor_bends_its_location(worker: Worker, host: str) -> None:
-    await worker.put_drop()
-    answer = await worker.place_order(host=host)
-    assert answer.status == 202
-    assert location(answer) == f"/api/drops/{DROP}/orders/{answer.document['order_id']}"
-
-
-@pytest.mark.parametrize("mount", ["", "/v1", "/shop/api", "/drops/drops"])
-async def test_the_location_is_under_the_path_that_the_request_came_by(worker: Worker, mount: str) -> None:
+@pytest.mark.parametrize(
+    ("host", "mount"),
+    [
+        *((HOST, mount) for mount in ("", "/v1", "/shop/api", "/drops/drops")),
+        *((odd, "/api") for odd in ("[", "a?b#c", "")),  # the real host takes no "/" in one
+    ],
+)
+async def test_the_location_is_under_the_path_that_the_request_came_by_whatever_its_host_header(
+    worker: Worker, host: str, mount: str
+) -> None:
     await worker.put_drop("drops")
-    answer = await worker.place_order(drop="drops", mount=mount)
-    assert location(answer) == f"{mount}/drops/drops/orders/{answer.document['order_id']}"
+    answer = await worker.place_order(drop="drops", host=host, mount=mount)
+    assert (answer.status, location(answer)) == (202, f"{mount}/drops/drops/orders/{answer.document['order_id']}")
 
 
 async def test_no_answer_may_be_kept_by_a_cache(worker: Worker) -> None:
@@ -113,29 +115,18 @@ async def test_no_answer_may_be_kept_by_a_cache(worker: Worker) -> None:
     assert {answer.headers["Cache-Control"] for answer in answers} == {"no-store"}
 
 
-async def test_the_message_id_is_the_order_id_and_the_body_is_the_order(worker: Worker) -> None:
+@pytest.mark.parametrize(
+    ("trace", "properties"),
+    [(TRACE, {"Diagnostic-Id": TRACE.trace_parent, "tracestate": TRACE.trace_state}), (TraceContext(""), None)],
+)
+async def test_the_message_has_the_order_as_its_body_its_id_and_the_trace_in_its_properties(
+    worker: Worker, trace: TraceContext, properties: dict[str, str] | None
+) -> None:
     await worker.put_drop()
-    order = (await worker.place_order()).document
+    order = (await worker.place_order(trace=trace)).document
     (message,) = await worker.messages(1)
-    assert message.message_id == order["order_id"]
-    assert json.loads(message.get_body()) == order
-
-
-async def test_the_trace_context_travels_in_the_application_properties(worker: Worker) -> None:
-    await worker.put_drop()
-    await worker.place_order()
-    (message,) = await worker.messages(1)
-    assert message.application_properties == {
-        "Diagnostic-Id": TRACE.trace_parent,
-        "tracestate": TRACE.trace_state,
-    }
-
-
-async def test_without_a_trace_the_message_carries_no_properties(worker: Worker) -> None:
-    await worker.put_drop()
-    await worker.place_order(trace=TraceContext(""))
-    (message,) = await worker.messages(1)
-    assert not message.application_properties
+    assert (message.message_id, json.loads(message.get_body())) == (order["order_id"], order)
+    assert (message.application_properties or None) == properties
 
 
 async def test_the_repeated_request_answers_the_same_order_and_is_enqueued_once_inside_the_window(
@@ -203,7 +194,6 @@ async def test_list_orders_answers_200_with_those_that_the_query_names(worker: W
     stuck = (await worker.list_orders(queued_for_s="1800", limit="500", cursor="0")).document["orders"]
     assert [order["order_id"] for order in stuck] == [old["order_id"]]
     assert (await worker.list_orders(customer_id="bob", status="queued")).document["orders"] == [new]
-    assert (await worker.list_orders("nowhere")).status == 404
 
 
 @pytest.mark.parametrize(
@@ -245,20 +235,6 @@ async def test_get_order_of_a_decided_one_answers_200_without_retry_after(worker
     assert "Retry-After" not in answer.headers
 
 
-async def test_get_order_of_an_unknown_one_is_404(worker: Worker) -> None:
-    await worker.put_drop()
-    assert (await worker.get_order("nobody")).status == 404
-
-
-async def test_an_order_goes_all_the_way_from_request_to_decision(worker: Worker) -> None:
-    await worker.put_drop(stock=2)
-    placed = (await worker.place_order(quantity=2)).document
-    (message,) = await worker.messages(1)
-    await fulfil(message)
-    assert (await worker.get_order(placed["order_id"])).document["status"] == "confirmed"
-    assert (await worker.get_drop()).document["remaining"] == 0
-
-
 # --- refusals ---------------------------------------------------------------------------------------------------------
 REFUSED_PUTS: list[tuple[dict[str, Any], int, str]] = [
     ({"body": b"{"}, 400, "body"),
@@ -266,6 +242,7 @@ REFUSED_PUTS: list[tuple[dict[str, Any], int, str]] = [
     ({"stock": -1}, 400, "stock"),
     ({"closes_at": "2999-01-01T00:00:00Z"}, 400, "closes_at"),
     ({"drop": "a b"}, 400, "drop_id"),
+    ({"stock": 2}, 409, "urn:problem-type:below-confirmed"),
 ]
 REFUSED_ORDERS: list[tuple[dict[str, Any], int, str]] = [
     ({"body": b"{"}, 400, "body"),
@@ -297,16 +274,9 @@ async def test_a_refused_put_says_why_and_writes_nothing(
     worker: Worker, request_: dict[str, Any], status: int, names: str
 ) -> None:
     await worker.put_drop()
-    before = await snapshot(worker.redis)
-    check_problem(await worker.put_drop(**request_), status, names)
-    assert await snapshot(worker.redis) == before
-
-
-async def test_a_put_below_confirmed_is_409_below_confirmed_and_writes_nothing(worker: Worker) -> None:
-    await worker.put_drop()
     await worker.fulfil({"order_id": "o", "drop_id": DROP, "customer_id": "c", "quantity": 3})
     before = await snapshot(worker.redis)
-    check_problem(await worker.put_drop(stock=2), 409, "urn:problem-type:below-confirmed")
+    check_problem(await worker.put_drop(**request_), status, names)
     assert await snapshot(worker.redis) == before
 
 
