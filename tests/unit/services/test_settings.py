@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 
 import pytest
 from azure.servicebus import ServiceBusClient
 
 from services.app_services import build
+from services.connection_budget import ConnectionBudget
 from services.redis_session.redis_service import RedisService
-from services.settings import SETTING_NAMES, Settings, load_settings
+from services.settings import HOST_TELEMETRY, SETTING_NAMES, WORKER_TELEMETRY, Settings, load_settings
 from tests.properties import given, st
 
 SECRET = "hunter2"
-BUS = f"Endpoint=sb://example.servicebus.windows.net/;SharedAccessKeyName=app;SharedAccessKey={SECRET}="
+BUS_KEY = f"SharedAccessKeyName=app;SharedAccessKey={SECRET}"
+BUS = f"Endpoint=sb://example.servicebus.windows.net/;{BUS_KEY}="
 GOOD = {"REDIS_URL": f"rediss://:{SECRET}@cache.example:6380/0", "ServiceBusConnection": BUS, "ORDERS_QUEUE": "orders"}
-IDENTITY = "ServiceBusConnection__fullyQualifiedNamespace"
+IDENTITY, REDIS_IDENTITY = "ServiceBusConnection__fullyQualifiedNamespace", "REDIS_ENTRA_CLIENT_ID"
 GUID = "11111111-2222-4333-8444-555555555555"
+BUDGET = GOOD | {"REDIS_TIER": "Basic_C0", "SCALE_OUT_LIMIT": "100"}
 
 
 def problems_with(**changes: str) -> tuple[str, ...]:
     return load_settings({**GOOD, **changes}).problems
-
-
-def test_good_settings_have_no_problem() -> None:
-    assert load_settings(GOOD).problems == ()
 
 
 def test_what_is_left_out_gets_the_documented_default() -> None:
@@ -44,6 +44,7 @@ def test_what_is_left_out_gets_the_documented_default() -> None:
         ("ORDERS_QUEUE", "team/orders-1", "orders_queue", "team/orders-1"),
         ("ServiceBusConnection__clientId", GUID, "service_bus_client_id", GUID),
         ("ServiceBusConnection__credential", "managedidentity", "service_bus_credential", "managedidentity"),
+        *((WORKER_TELEMETRY, text, "telemetry", False) for text in ("", "false", "0", "no")),
     ],
 )
 def test_a_good_setting_is_taken(name: str, text: str, attribute: str, value: object) -> None:
@@ -58,133 +59,18 @@ def test_a_good_setting_is_taken(name: str, text: str, attribute: str, value: ob
         "redis://localhost",
         "redis://[::1]:6379",
         "rediss://user:p%40ss@cache.example:6380/15",
+        "rediss://:ab+cd=@cache.example:6380/0",
+        "rediss://:ab%2Fcd%2B%3D%40%25@cache.example:6380/0",
         " redis://localhost:6379/0\n",
     ],
 )
-def test_a_usable_redis_address_is_taken_and_redis_py_can_use_it(url: str) -> None:
+def test_a_usable_redis_address_is_taken_and_its_password_reaches_redis_as_it_is(url: str) -> None:
     settings = load_settings({**GOOD, "REDIS_URL": url})
-    assert settings.problems == ()
-    assert settings.redis_url is not None
-    RedisService(settings.redis_url.get_secret_value())._new_client()
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        f"http://:{SECRET}@cache:6380",
-        f"REDIS://:{SECRET}@cache:6380",
-        f"cache.redis.cache.windows.net:6380,password={SECRET},ssl=True",
-        f"redis://:{SECRET}@",
-        f"redis://:{SECRET}@cache:0/0",
-        f"redis://:{SECRET}@cache:99999/0",
-        f"redis://:{SECRET}@cache:port/0",
-        f"redis://:{SECRET}@cache:6380/zero",
-        f"redis://:{SECRET}@cache:6380/0?socket_timeout=9",
-        f"redis://:{SECRET}@cache:6380/0#x",
-        f"redis://:{SECRET}@[::1",
-        f"redis://:{SECRET}\u2100@cache:6380/0",
-        f"redis://:{SECRET}\udcff@cache:6380/0",
-        f"redis://:{SECRET}@cache..example:6380/0",
-        f"redis://:{SECRET}@{'x' * 64}.example:6380/0",
-        f"unix:///{SECRET}",
-    ],
-)
-def test_an_unusable_redis_address_is_named_and_left_out_and_never_shown(url: str) -> None:
-    settings = load_settings({**GOOD, "REDIS_URL": url})
-    assert [problem.split(":")[0] for problem in settings.problems] == ["REDIS_URL"]
-    assert settings.redis_url is None
-    assert SECRET not in f"{settings.problems} {settings!r} {settings}"
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("REDIS_CONNECTIONS_PER_WORKER", "0"),
-        ("REDIS_CONNECTIONS_PER_WORKER", "101"),
-        ("REDIS_CONNECTIONS_PER_WORKER", f"two {SECRET}"),
-        ("REDIS_IDLE_CHECK_S", "-1"),
-        ("REDIS_IDLE_CHECK_S", "601"),
-        ("REDIS_IDLE_CHECK_S", "nan"),
-        ("HOLD_S", "0"),
-        ("HOLD_S", "604801"),
-        ("HOLD_S", "nan"),
-        ("HOLD_S", f"15 min {SECRET}"),
-        ("PATIENCE_S", "-1"),
-        ("PATIENCE_S", "271"),
-        ("PATIENCE_S", "inf"),
-        ("ORDERS_QUEUE", f"orders {SECRET}"),
-        ("ORDERS_QUEUE", "/orders"),
-        ("ORDERS_QUEUE", "x" * 261),
-        ("ServiceBusConnection", SECRET),
-        ("ServiceBusConnection", f"Endpoint=https://example;SharedAccessKeyName=app;SharedAccessKey={SECRET}"),
-        ("ServiceBusConnection", f"Endpoint=sb://example;SharedAccessKey={SECRET}"),
-        ("ServiceBusConnection", f"Endpoint=sb://example;SharedAccessKeyName={SECRET}"),
-        (IDENTITY, f"https://{SECRET}.servicebus.windows.net"),
-        ("ServiceBusConnection__credential", f"password {SECRET}"),
-        (IDENTITY, SECRET),
-        (IDENTITY, f"{SECRET}.example:0"),
-        (IDENTITY, f"{SECRET}.example:65536"),
-        ("ServiceBusConnection__clientId", SECRET),
-        ("REDIS_ENTRA_CLIENT_ID", SECRET),
-    ],
-)
-def test_a_bad_setting_is_one_problem_with_name_and_reason_and_without_the_value(name: str, text: str) -> None:
-    settings = load_settings({**GOOD, name: text})
-    (problem,) = settings.problems
-    named, _, reason = problem.partition(": ")
-    assert (named, bool(reason), "pattern" in reason) == (name, True, False)
-    assert SECRET not in f"{problem} {settings!r}"
-
-
-@pytest.mark.parametrize("key", ["a/b", "a#b", "a?b", "a[b", "a%b", "a%zz", "a@b", "ab/cd+ef="])
-def test_a_redis_key_that_is_not_percent_encoded_is_reported_with_the_right_form(key: str) -> None:
-    (problem,) = problems_with(REDIS_URL=f"rediss://:{SECRET}{key}@cache.example:6380/0")
-    assert problem.startswith("REDIS_URL: percent-encode the password: rediss://:PASSWORD@host:port/0")
-    assert SECRET not in problem
-
-
-@pytest.mark.parametrize("key", ["ab+cd=", "ab%2Fcd%2B%3D%40%25"])
-def test_a_key_with_a_plus_or_well_encoded_reaches_redis_as_it_is(key: str) -> None:
-    settings = load_settings({**GOOD, "REDIS_URL": f"rediss://:{key}@cache.example:6380/0"})
     assert settings.problems == ()
     assert settings.redis_url is not None
     client = RedisService(settings.redis_url.get_secret_value())._new_client()
-    assert client.connection_pool.connection_kwargs["password"] == urllib.parse.unquote(key)
-
-
-@pytest.mark.parametrize("scheme", ["", "rediss://", "redis://"])
-@pytest.mark.parametrize(
-    ("rest", "instead"),
-    [
-        (":6380,password=SECRET/=,ssl=True,abortConnect=False", "rediss://:PASSWORD@cache.example:6380/0"),
-        (",ssl=True,Password=SECRET", "rediss://:PASSWORD@cache.example:6380/0"),
-        (":10000,password=SECRET@,ssl=True", "rediss://:PASSWORD@cache.example:10000/0"),
-        (",password=SECRET,ssl=False", "redis://:PASSWORD@cache.example:6379/0"),
-    ],
-)
-def test_the_portals_redis_connection_string_is_answered_with_what_to_write_instead(
-    scheme: str, rest: str, instead: str
-) -> None:
-    (problem,) = problems_with(REDIS_URL=f"{scheme}cache.example{rest.replace('SECRET', SECRET)}")
-    assert f"write {instead} and percent-encode the password" in problem
-    assert SECRET not in problem
-
-
-@pytest.mark.parametrize("name", [*SETTING_NAMES, "PARTNER_KEY"])
-def test_an_unresolved_key_vault_reference_is_reported_in_any_setting(name: str) -> None:
-    problems = problems_with(**{name: f"@Microsoft.KeyVault(SecretUri=https://{SECRET}.vault.azure.net/secrets/x)"})
-    assert any(one.startswith(f"{name}: is a Key Vault reference that is not resolved") for one in problems)
-    assert SECRET not in str(problems)
-
-
-@pytest.mark.parametrize("name", ["ORDERS_QUEUE", IDENTITY])
-@pytest.mark.parametrize("around", [" {}", "{} ", "{}\n"])
-def test_what_the_trigger_reads_untrimmed_is_reported_and_not_trimmed(name: str, around: str) -> None:
-    (problem,) = problems_with(**{name: around.format("orders")})
-    assert problem.startswith(f"{name}: has a space or a line break around it")
-
-
-BUS_KEY = f"SharedAccessKeyName=app;SharedAccessKey={SECRET}"
+    password = urllib.parse.unquote(urllib.parse.urlsplit(url).password or "")
+    assert (client.connection_pool.connection_kwargs["password"] or "") == password
 
 
 @pytest.mark.parametrize(
@@ -203,50 +89,163 @@ def test_a_connection_string_that_the_sdk_takes_is_taken(text: str) -> None:
     ServiceBusClient.from_connection_string(text).get_queue_sender("orders")
 
 
+def test_identities_replace_the_password_and_the_connection_string() -> None:
+    settings = load_settings(
+        {
+            "REDIS_URL": "rediss://cache.example:10000/0",
+            REDIS_IDENTITY: GUID,
+            IDENTITY: "example.servicebus.windows.net",
+            "ORDERS_QUEUE": "orders",
+        }
+    )
+    assert (settings.redis_entra_client_id, settings.problems) == (GUID, ())
+
+
+# Behind what stands for a password in a connection string of the portal: what to write instead.
+OF_THE_PORTAL = [
+    (":6380,password=SECRET/=,ssl=True,abortConnect=False", "rediss://:PASSWORD@cache.example:6380/0"),
+    (",ssl=True,Password=SECRET", "rediss://:PASSWORD@cache.example:6380/0"),
+    (":10000,password=SECRET@,ssl=True", "rediss://:PASSWORD@cache.example:10000/0"),
+    (",password=SECRET,ssl=False", "redis://:PASSWORD@cache.example:6379/0"),
+]
+BAD = [
+    ("REDIS_CONNECTIONS_PER_WORKER", "0", ""),
+    ("REDIS_CONNECTIONS_PER_WORKER", "101", ""),
+    ("REDIS_CONNECTIONS_PER_WORKER", f"two {SECRET}", ""),
+    ("REDIS_IDLE_CHECK_S", "-1", ""),
+    ("REDIS_IDLE_CHECK_S", "601", ""),
+    ("REDIS_IDLE_CHECK_S", "nan", ""),
+    ("HOLD_S", "0", ""),
+    ("HOLD_S", "604801", ""),
+    ("HOLD_S", "nan", ""),
+    ("HOLD_S", f"15 min {SECRET}", ""),
+    ("PATIENCE_S", "-1", ""),
+    ("PATIENCE_S", "271", ""),
+    ("PATIENCE_S", "inf", ""),
+    (WORKER_TELEMETRY, SECRET, "must be true or false$"),
+    ("ORDERS_QUEUE", f"orders {SECRET}", ""),
+    ("ORDERS_QUEUE", "/orders", ""),
+    ("ORDERS_QUEUE", "x" * 261, ""),
+    ("ServiceBusConnection__credential", f"password {SECRET}", ""),
+    ("ServiceBusConnection__clientId", SECRET, ""),
+    (REDIS_IDENTITY, SECRET, ""),
+    *((REDIS_IDENTITY, text, "") for text in (GUID + "0", "{" + GUID + "}", GUID.replace("-", ""))),
+    (IDENTITY, SECRET, ""),
+    (IDENTITY, f"https://{SECRET}.servicebus.windows.net", ""),
+    (IDENTITY, f"{SECRET}.example:0", ""),
+    (IDENTITY, f"{SECRET}.example:65536", ""),
+    *(
+        (name, around.format("orders"), "has a space or a line break around it")
+        for name in ("ORDERS_QUEUE", IDENTITY)
+        for around in (" {}", "{} ", "{}\n")
+    ),
+    ("ServiceBusConnection", SECRET, ""),
+    ("ServiceBusConnection", f"Endpoint=https://example;{BUS_KEY}", ""),
+    ("ServiceBusConnection", f"Endpoint=sb://example;SharedAccessKey={SECRET}", ""),
+    ("ServiceBusConnection", f"Endpoint=sb://example;SharedAccessKeyName={SECRET}", ""),
+    ("ServiceBusConnection", f"Endpoint=sb://bus.example:port/;{BUS_KEY}", ".*a port that is not a number"),
+    ("ServiceBusConnection", f"Endpoint=sb://bus.example:99999/;{BUS_KEY}", ".*a port that is not a number"),
+    ("ServiceBusConnection", f"Endpoint=sb://;{BUS_KEY}", ".*must name a host"),
+    ("ServiceBusConnection", f"Endpoint=sb://two words/;{BUS_KEY}", ".*must name a host"),
+    ("ServiceBusConnection", f"Endpoint=sb://bus..example/;{BUS_KEY}", ".*must name a host"),
+    ("ServiceBusConnection", f"Endpoint=sb://{'x' * 64}.example/;{BUS_KEY}", ".*must name a host"),
+    ("ServiceBusConnection", f"Endpoint=sb://app@bus.example/;{BUS_KEY}", ".*must name a host"),
+    ("ServiceBusConnection", f"Endpoint=sb://bus.example/;{BUS_KEY}\udcff", ".*be UTF-8"),
+    (
+        "ServiceBusConnection",
+        f"Endpoint=sb://bus.example/;{BUS_KEY};SharedAccessSignature=x",
+        ".*SharedAccessSignature",
+    ),
+    (
+        "ServiceBusConnection",
+        f"Endpoint=sb://bus.example/;{BUS_KEY};rubbish",
+        ".*must be a Service Bus connection string",
+    ),
+    ("REDIS_URL", f"http://:{SECRET}@cache:6380", ""),
+    ("REDIS_URL", f"REDIS://:{SECRET}@cache:6380", ""),
+    ("REDIS_URL", f"cache.redis.cache.windows.net:6380,password={SECRET},ssl=True", ""),
+    ("REDIS_URL", f"redis://:{SECRET}@", ""),
+    ("REDIS_URL", f"redis://:{SECRET}@cache:0/0", ""),
+    ("REDIS_URL", f"redis://:{SECRET}@cache:99999/0", ""),
+    ("REDIS_URL", f"redis://:{SECRET}@cache:port/0", ""),
+    ("REDIS_URL", f"redis://:{SECRET}@cache:6380/zero", ""),
+    ("REDIS_URL", f"redis://:{SECRET}@cache:6380/0?socket_timeout=9", ""),
+    ("REDIS_URL", f"redis://:{SECRET}@cache:6380/0#x", ""),
+    ("REDIS_URL", f"redis://:{SECRET}@[::1", ""),
+    ("REDIS_URL", f"redis://:{SECRET}\u2100@cache:6380/0", ""),
+    ("REDIS_URL", f"redis://:{SECRET}\udcff@cache:6380/0", ""),
+    ("REDIS_URL", f"redis://:{SECRET}@cache..example:6380/0", ""),
+    ("REDIS_URL", f"redis://:{SECRET}@{'x' * 64}.example:6380/0", ""),
+    ("REDIS_URL", f"unix:///{SECRET}", ""),
+    *(
+        (
+            "REDIS_URL",
+            f"rediss://:{SECRET}{key}@cache.example:6380/0",
+            "percent-encode the password: rediss://:PASSWORD@host:port/0",
+        )
+        for key in ("a/b", "a#b", "a?b", "a[b", "a%b", "a%zz", "a@b", "ab/cd+ef=")
+    ),
+    *(
+        (
+            "REDIS_URL",
+            f"{scheme}cache.example{rest.replace('SECRET', SECRET)}",
+            f".*write {instead} and percent-encode the password",
+        )
+        for scheme in ("", "rediss://", "redis://")
+        for rest, instead in OF_THE_PORTAL
+    ),
+    *((name, empty, "is missing") for name in GOOD for empty in ("", "  ")),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "reason"), BAD)
+def test_a_bad_setting_is_one_problem_with_a_reason_and_without_the_value_and_counts_as_left_out(
+    name: str, text: str, reason: str
+) -> None:
+    settings = load_settings({**GOOD, name: text})
+    (problem,) = settings.problems
+    named, _, told = problem.partition(": ")
+    assert (named, bool(told), "pattern" in told) == (name, True, False)
+    assert re.match(reason, told)
+    assert SECRET not in f"{problem} {settings!r} {settings}"
+    left_out = load_settings({other: good for other, good in GOOD.items() if other != name})
+    assert settings.model_copy(update={"problems": ()}) == left_out.model_copy(update={"problems": ()})
+
+
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    "url",
     [
-        (f"Endpoint=sb://bus.example/;{BUS_KEY};EntityPath=other", "its EntityPath is another queue"),
-        (f"Endpoint=sb://bus.example:port/;{BUS_KEY}", "a port that is not a number"),
-        (f"Endpoint=sb://bus.example:99999/;{BUS_KEY}", "a port that is not a number"),
-        (f"Endpoint=sb://;{BUS_KEY}", "must name a host"),
-        (f"Endpoint=sb://two words/;{BUS_KEY}", "must name a host"),
-        (f"Endpoint=sb://bus..example/;{BUS_KEY}", "must name a host"),
-        (f"Endpoint=sb://{'x' * 64}.example/;{BUS_KEY}", "must name a host"),
-        (f"Endpoint=sb://app@bus.example/;{BUS_KEY}", "must name a host"),
-        (f"Endpoint=sb://bus.example/;{BUS_KEY}\udcff", "be UTF-8"),
-        (f"Endpoint=sb://bus.example/;{BUS_KEY};SharedAccessSignature=x", "or SharedAccessSignature"),
-        (f"Endpoint=sb://bus.example/;{BUS_KEY};rubbish", "must be a Service Bus connection string"),
+        f"rediss://:{SECRET}@cache.example:10000/0",
+        f"rediss://somebody:{SECRET}@cache.example:10000/0",
+        "rediss://somebody@cache.example:10000/0",
+        "redis://cache.example:10000/0",
     ],
 )
-def test_a_connection_string_that_would_fail_at_each_send_is_refused_with_the_reason(text: str, reason: str) -> None:
-    (problem,) = problems_with(ServiceBusConnection=text)
-    assert (problem.startswith("ServiceBusConnection: "), reason in problem, SECRET in problem) == (True, True, False)
+def test_a_password_or_a_plain_connection_next_to_a_client_id_is_named_and_left_out(url: str) -> None:
+    settings = load_settings({**GOOD, REDIS_IDENTITY: GUID, "REDIS_URL": url})
+    (problem,) = settings.problems
+    assert problem.startswith("REDIS_URL: must be rediss://host:port/0 without user and password")
+    assert SECRET not in problem
+    assert settings.redis_url is None
 
 
-@pytest.mark.parametrize("name", ["REDIS_CONNECTIONS_PER_WORKER", "REDIS_IDLE_CHECK_S", "HOLD_S", "PATIENCE_S"])
-def test_a_bad_number_counts_as_left_out(name: str) -> None:
-    bad = load_settings({**GOOD, name: "many"})
-    assert bad.model_copy(update={"problems": ()}) == load_settings(GOOD)
+def test_a_connection_string_of_another_queue_is_a_problem() -> None:
+    (problem,) = problems_with(ServiceBusConnection=f"{BUS};EntityPath=other")
+    assert problem.startswith("ServiceBusConnection: its EntityPath is another queue")
+    assert SECRET not in problem
 
 
-@pytest.mark.parametrize("name", GOOD)
-@pytest.mark.parametrize("empty", [None, "", "  "])
-def test_a_missing_or_empty_setting_is_one_problem(name: str, empty: str | None) -> None:
-    environment = {key: value for key, value in GOOD.items() if key != name}
-    (problem,) = load_settings(environment if empty is None else environment | {name: empty}).problems
-    assert problem.startswith(f"{name}: is missing")
+@pytest.mark.parametrize("name", [*SETTING_NAMES, "PARTNER_KEY"])
+def test_an_unresolved_key_vault_reference_is_reported_in_any_setting(name: str) -> None:
+    problems = problems_with(**{name: f"@Microsoft.KeyVault(SecretUri=https://{SECRET}.vault.azure.net/secrets/x)"})
+    assert any(one.startswith(f"{name}: is a Key Vault reference that is not resolved") for one in problems)
+    assert SECRET not in str(problems)
 
 
-def test_without_any_setting_each_needed_one_is_named() -> None:
-    named = {problem.split(":")[0] for problem in load_settings({}).problems}
-    assert named == set(GOOD)
-
-
-def test_a_namespace_replaces_the_connection_string() -> None:
-    environment = {**GOOD, IDENTITY: "example.servicebus.windows.net"}
-    del environment["ServiceBusConnection"]
-    assert load_settings(environment).problems == ()
+def test_without_any_setting_each_needed_one_is_missing() -> None:
+    assert {problem[: problem.index(" is missing") + 11] for problem in load_settings({}).problems} == {
+        f"{name}: is missing" for name in GOOD
+    }
 
 
 def test_every_bad_setting_has_its_own_line() -> None:
@@ -257,39 +256,66 @@ def test_every_bad_setting_has_its_own_line() -> None:
     assert sorted(problem.split(":")[0] for problem in bad) == names
 
 
-WORKER, HOST = "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY", "AzureFunctionsJobHost__telemetryMode"
-
-
 @pytest.mark.parametrize("text", ["true", "True", "1", "yes", "y", "t"])
 def test_telemetry_is_on_for_what_the_worker_takes_for_true(text: str) -> None:
-    settings = load_settings({**GOOD, WORKER: text, HOST: "OpenTelemetry"})
+    settings = load_settings({**GOOD, WORKER_TELEMETRY: text, HOST_TELEMETRY: "OpenTelemetry"})
     assert (settings.telemetry, settings.problems) == (True, ())
 
 
-@pytest.mark.parametrize("text", ["", "false", "0", "no"])
-def test_telemetry_is_off_without_a_word_otherwise(text: str) -> None:
-    settings = load_settings({**GOOD, WORKER: text})
-    assert (settings.telemetry, settings.problems) == (False, ())
-
-
 @pytest.mark.parametrize(
-    "apart",
-    [
-        {WORKER: "true"},
-        {WORKER: "true", HOST: "ApplicationInsights"},
-        {HOST: "OpenTelemetry"},
-        {WORKER: "false", HOST: "opentelemetry"},
-    ],
+    ("worker", "host"),
+    [("true", ""), ("true", "ApplicationInsights"), ("", "OpenTelemetry"), ("false", "opentelemetry")],
 )
-def test_the_host_s_and_the_worker_s_telemetry_set_apart_is_a_problem(apart: dict[str, str]) -> None:
-    (problem,) = problems_with(**apart)
-    assert problem.startswith(f"{HOST}: ")
+def test_the_host_s_and_the_worker_s_telemetry_set_apart_is_a_problem(worker: str, host: str) -> None:
+    (problem,) = problems_with(**{WORKER_TELEMETRY: worker, HOST_TELEMETRY: host})
+    assert problem.startswith(f"{HOST_TELEMETRY}: ")
     assert "logs are lost" in problem
 
 
-def test_a_switch_that_is_neither_true_nor_false_is_named_and_telemetry_is_off() -> None:
-    settings = load_settings({**GOOD, WORKER: SECRET})
-    assert (settings.telemetry, settings.problems) == (False, (f"{WORKER}: must be true or false",))
+def test_every_input_of_the_budget_is_a_setting() -> None:
+    inputs = {"SCALE_GROUPS": "1", "ALWAYS_READY_INSTANCES": "3", "FUNCTIONS_WORKER_PROCESS_COUNT": "1"}
+    inputs |= {"REDIS_CONNECTIONS_PER_WORKER": "2", "REDIS_HEADROOM_PERCENT": "10"}
+    assert load_settings(BUDGET | inputs).connection_budget == ConnectionBudget("Basic_C0", 100, 1, 3, 1, 2, 10)
+
+
+def test_the_fleet_of_2023_within_its_budget_has_no_problem() -> None:
+    assert load_settings(BUDGET).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("REDIS_CONNECTIONS_PER_WORKER", "2"),
+        ("SCALE_OUT_LIMIT", "103"),
+        ("ALWAYS_READY_INSTANCES", "5"),
+        ("FUNCTIONS_WORKER_PROCESS_COUNT", "2"),
+        ("REDIS_HEADROOM_PERCENT", "30"),
+        ("SCALE_GROUPS", "3"),
+    ],
+)
+def test_over_budget_is_one_problem_with_the_numbers_and_everything_is_still_served(name: str, text: str) -> None:
+    settings = load_settings(BUDGET | {name: text})
+    (problem,) = settings.problems
+    assert problem.startswith("Redis connection budget exceeded: Basic_C0 allows 256 clients")
+    assert settings.redis_url is not None
+
+
+def test_without_tier_and_limit_as_on_ones_own_machine_nothing_is_checked() -> None:
+    settings = load_settings(GOOD | {"REDIS_CONNECTIONS_PER_WORKER": "100"})
+    assert (settings.connection_budget, settings.problems) == (None, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("REDIS_TIER", "", "REDIS_TIER: is missing.*"),
+        ("SCALE_OUT_LIMIT", "", "SCALE_OUT_LIMIT: is missing.*"),
+        ("REDIS_TIER", "Basic_C9", "REDIS_TIER: is not in services/redis_tiers.json"),
+    ],
+)
+def test_a_budget_without_a_known_tier_and_a_limit_is_a_problem(name: str, text: str, problem: str) -> None:
+    (told,) = load_settings(BUDGET | {name: text}).problems
+    assert re.fullmatch(problem, told)
 
 
 def test_good_secrets_show_in_no_repr() -> None:
