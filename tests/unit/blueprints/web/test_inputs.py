@@ -10,8 +10,8 @@ import pytest
 
 from blueprints.strict_json import parse_json
 from blueprints.web import inputs
-from services.errors import AppError, BodyTooLarge, InvalidInput, WrongContentType
-from services.tickets.models import DropPath, ListOrders, OrderHeaders, OrderMessage, PlaceOrder, PutDrop
+from services.errors import AppError, InvalidInput, WrongContentType
+from services.tickets.models import ListOrders, OrderHeaders, OrderMessage, PlaceOrder, PutDrop
 from tests.properties import given, st
 
 JSON = {"Content-Type": "application/json"}
@@ -27,11 +27,6 @@ def refused(body: bytes) -> dict[str, str]:
     with pytest.raises(InvalidInput) as caught:
         inputs.body(request(body), PlaceOrder)
     return dict(caught.value.fields)
-
-
-def test_a_good_body_becomes_the_command() -> None:
-    command = inputs.body(request(b'{"customer_id": "ann", "quantity": 2}'), PlaceOrder)
-    assert command == PlaceOrder(customer_id="ann", quantity=2)
 
 
 @pytest.mark.parametrize(
@@ -78,11 +73,9 @@ def test_a_good_body_becomes_the_command() -> None:
     ],
 )
 def test_a_bad_body_is_refused_by_the_names_of_its_fields(body: bytes, fields: list[str]) -> None:
-    assert sorted(refused(body)) == fields
-
-
-def test_every_reason_says_something() -> None:
-    assert all(refused(b'{"quantity": 0, "gift": 1}').values())
+    found = refused(body)
+    assert sorted(found) == fields
+    assert all(found.values())
 
 
 def test_a_bad_time_is_refused_by_its_field() -> None:
@@ -96,13 +89,9 @@ def padded(length: int) -> bytes:
     return body + b" " * (length - len(body))
 
 
-def test_a_body_of_exactly_16_kib_is_taken() -> None:
-    assert inputs.body(request(padded(16 * 1024)), PlaceOrder).quantity == 2
-
-
-def test_a_body_of_one_byte_more_is_too_large() -> None:
-    with pytest.raises(BodyTooLarge):
-        inputs.body(request(padded(16 * 1024 + 1)), PlaceOrder)
+def test_a_body_of_exactly_16_kib_becomes_the_command() -> None:
+    command = inputs.body(request(padded(16 * 1024)), PlaceOrder)
+    assert command == PlaceOrder(customer_id="ann", quantity=2)
 
 
 @pytest.mark.parametrize("declared", ["application/json", "APPLICATION/JSON; charset=utf-8", " application/json ;x"])
@@ -111,16 +100,11 @@ def test_a_body_declared_as_json_is_taken(declared: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "declared", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "", "json"]
+    "declared", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonp", "", "json"]
 )
-def test_a_body_declared_as_anything_else_is_refused(declared: str) -> None:
+def test_a_body_declared_as_anything_else_is_refused(declared: str | None) -> None:
     with pytest.raises(WrongContentType):
-        inputs.body(request(padded(100), {"content-type": declared}), PlaceOrder)
-
-
-def test_a_body_without_a_content_type_is_refused() -> None:
-    with pytest.raises(WrongContentType):
-        inputs.body(request(padded(100), {}), PlaceOrder)
+        inputs.body(request(padded(100), {} if declared is None else {"content-type": declared}), PlaceOrder)
 
 
 @pytest.mark.parametrize(
@@ -137,12 +121,6 @@ def test_a_missing_or_malformed_idempotency_key_is_refused_by_the_headers_name(h
 @pytest.mark.parametrize("name", ["Idempotency-Key", "idempotency-key", "IDEMPOTENCY-KEY"])
 def test_the_idempotency_key_is_found_in_any_case(name: str) -> None:
     assert inputs.headers(request(headers={name: "k" * 128}), OrderHeaders).idempotency_key == "k" * 128
-
-
-def test_an_odd_id_in_the_address_is_refused_by_its_name() -> None:
-    with pytest.raises(InvalidInput) as caught:
-        inputs.path(request(drop_id="a b"), DropPath)
-    assert [name for name, _ in caught.value.fields] == ["drop_id"]
 
 
 def test_a_made_up_field_name_is_shown_in_64_characters_at_most() -> None:

@@ -117,10 +117,6 @@ def test_a_key_is_asked_for_where_the_function_asks_for_one(name: str) -> None:
     assert (401 in statuses(name)) == (name in KEYED)
 
 
-def test_every_function_but_health_ready_and_the_document_asks_for_a_key() -> None:
-    assert set(HTTP) - set(KEYED) == {"health", "ready", "openapi"}
-
-
 @pytest.mark.parametrize("kind", ALL_KINDS, ids=lambda kind: kind.title)
 def test_every_kind_of_problem_is_an_answer_of_some_function(kind: Any) -> None:
     assert any(

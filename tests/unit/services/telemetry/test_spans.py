@@ -61,30 +61,23 @@ def message(trace: str = TRACE, span: str = "00000000000000aa") -> Headers:
     return {"traceparent": f"00-{trace}-{span}-01"}
 
 
-def test_a_function_is_not_a_second_request_to_azure_monitor(recorded: Recorded) -> None:
-    with recorded.spans.function("fulfil_order", HOST, message(), ids=IDS):
+@pytest.mark.parametrize(
+    ("of_the_host", "of_the_message", "parent", "linked"),
+    [
+        (HOST, message(), f"{TRACE}-b7ad6b7169203331", []),
+        (HOST, message(OTHER), f"{OTHER}-00000000000000aa", [TRACE]),
+        ({}, message(), f"{TRACE}-00000000000000aa", []),
+    ],
+    ids=["the host's span, of the message's trace", "the message's, the host's trace is linked", "the message's alone"],
+)
+def test_a_function_has_one_parent_and_is_no_second_request_to_azure_monitor(
+    recorded: Recorded, of_the_host: Headers, of_the_message: Headers, parent: str, linked: list[str]
+) -> None:
+    with recorded.spans.function("fulfil_order", of_the_host, of_the_message, ids=IDS):
         pass
-    assert recorded.only().kind is SpanKind.INTERNAL
-
-
-def test_a_host_s_span_that_belongs_to_the_message_s_trace_stays_the_parent(recorded: Recorded) -> None:
-    with recorded.spans.function("fulfil_order", HOST, message(), ids=IDS):
-        pass
-    assert (parent_of(recorded.only()), recorded.only().links) == (f"{TRACE}-b7ad6b7169203331", ())
-
-
-def test_of_two_traces_the_message_s_is_continued_and_the_host_s_is_linked(recorded: Recorded) -> None:
-    with recorded.spans.function("fulfil_order", HOST, message(OTHER), ids=IDS):
-        pass
-    (link,) = recorded.only().links
-    assert parent_of(recorded.only()) == f"{OTHER}-00000000000000aa"
-    assert f"{link.context.trace_id:032x}" == TRACE
-
-
-def test_a_message_s_trace_is_continued_where_the_host_has_none(recorded: Recorded) -> None:
-    with recorded.spans.function("fulfil_order", {}, message(), ids=IDS):
-        pass
-    assert (parent_of(recorded.only()), recorded.only().links) == (f"{TRACE}-00000000000000aa", ())
+    span = recorded.only()
+    assert (span.kind, parent_of(span)) == (SpanKind.INTERNAL, parent)
+    assert [f"{link.context.trace_id:032x}" for link in span.links] == linked
 
 
 @pytest.mark.parametrize("text", ["", "x", "00-0-0-01", f"00-{'0' * 32}-{'0' * 16}-01", SECRET])

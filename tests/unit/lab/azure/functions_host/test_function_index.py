@@ -5,82 +5,104 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import azure.functions as func
 import pytest
 
 from lab.azure.functions_host import FunctionIndex
-from lab.azure.functions_host.function_index import HostStartError, index_folder
-from lab.azure.functions_host.router import Router
+from lab.azure.functions_host.function_index import index_folder
 from tests.plain_pytest import without
-from tests.unit.lab.azure.functions_host.apps import http_app, index, named
 
 pytestmark = pytest.mark.usefixtures("own_function_app")
 
-SETTINGS = {"ORDERS_QUEUE": "orders", "Bus": "Endpoint=sb://x/;SharedAccessKeyName=a;SharedAccessKey=s3cret"}
+SETTINGS = {
+    "ORDERS_QUEUE": "orders",
+    "Bus": "Endpoint=sb://x/;SharedAccessKeyName=a;SharedAccessKey=s3cret",
+    "Named__fullyQualifiedNamespace": "x.servicebus.windows.net",
+    "EVERY": "0 0 * * * *",
+    "AzureWebJobs.off.Disabled": "true",
+}
+GOOD = """
+import azure.functions as f
+
+app = f.FunctionApp(http_auth_level=f.AuthLevel.FUNCTION)
+
+@app.route("good", methods=["GET"])
+def good(req: f.HttpRequest) -> str: ...
+
+"""
 
 
-def bus_app(**options: Any) -> func.FunctionApp:
-    app = http_app(("alive", "alive", ["GET"]))
-    trigger: dict[str, Any] = {"arg_name": "message", "queue_name": "%ORDERS_QUEUE%", "connection": "Bus", **options}
-
-    async def fulfil(message: func.ServiceBusMessage) -> None: ...
-
-    named(app, "fulfil", fulfil, app.service_bus_queue_trigger(**trigger))
-    return app
+def index(folder: Path, source: str) -> FunctionIndex:
+    """Of an app in a file."""
+    (folder / "function_app.py").write_text(source)
+    return index_folder(folder, SETTINGS)
 
 
-def test_a_trigger_gets_its_settings_from_the_names_in_percent_signs() -> None:
-    (function,) = index(bus_app(), SETTINGS).service_bus
-    assert (function.name, function.entity) == ("fulfil", "orders")
+def bus_function(name: str = "bad", queue: str = "orders", connection: str = "Bus", **options: Any) -> str:
+    given = {"queue_name": queue, "connection": connection, **options}
+    return f"@app.service_bus_queue_trigger('m', **{given})\ndef {name}(m: f.ServiceBusMessage) -> None: ..."
+
+
+def http_function(name: str, route: str, methods: list[str] | None = None) -> str:
+    decorators = f"@app.function_name({name!r})\n@app.route({route!r}, methods={methods})\n"
+    return decorators + "def x(req: f.HttpRequest) -> str: ...\n"
+
+
+def timer_function(schedule: str) -> str:
+    return (
+        f"@app.timer_trigger(schedule={schedule!r}, arg_name='t', run_on_startup=True)\ndef bad(t: f.TimerRequest): ..."
+    )
+
+
+def test_a_trigger_gets_its_settings_from_the_names_in_percent_signs_and_its_connection_never_shows_its_key(
+    tmp_path: Path,
+) -> None:
+    sources = [bus_function("keyed", "%ORDERS_QUEUE%"), bus_function("named", connection="Named")]
+    found = index(tmp_path, GOOD + "\n".join(sources))
+    keyed, named = found.service_bus
+    assert (keyed.name, keyed.entity, named.connection.namespace) == ("keyed", "orders", "x.servicebus.windows.net")
+    assert "s3cret" not in repr(found)
 
 
 @pytest.mark.parametrize(
-    ("missing", "reason"),
+    ("source", "reason"),
     [
-        ("ORDERS_QUEUE", "'%ORDERS_QUEUE%' does not resolve to a value: set the app setting ORDERS_QUEUE"),
-        ("Bus", "the Service Bus connection is missing: set Bus or Bus__fullyQualifiedNamespace"),
+        (bus_function(queue="%NONE%"), "'%NONE%' does not resolve to a value: set the app setting NONE"),
+        (
+            bus_function(connection="No"),
+            "the Service Bus connection is missing: set No or No__fullyQualifiedNamespace",
+        ),
+        (bus_function(cardinality="many"), "the lab's host takes neither sessions nor batches (cardinality many)"),
+        (
+            bus_function(is_sessions_enabled=True),
+            "the lab's host takes neither sessions nor batches (cardinality many)",
+        ),
+        (bus_function("off"), "disabled by the setting AzureWebJobs.off.Disabled"),
+        (
+            "@app.route('bad')\n@app.service_bus_queue_output('out', queue_name='q', connection='Bus')\n"
+            "def bad(req: f.HttpRequest, out: f.Out[str]) -> str: ...",
+            "the lab's host has no serviceBus output binding (out): use the SDK",
+        ),
+        (
+            "@app.queue_trigger('item', queue_name='items', connection='Storage')\ndef bad(item: f.QueueMessage): ...",
+            "the lab's host does not serve a queueTrigger",
+        ),
+        (
+            "@app.route('bad', trigger_arg_name='the_req')\ndef bad(the_req: f.HttpRequest) -> str: ...",
+            "its parameter 'the_req' must be letters and digits, a letter first",
+        ),
+        *(
+            (
+                http_function(name, "x"),
+                f"{name!r} is not a valid function name: a letter, then letters, digits, _ and -",
+            )
+            for name in ("_x", "a b!", "1abc", "host", "HOST", "", "x" * 129)
+        ),
     ],
 )
-def test_a_missing_setting_loses_its_function_alone(missing: str, reason: str) -> None:
-    found = index(bus_app(), {name: value for name, value in SETTINGS.items() if name != missing})
-    assert [function.name for function in found.http] == ["alive"]
-    assert (found.service_bus, found.errors) == ((), {"fulfil": reason})
-
-
-def test_a_namespace_is_a_connection_too() -> None:
-    settings = {"ORDERS_QUEUE": "orders", "Bus__fullyQualifiedNamespace": "x.servicebus.windows.net"}
-    (function,) = index(bus_app(), settings).service_bus
-    assert function.connection.namespace == "x.servicebus.windows.net"
-
-
-def test_a_connection_never_shows_its_key() -> None:
-    assert "s3cret" not in repr(index(bus_app(), SETTINGS))
-
-
-@pytest.mark.parametrize("options", [{"cardinality": "many"}, {"is_sessions_enabled": True}])
-def test_batches_and_sessions_are_refused_aloud(options: dict[str, Any]) -> None:
-    assert "neither sessions nor batches" in index(bus_app(**options), SETTINGS).errors["fulfil"]
-
-
-def test_an_output_binding_is_refused_aloud() -> None:
-    app = http_app(("alive", "alive", ["GET"]))
-
-    @app.route(route="send", methods=["POST"])
-    @app.service_bus_queue_output(arg_name="out", queue_name="orders", connection="Bus")
-    def send(req: func.HttpRequest, out: func.Out[str]) -> str:
-        return ""
-
-    found = index(app, SETTINGS)
-    assert found.errors == {"send": "the lab's host has no serviceBus output binding (out): use the SDK"}
-
-
-def test_another_trigger_is_refused_aloud() -> None:
-    app = func.FunctionApp()
-
-    @app.queue_trigger(queue_name="items", arg_name="item", connection="Storage")
-    def take(item: func.QueueMessage) -> None: ...
-
-    assert index(app).errors == {"take": "the lab's host does not serve a queueTrigger"}
+def test_what_is_wrong_with_a_function_loses_it_alone(tmp_path: Path, source: str, reason: str) -> None:
+    found = index(tmp_path, GOOD + source)
+    assert ([function.name for function in found.http], found.service_bus) == (["good"], ())
+    assert list(found.errors.values()) == [reason]
 
 
 @without("croniter")
@@ -96,36 +118,10 @@ def test_another_trigger_is_refused_aloud() -> None:
         *((refused, "cannot be read") for refused in ("0 0 9 L * *", "0 0 9 * * MON#1", "00:60:00")),
     ],
 )
-def test_a_timer_wants_a_schedule_that_can_be_read(schedule: str, reason: str) -> None:
-    app = func.FunctionApp()
-
-    @app.timer_trigger(schedule=schedule, arg_name="timer", run_on_startup=True)
-    def tick(timer: func.TimerRequest) -> None: ...
-
-    found = index(app, {"EVERY": "0 0 * * * *"})
-    assert reason in found.errors.get("tick", "")
+def test_a_timer_wants_a_schedule_that_can_be_read(tmp_path: Path, schedule: str, reason: str) -> None:
+    found = index(tmp_path, GOOD + timer_function(schedule))
+    assert reason in found.errors.get("bad", "")
     assert [timer.run_on_startup for timer in found.timers] == ([] if reason else [True])
-
-
-@pytest.mark.parametrize("name", ["_x", "a b!", "1abc", "host", "HOST", "", "x" * 129])
-def test_a_name_that_the_host_refuses_loses_its_function_alone(name: str) -> None:
-    found = index(http_app((name, "bad", ["GET"]), ("good", "good", ["GET"])))
-    assert ([function.name for function in found.http], list(found.errors)) == (["good"], [name])
-
-
-def test_a_parameter_that_the_host_refuses_loses_its_function_alone() -> None:
-    app = http_app(("good", "good", ["GET"]))
-
-    @app.route(route="bad", trigger_arg_name="the_req")
-    def bad(the_req: func.HttpRequest) -> str:
-        return ""
-
-    assert list(index(app).errors) == ["bad"]
-
-
-def test_a_function_that_a_setting_disables_is_not_served() -> None:
-    found = index(bus_app(), {**SETTINGS, "AzureWebJobs.fulfil.Disabled": "true"})
-    assert (found.service_bus, found.errors) == ((), {"fulfil": "disabled by the setting AzureWebJobs.fulfil.Disabled"})
 
 
 @pytest.mark.parametrize(
@@ -140,19 +136,12 @@ def test_a_function_that_a_setting_disables_is_not_served() -> None:
     ],
 )
 def test_of_one_route_and_overlapping_methods_the_later_name_is_in_error(
-    first: tuple[str, str, list[str] | None], second: tuple[str, str, list[str] | None], lost: list[str]
+    tmp_path: Path, first: tuple[str, str, list[str] | None], second: tuple[str, str, list[str] | None], lost: list[str]
 ) -> None:
-    assert list(index(http_app(first, second)).errors) == lost
+    assert list(index(tmp_path, GOOD + http_function(*first) + http_function(*second)).errors) == lost
 
 
-def test_a_route_that_the_host_refuses_keeps_it_from_starting_and_its_function_is_named() -> None:
-    with pytest.raises(HostStartError, match="the function bad has the route"):
-        Router(index(http_app(("bad", "~x/y", ["GET"]), ("good", "good", ["GET"]))).http, "")
-
-
-def write_app(folder: Path, source: str) -> FunctionIndex:
-    (folder / "function_app.py").write_text(source)
-    return index_folder(folder, {})
+RETRIED = GOOD + "@app.route('x')\n@app.retry({})\ndef x(req: f.HttpRequest) -> str: ..."
 
 
 @pytest.mark.parametrize(
@@ -161,33 +150,24 @@ def write_app(folder: Path, source: str) -> FunctionIndex:
         ("1 / 0", "ZeroDivisionError: division by zero (function_app.py:1)"),
         ("import sys; sys.exit('no')", "SystemExit: no (function_app.py:1)"),
         ("def", "SyntaxError"),
-        ("import not_installed_anywhere", "ModuleNotFoundError"),
-        ("x = 1", "exactly one FunctionApp, found 0"),
-        ("import azure.functions as f; a = f.FunctionApp(); b = f.FunctionApp()", "exactly one FunctionApp, found 2"),
+        ("x = 1", "ValueError: function_app.py must hold exactly one FunctionApp, found 0"),
+        (f"{GOOD}\nb = f.FunctionApp()", "ValueError: function_app.py must hold exactly one FunctionApp, found 2"),
+        (RETRIED.format("strategy='fixed_delay', max_retry_count='2', delay_interval='00:00:01'"), None),
+        (RETRIED.format("strategy='fixed_delay', max_retry_count='many', delay_interval='00:00:01'"), "ValueError"),
+        (RETRIED.format("strategy='fixed_delay', max_retry_count='2', delay_interval='5'"), "ValueError"),
+        (
+            RETRIED.format("strategy='exponential_backoff', max_retry_count='2', minimum_interval='00:00:01'"),
+            "TypeError",
+        ),
     ],
 )
-def test_an_app_that_cannot_be_imported_leaves_an_empty_index_with_the_reason(
-    tmp_path: Path, source: str, reason: str
+def test_an_app_that_cannot_be_imported_or_retried_leaves_an_empty_index_with_the_reason(
+    tmp_path: Path, source: str, reason: str | None
 ) -> None:
-    found = write_app(tmp_path, source)
-    assert (found.http, found.service_bus) == ((), ())
-    assert reason in found.errors["function_app"]
-
-
-@pytest.mark.parametrize(
-    ("policy", "reason"),
-    [
-        ("strategy='fixed_delay', max_retry_count='2', delay_interval='00:00:01'", ""),
-        ("strategy='fixed_delay', max_retry_count='many', delay_interval='00:00:01'", "ValueError"),
-        ("strategy='fixed_delay', max_retry_count='2', delay_interval='5'", "ValueError"),
-        ("strategy='exponential_backoff', max_retry_count='2', minimum_interval='00:00:01'", "TypeError"),
-    ],
-)
-def test_a_retry_policy_that_cannot_be_read_loses_the_whole_app(tmp_path: Path, policy: str, reason: str) -> None:
-    source = f"import azure.functions as f\napp = f.FunctionApp()\n@app.route('x')\n@app.retry({policy})\n"
-    found = write_app(tmp_path, source + "def x(req: f.HttpRequest) -> str: return ''\n")
-    assert found.errors.get("function_app", "").startswith(reason)
-    assert len(found.http) == (not reason)
+    found = index(tmp_path, source)
+    assert len(found.http) == (2 if reason is None else 0)
+    assert found.errors.get("function_app", "").startswith(reason or "")
+    assert bool(found.errors) is bool(reason)
 
 
 def test_a_folder_without_an_app_is_reported(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -122,9 +121,3 @@ def test_a_file_that_is_not_json_is_reported_with_its_line(tmp_path: Path) -> No
     file.write_text('{"UserConfig":\n x}')
     with pytest.raises(ConfigError, match=r"is not JSON.*line 2"):
         load(file)
-
-
-def test_a_file_is_read_as_its_content_is(tmp_path: Path) -> None:
-    file = tmp_path / "Config.json"
-    file.write_text(json.dumps(config(queue())))
-    assert load(file) == queues(config(queue()))

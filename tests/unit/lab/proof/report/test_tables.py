@@ -12,6 +12,8 @@ from lab.proof.report import tables
 from tests import pages
 from tests.unit.lab.proof.report.outcomes import FAULTS, leaky, nothing, ours
 
+BLANK = "\N{EN DASH}"
+
 
 def row(markdown: str, name: str) -> list[str]:
     """The cells of a row but the first, which is its name."""
@@ -19,20 +21,24 @@ def row(markdown: str, name: str) -> list[str]:
     return next(cells for first, *cells in (list(row.values()) for row in rows) if first == name)
 
 
-def test_cpu_is_shown_per_role_and_per_order() -> None:
-    found = tables.cpu([ours(orders=10_000)])
-    assert row(found, "app") == ["41.2 s (4.12 ms)"]
-    assert row(found, "together") == ["47.5 s (4.75 ms)"]
-
-
-def test_a_role_that_a_run_did_not_have_is_left_blank() -> None:
-    found = tables.cpu([replace(leaky(), cpu_s={"proxy": 6.0}), ours()])
-    assert row(found, "proxy") == ["6.0 s (0.50 ms)", "\N{EN DASH}"]
-
-
-def test_without_orders_there_is_no_cpu_per_order() -> None:
-    found = tables.cpu([replace(nothing(), cpu_s={"app": 2.0})])
-    assert row(found, "app") == ["2.0 s"]
+@pytest.mark.parametrize(
+    ("table", "runs", "rows"),
+    [
+        (tables.cpu, [ours(orders=10_000)], {"app": ["41.2 s (4.12 ms)"], "together": ["47.5 s (4.75 ms)"]}),
+        (tables.cpu, [replace(leaky(), cpu_s={"proxy": 6.0}), ours()], {"proxy": ["6.0 s (0.50 ms)", BLANK]}),
+        (tables.cpu, [replace(nothing(), cpu_s={"app": 2.0})], {"app": ["2.0 s"]}),  # without orders none per order
+        (tables.machines, [leaky(), ours()], {"cpu": ["2 cores"]}),
+        (
+            tables.machines,
+            [leaky(), replace(ours(), machine={"cpu": "96 cores"})],
+            {"cpu": ["2 cores", "96 cores"], "python": ["3.11.7", BLANK]},
+        ),
+        (tables.parameters, [leaky(), ours()], {"client limit": ["250", "250"], "strategy": ["never-closed", "ours"]}),
+    ],
+    ids=["CPU", "a role that a run did not have", "no orders", "one machine", "two machines", "parameters"],
+)
+def test_what_differs_is_shown_per_run(table: Any, runs: list[Outcome], rows: dict[str, list[str]]) -> None:
+    assert {name: row(table(runs), name) for name in rows} == rows
 
 
 def test_without_failures_the_page_says_so() -> None:
@@ -42,22 +48,6 @@ def test_without_failures_the_page_says_so() -> None:
 def test_the_most_frequent_failure_comes_first() -> None:
     found = tables.failures([leaky()])
     assert found.index("| 503 |") < found.index("| timeout |")
-
-
-def test_runs_on_one_machine_share_a_column() -> None:
-    assert row(tables.machines([leaky(), ours()]), "cpu") == ["2 cores"]
-
-
-def test_runs_on_two_machines_have_a_column_each() -> None:
-    other = replace(ours(), machine={"cpu": "96 cores"})
-    found = tables.machines([leaky(), other])
-    assert row(found, "cpu") == ["2 cores", "96 cores"]
-    assert row(found, "python") == ["3.11.7", "\N{EN DASH}"]
-
-
-@pytest.mark.parametrize(("name", "cells"), [("client limit", ["250", "250"]), ("strategy", ["never-closed", "ours"])])
-def test_parameters_are_shown_per_run(name: str, cells: list[str]) -> None:
-    assert row(tables.parameters([leaky(), ours()]), name) == cells
 
 
 @pytest.mark.parametrize("table", [tables.cpu, tables.parameters, tables.machines])

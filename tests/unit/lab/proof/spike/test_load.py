@@ -62,17 +62,18 @@ async def test_past_the_most_that_may_wait_the_next_order_waits_for_a_place(monk
     assert (till.most_busy <= 2, len(load.answers.accepted)) == (True, 20)
 
 
-async def test_a_503_is_not_repeated_by_default() -> None:
-    async with open_till(BUSY) as till, Load(till.url, SHOP) as load:
+@pytest.mark.parametrize(
+    ("status", "repeats", "asked"),
+    [(503, 0, 1), (503, 3, 4), *((status, 3, 1) for status in (400, 404, 429, 500))],
+)
+async def test_a_503_alone_is_repeated_with_the_same_key_as_often_as_asked_and_its_first_answer_is_the_latency(
+    status: int, repeats: int, asked: int
+) -> None:
+    async with open_till(always(status, Retry_After="0")) as till, Load(till.url, SHOP, repeats=repeats) as load:
         await load.run([0.0])
-    assert till.keys == ["order-0"]
-
-
-async def test_a_503_is_repeated_with_the_same_key_as_often_as_asked() -> None:
-    async with open_till(BUSY) as till, Load(till.url, SHOP, repeats=3) as load:
-        await load.run([0.0])
-    assert till.keys == ["order-0"] * 4
-    assert (load.answers.given_up, load.answers.by_status) == (1, {"503": 4})
+    assert till.keys == ["order-0"] * asked
+    assert (load.answers.given_up, load.answers.by_status) == (1, {str(status): asked})
+    assert len(load.answers.latency_ms) == 1
 
 
 async def test_a_503_is_repeated_until_it_is_accepted() -> None:
@@ -85,30 +86,17 @@ async def test_a_503_is_repeated_until_it_is_accepted() -> None:
     assert (list(load.answers.accepted), load.answers.given_up) == (["o-2"], 0)
 
 
-async def test_the_latency_is_that_of_an_orders_first_answer_only() -> None:
-    async with open_till(BUSY) as till, Load(till.url, SHOP, repeats=3) as load:
-        await load.run([0.0])
-    assert len(load.answers.latency_ms) == 1
-
-
-@pytest.mark.parametrize("status", [400, 404, 429, 500])
-async def test_no_other_status_is_repeated(status: int) -> None:
-    async with open_till(always(status, Retry_After="0")) as till, Load(till.url, SHOP, repeats=3) as load:
-        await load.run([0.0])
-    assert till.keys == ["order-0"]
-
-
 @pytest.mark.parametrize(
-    ("header", "seconds"), [("0", 0.0), ("2", 2.0), ("0.5", 0.5), ("-3", 0.0), ("3600", 10.0), ("soon", 1.0)]
+    ("seconds", "header"),
+    [
+        *((seconds, {"Retry_After": text}) for text, seconds in [("0", 0.0), ("2", 2.0), ("0.5", 0.5), ("-3", 0.0)]),
+        *((seconds, {"Retry_After": text}) for text, seconds in [("3600", 10.0), ("soon", 1.0)]),
+        (1.0, {}),
+    ],
 )
-async def test_a_repeat_waits_as_long_as_it_is_asked_to_within_reason(header: str, seconds: float) -> None:
-    async with open_till(always(503, Retry_After=header)) as till, Load(till.url, SHOP) as load:
+async def test_a_repeat_waits_as_long_as_it_is_asked_to_within_reason(seconds: float, header: dict[str, str]) -> None:
+    async with open_till(always(503, **header)) as till, Load(till.url, SHOP) as load:
         assert (await load.ask(SHOP.order(0)))[2] == seconds
-
-
-async def test_without_a_retry_after_a_repeat_waits_a_second() -> None:
-    async with open_till(always(503)) as till, Load(till.url, SHOP) as load:
-        assert (await load.ask(SHOP.order(0)))[2] == 1.0
 
 
 async def test_a_server_that_is_not_there_counts_as_no_answer() -> None:
