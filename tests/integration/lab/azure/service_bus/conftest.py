@@ -15,12 +15,12 @@ import pytest
 from lab.azure.service_bus import Broker, QueueConfig
 from tests.integration.lab.azure.service_bus.clients import KINDS, Client, connect
 from tests.integration.lab.azure.service_bus.clock import Clock
+from tests.integration.lab.azure.service_bus.peer import Peer
 
 QUEUES = {
     "orders": QueueConfig(lock_duration_s=30, max_delivery_count=3),
     "brief": QueueConfig(lock_duration_s=2),
     "once": QueueConfig(duplicate_window_s=600),
-    "perishable": QueueConfig(dead_letter_on_expiration=True),
     "small": QueueConfig(max_messages=3),
 }
 
@@ -75,6 +75,15 @@ async def client(broker: Broker, kind: str) -> AsyncIterator[Client]:
     made = connect(kind, broker.connection_string)
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def closed_peers() -> AsyncIterator[None]:
+    """Every peer of the test, closed after it."""
+    yield
+    for peer in Peer.open:
+        await peer.close()
+    Peer.open.clear()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 from lab.azure.service_bus import Broker
 from lab.azure.service_bus import performatives as amqp
@@ -58,10 +58,13 @@ def request(operation: str, body: Any) -> bytes:
 
 
 class Peer:
-    """A connection to the broker."""
+    """A connection to the broker. `open`: those of this test."""
+
+    open: ClassVar[list[Peer]] = []
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
+        self.open.append(self)
 
     @classmethod
     async def connect(cls, broker: Broker, *frames: bytes) -> Peer:
@@ -114,5 +117,6 @@ class Peer:
         return True
 
     async def close(self) -> None:
+        """In the middle of a test; at its end the fixture `closed_peers` closes all."""
         self.writer.transport.abort()
         await asyncio.sleep(0)

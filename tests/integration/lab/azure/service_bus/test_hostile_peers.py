@@ -54,7 +54,7 @@ CONVERSATION = b"".join(
 
 
 @pytest.fixture
-async def bus(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Broker]:
+async def bus(closed_peers: None, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Broker]:
     """A broker on the test's loop that must have met nothing it did not foresee."""
     async with Broker({"orders": QueueConfig(max_messages=10_000)}) as broker:
         yield broker
@@ -164,33 +164,45 @@ async def test_a_broken_rule_ends_the_connection_and_no_other(bus: Broker, raw: 
     assert await broken.ended()
     await other.say(attaching("orders"))
     assert await other.hear(amqp.ATTACH)
-    await broken.close()
-    await other.close()
 
 
-async def test_sessions_are_bounded(bus: Broker) -> None:
-    begins = (frame(amqp.pack(amqp.BEGIN, None, *[UInt(1)] * 3), channel) for channel in range(MAX_SESSIONS + 1))
-    peer = await Peer.connect(bus, AMQP_HEADER, opening(), *begins)
-    assert await peer.condition(amqp.CLOSE) == "amqp:connection:framing-error"
-    await peer.close()
+@pytest.mark.parametrize(
+    ("frames", "code", "condition"),
+    [
+        (
+            [frame(amqp.pack(amqp.BEGIN, None, *[UInt(1)] * 3), channel + 1) for channel in range(MAX_SESSIONS)],
+            amqp.CLOSE,
+            "amqp:connection:framing-error",
+        ),
+        (
+            [attaching("orders", n) + sending(b"x", n, n, more=True) for n in range(MAX_PARTIALS + 1)],
+            amqp.CLOSE,
+            "amqp:connection:framing-error",
+        ),
+        ([attaching("orders/$DeadLetterQueue")], amqp.DETACH, "amqp:not-allowed"),
+    ],
+    ids=["sessions", "messages under way at once", "sending to a dead-letter queue"],
+)
+async def test_what_is_bounded_or_not_allowed_is_refused_with_its_condition(
+    bus: Broker, frames: list[bytes], code: int, condition: str
+) -> None:
+    peer = await Peer.begin(bus, *frames)
+    assert await peer.condition(code) == condition
 
 
-async def test_connections_are_bounded() -> None:
+async def test_connections_are_bounded(closed_peers: None) -> None:
     async with Broker({"orders": QueueConfig()}, max_connections=1) as bus:
         first = await Peer.begin(bus)
         await first.hear(amqp.BEGIN)
         second = await Peer.connect(bus)
         assert await second.ended()
         assert bus.connections == 1
-        await first.close()
-        await second.close()
 
 
 async def test_a_peer_that_says_nothing_is_dropped(bus: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HANDSHAKE_S", 0.1)
     peer = await Peer.connect(bus)
     assert await peer.ended()
-    await peer.close()
 
 
 async def test_more_messages_than_credit_end_the_connection(bus: Broker) -> None:
@@ -199,14 +211,6 @@ async def test_more_messages_than_credit_end_the_connection(bus: Broker) -> None
     await peer.say(*(sending(message(), number) for number in range(LINK_CREDIT + 1)))
     assert await peer.condition(amqp.CLOSE) == "amqp:connection:framing-error"
     assert bus.stats("orders")["active"] == LINK_CREDIT
-    await peer.close()
-
-
-async def test_messages_under_way_at_once_are_bounded(bus: Broker) -> None:
-    starts = [attaching("orders", n) + sending(b"x", n, n, more=True) for n in range(MAX_PARTIALS + 1)]
-    peer = await Peer.begin(bus, *starts)
-    assert await peer.condition(amqp.CLOSE) == "amqp:connection:framing-error"
-    await peer.close()
 
 
 async def test_a_finished_aborted_or_detached_message_is_no_longer_under_way(bus: Broker) -> None:
@@ -222,7 +226,6 @@ async def test_a_finished_aborted_or_detached_message_is_no_longer_under_way(bus
         await peer.say(attaching("orders"))
     assert bus.stats("orders")["active"] == MAX_PARTIALS
     assert not any(peer.partials for peer in connections(bus))
-    await peer.close()
 
 
 async def test_a_message_on_its_way_while_its_link_is_detached_breaks_nothing(bus: Broker) -> None:
@@ -231,7 +234,6 @@ async def test_a_message_on_its_way_while_its_link_is_detached_breaks_nothing(bu
     bus.faults.detach_links()
     await peer.say(sending(message(), 1), attaching("orders", 1), sending(message(), 2, 1))
     assert (await peer.hear(amqp.DISPOSITION))[1] == 2
-    await peer.close()
 
 
 async def test_an_endless_message_is_refused_without_being_kept(bus: Broker) -> None:
@@ -243,36 +245,28 @@ async def test_an_endless_message_is_refused_without_being_kept(bus: Broker) -> 
     await peer.say(sending(b"", more=False))
     outcome = (await peer.hear(amqp.DISPOSITION))[4]
     assert outcome.value[0].value[0] == "amqp:link:message-size-exceeded"
-    await peer.close()
 
 
-@pytest.mark.parametrize("raw", [b"junk", b"\x00" * 1000, section(VALUE, None) + b"\x40"])
-async def test_an_invalid_message_is_rejected_and_the_link_stays_usable(bus: Broker, raw: bytes) -> None:
+@pytest.mark.parametrize(
+    ("raw", "condition"),
+    [
+        *((raw, "amqp:decode-error") for raw in (b"junk", b"\x00" * 1000, section(VALUE, None) + b"\x40")),
+        (message(message_id="m" * 129), "com.microsoft:argument-error"),
+    ],
+)
+async def test_an_invalid_message_is_rejected_and_the_link_stays_usable(
+    bus: Broker, raw: bytes, condition: str
+) -> None:
     peer = await Peer.begin(bus, attaching("orders"), sending(raw), sending(message(), 1))
     refused, taken = await peer.hear(amqp.DISPOSITION), await peer.hear(amqp.DISPOSITION)
-    assert refused[4].value[0].value[0] == "amqp:decode-error"
+    assert refused[4].value[0].value[0] == condition
     assert taken[4].code == amqp.ACCEPTED
-    await peer.close()
-
-
-async def test_a_too_long_message_id_is_refused(bus: Broker) -> None:
-    peer = await Peer.begin(bus, attaching("orders"), sending(message(message_id="m" * 129)))
-    outcome = (await peer.hear(amqp.DISPOSITION))[4]
-    assert outcome.value[0].value[0] == "com.microsoft:argument-error"
-    await peer.close()
 
 
 async def test_a_presettled_send_is_stored_and_not_answered(bus: Broker) -> None:
     peer = await Peer.begin(bus, attaching("orders"), sending(message(), settled=True), sending(message(), 1))
     assert (await peer.hear(amqp.DISPOSITION))[1] == 1
     assert bus.stats("orders")["active"] == 2
-    await peer.close()
-
-
-async def test_nothing_can_be_sent_to_a_dead_letter_queue(bus: Broker) -> None:
-    peer = await Peer.begin(bus, attaching("orders/$DeadLetterQueue"))
-    assert await peer.condition(amqp.DETACH) == "amqp:not-allowed"
-    await peer.close()
 
 
 async def fill(bus: Broker, messages: int, size: int) -> None:
@@ -285,13 +279,12 @@ async def fill(bus: Broker, messages: int, size: int) -> None:
 
 async def test_a_receiver_that_does_not_read_is_not_fed_without_bound(bus: Broker) -> None:
     await fill(bus, 400, 60_000)
-    deaf = await Peer.begin(bus, attaching("orders", receiver=True, presettled=True), flowing(0, 2**31, window=2**31))
+    await Peer.begin(bus, attaching("orders", receiver=True, presettled=True), flowing(0, 2**31, window=2**31))
     await until(lambda: bus.stats("orders")["completed"] > 0)
     await asyncio.sleep(0.3)
     held = [peer._transport.get_write_buffer_size() for peer in connections(bus)]
     assert max(held) < 2 * WRITE_BUFFER
     assert bus.stats("orders")["active"] > 0
-    await deaf.close()
 
 
 async def test_a_peek_answers_with_no_more_than_a_message_may_have(bus: Broker) -> None:
@@ -305,7 +298,6 @@ async def test_a_peek_answers_with_no_more_than_a_message_may_have(bus: Broker) 
         fields, payload = await peer.hear_with_payload(amqp.TRANSFER)
         size, more = size + len(payload), fields[5]
     assert 240_000 < size < 256 * 1024 + 1000
-    await peer.close()
 
 
 async def test_a_peer_that_spoke_to_a_mute_broker_is_cut_when_the_broker_speaks_again(bus: Broker) -> None:
@@ -319,8 +311,6 @@ async def test_a_peer_that_spoke_to_a_mute_broker_is_cut_when_the_broker_speaks_
     assert await spoke.ended()
     await quiet.say(attaching("orders"))
     assert await quiet.hear(amqp.ATTACH)
-    for peer in (spoke, quiet):
-        await peer.close()
 
 
 async def test_a_peer_that_asks_without_reading_is_not_read_either(bus: Broker) -> None:
@@ -339,7 +329,6 @@ async def test_a_peer_that_asks_without_reading_is_not_read_either(bus: Broker) 
     (connected,) = connections(bus)
     assert len(connected._buffer) < WRITE_BUFFER
     assert connected._transport.get_write_buffer_size() < 2 * WRITE_BUFFER
-    await peer.close()
 
 
 async def test_a_receiver_without_window_gets_nothing_until_it_opens_it(bus: Broker) -> None:
@@ -354,7 +343,6 @@ async def test_a_receiver_without_window_gets_nothing_until_it_opens_it(bus: Bro
     await peer.say(attaching("orders", 1))
     await peer.hear(amqp.ATTACH)
     assert bus.stats("orders")["locked"] == 1
-    await peer.close()
 
 
 async def test_a_small_frame_size_is_respected(bus: Broker) -> None:
@@ -369,14 +357,12 @@ async def test_a_small_frame_size_is_respected(bus: Broker) -> None:
         more = fields[5]
     assert max(sizes) < 512
     assert sum(sizes) > 2000
-    await peer.close()
 
 
 async def test_a_drain_is_answered_with_no_credit_left(bus: Broker) -> None:
     peer = await Peer.begin(bus, attaching("orders", receiver=True), flowing(0, 5, drain=True))
     fields = await peer.hear(amqp.FLOW)
     assert (fields[5], fields[6]) == (5, 0)
-    await peer.close()
 
 
 async def test_settling_what_was_never_delivered_is_lock_lost(bus: Broker) -> None:
@@ -384,7 +370,6 @@ async def test_settling_what_was_never_delivered_is_lock_lost(bus: Broker) -> No
     peer = await Peer.begin(bus, attaching("orders", receiver=True), settle)
     outcome = (await peer.hear(amqp.DISPOSITION))[4]
     assert outcome.value[0].value[0] == "com.microsoft:message-lock-lost"
-    await peer.close()
 
 
 async def test_settling_a_huge_range_costs_nothing(bus: Broker) -> None:
@@ -394,7 +379,6 @@ async def test_settling_a_huge_range_costs_nothing(bus: Broker) -> None:
     everything = [UInt(0), UInt(2**32 - 1)]
     await peer.say(frame(amqp.pack(amqp.DISPOSITION, True, *everything, True, amqp.state(amqp.ACCEPTED))))
     await until(lambda: bus.stats("orders")["completed"] == 1)
-    await peer.close()
 
 
 async def test_a_request_waits_for_the_credit_of_its_reply_link(bus: Broker) -> None:
@@ -405,7 +389,6 @@ async def test_a_request_waits_for_the_credit_of_its_reply_link(bus: Broker) -> 
     await peer.say(attaching("orders/$management", 1, receiver=True), flowing(1, 5))
     assert (await peer.hear(amqp.TRANSFER))[0] == 1
     assert not bus._service._management._waiting[next(iter(bus._service.connections))]
-    await peer.close()
 
 
 async def test_requests_nobody_wants_an_answer_to_do_not_pile_up(bus: Broker) -> None:
@@ -429,6 +412,7 @@ async def test_requests_nobody_wants_an_answer_to_do_not_pile_up(bus: Broker) ->
         (request("com.microsoft:schedule-message", {"messages": [{"message": b"junk"}]}), 400),
         (request("com.microsoft:schedule-message", {"messages": [{}]}), 400),
         (request("com.microsoft:cancel-scheduled-message", {"sequence-numbers": list(range(1001))}), 400),
+        (request("com.microsoft:cancel-scheduled-message", {"sequence-numbers": [4711]}), 404),
         (request("com.microsoft:receive-by-sequence-number", {"sequence-numbers": [1]}), 404),
         (section(PROPERTIES, ["r"]) + section(APPLICATION, {}), 400),
     ],
@@ -441,7 +425,6 @@ async def test_a_request_that_makes_no_sense_gets_its_status(bus: Broker, asked:
     _, payload = await peer.hear_with_payload(amqp.TRANSFER)
     assert section(PROPERTIES, [None]) not in payload
     assert f"statusCode\x71{status.to_bytes(4, 'big').decode('latin-1')}".encode("latin-1") in payload
-    await peer.close()
 
 
 def put_token(expires_s: float, audience: str) -> bytes:
@@ -453,16 +436,15 @@ CBS = (attaching("$cbs", 0, receiver=True), flowing(0, 5), attaching("$cbs", 1))
 
 
 @pytest.mark.parametrize("audience", ["", "sb://host/other"])
-async def test_an_entity_link_needs_a_token_for_that_entity(audience: str) -> None:
+async def test_an_entity_link_needs_a_token_for_that_entity(closed_peers: None, audience: str) -> None:
     async with Broker({"orders": QueueConfig()}, require_tokens=True) as bus:
         put = (*CBS, sending(put_token(9e9, audience), handle=1)) if audience else ()
         for address in ("orders", "orders/$management"):
             peer = await Peer.begin(bus, *put, attaching(address, 2))
             assert await peer.condition(amqp.DETACH) == "amqp:unauthorized-access"
-            await peer.close()
 
 
-async def test_links_lose_their_token_and_are_detached_with_the_reason() -> None:
+async def test_links_lose_their_token_and_are_detached_with_the_reason(closed_peers: None) -> None:
     now = [1000.0]
     async with Broker({"orders": QueueConfig()}, require_tokens=True, clock=lambda: now[0]) as bus:
         token = sending(put_token(1010, "sb://host/orders"), handle=1)
@@ -471,7 +453,6 @@ async def test_links_lose_their_token_and_are_detached_with_the_reason() -> None
         await peer.hear(amqp.ATTACH)
         now[0] = 1010
         assert await peer.condition(amqp.DETACH) == "amqp:unauthorized-access"
-        await peer.close()
 
 
 async def test_a_peer_with_a_short_patience_hears_beats(bus: Broker) -> None:
@@ -479,14 +460,12 @@ async def test_a_peer_with_a_short_patience_hears_beats(bus: Broker) -> None:
     await peer.hear(amqp.OPEN)
     async with asyncio.timeout(10):
         assert await peer.next_frame() == b""
-    await peer.close()
 
 
 async def test_an_unknown_sasl_mechanism_is_turned_away(bus: Broker) -> None:
     peer = await Peer.connect(bus, SASL_HEADER, frame(amqp.pack(amqp.SASL_INIT, Symbol("PLAIN")), kind=1))
     await peer.reader.readexactly(8)
     assert (await peer.hear(amqp.SASL_OUTCOME))[0] == 1
-    await peer.close()
 
 
 async def test_an_unknown_outcome_leaves_the_lock_alone(bus: Broker) -> None:
@@ -498,4 +477,3 @@ async def test_an_unknown_outcome_leaves_the_lock_alone(bus: Broker) -> None:
     outcome = (await peer.hear(amqp.DISPOSITION))[4]
     assert outcome.value[0].value[0] == "amqp:not-implemented"
     assert bus.stats("orders")["locked"] == 1
-    await peer.close()

@@ -15,23 +15,17 @@ from tests.waiting import until
 LOCK_S = QUEUES["orders"].lock_duration_s
 
 
-async def test_settling_after_the_lock_ran_out_is_lock_lost(client: Client, broker: Broker, clock: Clock) -> None:
+@pytest.mark.parametrize("late", ["complete_message", "renew_message_lock"])
+async def test_after_its_lock_ran_out_a_message_can_neither_be_settled_nor_its_lock_renewed(
+    client: Client, broker: Broker, clock: Clock, late: str
+) -> None:
     await client.send("orders", ServiceBusMessage("x"))
     async with client.receiver("orders") as receiver:
         (got,) = await take(receiver)
         clock.ahead_s = LOCK_S
         with pytest.raises(MessageLockLostError):
-            await receiver.complete_message(got)
+            await getattr(receiver, late)(got)
     assert broker.stats("orders")["completed"] == 0
-
-
-async def test_renewing_after_the_lock_ran_out_is_lock_lost(client: Client, clock: Clock) -> None:
-    await client.send("orders", ServiceBusMessage("x"))
-    async with client.receiver("orders") as receiver:
-        (got,) = await take(receiver)
-        clock.ahead_s = LOCK_S
-        with pytest.raises(MessageLockLostError):
-            await receiver.renew_message_lock(got)
 
 
 async def test_a_closed_receiver_gives_back_what_was_only_prefetched(client: Client, broker: Broker) -> None:

@@ -30,7 +30,7 @@ FILTERS = [("com.microsoft:session-filter", "amqp:not-allowed"), ("apache.org:se
 
 
 @pytest.fixture
-async def bus() -> AsyncIterator[LocalServiceBus]:
+async def bus(closed_peers: None) -> AsyncIterator[LocalServiceBus]:
     async with LocalServiceBus({"orders": QueueConfig()}, require_tokens=False) as broker:
         yield broker
 
@@ -66,7 +66,6 @@ async def test_properties_to_modify_are_merged(bus: LocalServiceBus, outcome: De
     while (await peer.hear(amqp.DISPOSITION))[0] is not amqp.SENDER:
         pass
     assert stored(bus, queue) == {"why": "busy"}
-    await peer.close()
 
 
 @pytest.mark.parametrize(("size", "status"), [(10, 200), (200, 400)])
@@ -74,7 +73,7 @@ async def test_properties_to_modify_of_a_request_are_merged_unless_they_are_too_
     bus: LocalServiceBus, size: int, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lab.azure.service_bus.message.MAX_APPLICATION", 100)
-    await (sender := await Peer.begin(bus, attaching("orders"), sending(message()))).hear(amqp.DISPOSITION)
+    await (await Peer.begin(bus, attaching("orders"), sending(message()))).hear(amqp.DISPOSITION)
     entry = bus._service.queues["orders"].receive()
     assert entry is not None
     body = {"disposition-status": "abandoned", "lock-tokens": [entry.lock_token]}
@@ -84,8 +83,6 @@ async def test_properties_to_modify_of_a_request_are_merged_unless_they_are_too_
     _, payload = await peer.hear_with_payload(amqp.TRANSFER)
     assert Message(payload).application()["statusCode"] == status
     assert stored(bus) == ({"why": "x" * size} if status == 200 else {})
-    await peer.close()
-    await sender.close()
 
 
 async def test_a_peeked_message_comes_without_its_body_if_so_asked(bus: LocalServiceBus) -> None:
@@ -97,7 +94,6 @@ async def test_a_peeked_message_comes_without_its_body_if_so_asked(bus: LocalSer
     (peeked,) = Message(payload).value()["messages"]
     assert b"x" * 100 not in peeked["message"]
     assert APPLICATION not in sections(peeked["message"])
-    await peer.close()
 
 
 @pytest.mark.parametrize(("name", "condition"), FILTERS)
@@ -107,12 +103,11 @@ async def test_a_receiver_with_a_filter_is_refused(bus: LocalServiceBus, name: s
     attach = ["r", UInt(0), True, None, None, source, Described(ULong(0x29), ["orders"])]
     peer = await Peer.begin(bus, frame(amqp.pack(amqp.ATTACH, *attach)))
     assert await peer.condition(amqp.DETACH) == condition
-    await peer.close()
 
 
 @pytest.mark.parametrize(("answer", "code"), [(b"\0key\0secret", 0), (b"\0key\0", 1), (b"", 1), (None, 1)])
 async def test_plain_opens_the_whole_namespace_with_the_name_of_a_key_and_a_key(
-    answer: bytes | None, code: int
+    closed_peers: None, answer: bytes | None, code: int
 ) -> None:
     async with LocalServiceBus({"orders": QueueConfig()}, require_tokens=True) as bus:
         signing_in = frame(amqp.pack(amqp.SASL_INIT, Symbol("PLAIN"), answer), kind=1)
@@ -122,4 +117,3 @@ async def test_plain_opens_the_whole_namespace_with_the_name_of_a_key_and_a_key(
         assert (await peer.hear(amqp.SASL_OUTCOME))[0] == code
         await peer.say(AMQP_HEADER, opening(), beginning(), attaching("orders"))
         assert (await peer.hear(amqp.ATTACH))[5] == (Described(ULong(0x28), ["orders"]) if code == 0 else None)
-        await peer.close()

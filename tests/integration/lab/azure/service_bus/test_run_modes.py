@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import os
 import signal
 import ssl
 import subprocess
@@ -118,23 +119,18 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*MODULE, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
 
 
-def test_a_taken_port_is_reported_in_one_line() -> None:
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--port", "TAKEN"], "error: cannot listen on"),
+        (["--port", "0", "--config", "Config.json"], "error: the file needs 'UserConfig' as an object.\n"),
+        (["--port", "0", "--tls", "cert.pem", "key.pem"], "Give a PEM certificate and its key."),
+    ],
+)
+def test_what_keeps_it_from_starting_is_reported_in_one_line(tmp_path: Path, words: list[str], said: str) -> None:
+    (tmp_path / "Config.json").write_text("{}")
     with Broker() as broker:
-        done = run("--port", str(broker.port))
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: cannot listen on")
-    assert done.stderr.count("\n") == 1
-
-
-def test_a_wrong_config_is_reported_in_one_line(tmp_path: Path) -> None:
-    file = tmp_path / "Config.json"
-    file.write_text("{}")
-    done = run("--port", "0", "--config", str(file))
-    assert done.returncode == 2
-    assert done.stderr == "error: the file needs 'UserConfig' as an object.\n"
-
-
-def test_invalid_files_for_tls_are_reported_in_one_line(tmp_path: Path) -> None:
-    done = run("--port", "0", "--tls", str(tmp_path / "cert.pem"), "key.pem")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "Give a PEM certificate and its key." in done.stderr
+        command = [*MODULE, *(word.replace("TAKEN", str(broker.port)) for word in words)]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stderr.count("\n"), said in done.stderr) == (2, 1, True)
