@@ -39,20 +39,16 @@ def test_there_is_a_rule_for_each_limit(deployment: Deployment) -> None:
     assert set(rate_rules(deployment)) == {"answers-5xx", "answers-503"}
 
 
-def test_redis_clients_alert_at_what_the_budget_allows(deployment: Deployment) -> None:
-    found = criterion(deployment, "redis-clients")
-    assert (found["metricName"], found["timeAggregation"]) == ("connectedclients", "Maximum")
-    assert (found["operator"], found["threshold"]) == ("GreaterThan", deployment.outputs["REDIS_CLIENTS_ALLOWED"])
-
-
-def test_clients_that_full_scale_out_does_not_explain_alert_long_before_the_tier_is_full(
-    deployment: Deployment, default: Deployment
+@pytest.mark.parametrize(
+    ("rule", "limit"),
+    [("redis-clients", "REDIS_CLIENTS_ALLOWED"), ("redis-clients-unexpected", "REDIS_CLIENTS_AT_FULL_SCALE")],
+)
+def test_redis_clients_alert_at_what_the_budget_allows_and_at_what_full_scale_out_explains(
+    deployment: Deployment, rule: str, limit: str
 ) -> None:
-    found = criterion(deployment, "redis-clients-unexpected")
+    found = criterion(deployment, rule)
     assert (found["metricName"], found["timeAggregation"]) == ("connectedclients", "Maximum")
-    assert found["operator"] == "GreaterThan"
-    assert found["threshold"] == deployment.outputs["REDIS_CLIENTS_AT_FULL_SCALE"]
-    assert criterion(default, "redis-clients-unexpected")["threshold"] == 200
+    assert (found["operator"], found["threshold"]) == ("GreaterThan", deployment.outputs[limit])
 
 
 @pytest.mark.parametrize("name", REDIS)
