@@ -282,17 +282,16 @@ def test_an_app_that_is_not_ready_is_shown_with_its_reason_and_a_killed_lab_leav
     assert read_state(up.state_file) is None
 
 
-@pytest.mark.parametrize("number", ["0", "-1", "many"])
-def test_a_client_limit_below_one_is_refused_in_one_line(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "least"),
+    [*(([f"--client-limit={number}"], 1) for number in ("0", "-1", "many")), (["--redis-cluster", "2"], 3)],
+)
+def test_too_few_clients_or_nodes_of_a_cluster_are_refused_in_one_line(
+    words: list[str], least: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
-        main(["up", f"--client-limit={number}"])
-    assert "a whole number of 1 or more" in capsys.readouterr().err
-
-
-def test_a_cluster_that_could_not_agree_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["up", "--redis-cluster", "2"])
-    assert "a whole number of 3 or more" in capsys.readouterr().err
+        main(["up", *words])
+    assert f"a whole number of {least} or more" in capsys.readouterr().err
 
 
 def test_with_a_key_functions_want_it_and_it_is_never_shown(start: Start) -> None:
