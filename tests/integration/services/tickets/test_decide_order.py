@@ -38,13 +38,6 @@ async def test_an_order_within_limit_and_stock_is_confirmed(shop: Shop) -> None:
     assert await shop.order("o") == order
 
 
-async def test_a_confirmed_order_takes_its_tickets_from_the_stock(shop: Shop) -> None:
-    await shop.put(stock=10)
-    await shop.decide("o", quantity=4)
-    drop = await shop.drop()
-    assert (drop.stock, drop.remaining, drop.confirmed, drop.refused) == (10, 6, 4, 0)
-
-
 async def test_a_decided_order_decided_again_changes_nothing(shop: Shop) -> None:
     await shop.put(stock=10)
     first = await shop.decide("o", quantity=4)
@@ -163,15 +156,3 @@ async def test_no_key_lies_outside_the_drops_hash_tag(shop: Shop) -> None:
     await shop.place("o")
     await shop.decide("o")
     assert set(await shop.redis.keys("*")) == {f"{{drop:{DROP}}}:{name}".encode() for name in KEYS}
-
-
-async def test_each_script_runs_again_after_a_script_flush(shop: Shop) -> None:
-    await shop.put()
-    for number in range(2):
-        await shop.redis.script_flush()
-        await shop.put(stock=20)
-        await shop.redis.script_flush()
-        await shop.place(f"o{number}")
-        await shop.redis.script_flush()
-        assert (await shop.decide(f"o{number}")).status is OrderStatus.CONFIRMED
-    assert (await shop.drop()).confirmed == 2

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.errors import KeyReused, NotFound
+from services.errors import KeyReused
 from services.tickets.errors import CustomerLimit, DropClosed, SoldOut
 from services.tickets.models import OrderStatus, RefusalReason
 from tests.integration.services.tickets.shop import DROP, Shop, milliseconds
@@ -42,13 +42,6 @@ async def test_placing_again_answers_the_same_order_and_changes_nothing(shop: Sh
     assert await shop.snapshot() == before
 
 
-async def test_placing_a_decided_order_again_answers_its_final_state(shop: Shop) -> None:
-    await shop.put()
-    await shop.place("o", quantity=2)
-    decided = await shop.decide("o", quantity=2)
-    assert await shop.place("o", quantity=2) == decided
-
-
 # --- the order of the checks, each before all that follow -------------------------------------------------------------
 async def refused_without_a_trace(shop: Shop, refusal: type[Exception], **order: Any) -> None:
     before = await shop.snapshot()
@@ -76,10 +69,6 @@ async def test_a_known_order_of_another_customer_is_refused(shop: Shop) -> None:
     await shop.put()
     await shop.place("o", customer="ann")
     await refused_without_a_trace(shop, KeyReused, order_id="o", customer="bob")
-
-
-async def test_an_order_in_an_unknown_drop_is_not_found(shop: Shop) -> None:
-    await refused_without_a_trace(shop, NotFound, order_id="o", drop="nowhere")
 
 
 async def test_an_order_in_a_closed_drop_is_refused_before_limit_and_stock(shop: Shop) -> None:

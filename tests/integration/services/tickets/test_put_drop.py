@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.errors import InvalidInput, NotFound
-from services.tickets.errors import BelowConfirmed, DropClosed
+from services.tickets.errors import DropClosed
 from tests.integration.services.tickets.shop import Shop, milliseconds
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -84,15 +84,6 @@ async def test_the_last_second_of_the_year_9999_is_refused_not_overflown(shop: S
         await shop.put(closes_at=datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC))
 
 
-async def test_a_stock_below_confirmed_is_refused_and_changes_nothing(shop: Shop) -> None:
-    await shop.put(stock=10)
-    await shop.decide("o", quantity=4)
-    before = await shop.snapshot()
-    with pytest.raises(BelowConfirmed):
-        await shop.put(stock=3, per_customer=9)
-    assert await shop.snapshot() == before
-
-
 async def test_a_stock_of_exactly_the_confirmed_tickets_leaves_none_remaining(shop: Shop) -> None:
     await shop.put(stock=10)
     await shop.decide("o", quantity=4)
@@ -105,13 +96,6 @@ async def test_drops_are_independent(shop: Shop) -> None:
     await shop.put(stock=7, drop="a.")
     await shop.decide("o", quantity=5, drop="a")
     assert (await shop.drop("a.")).remaining == 7
-
-
-@pytest.mark.parametrize("drop", ["nowhere", "drop-1"])
-async def test_an_unknown_order_is_not_found_in_a_drop_known_or_not(shop: Shop, drop: str) -> None:
-    await shop.put()
-    with pytest.raises(NotFound):
-        await shop.order("o", drop)
 
 
 async def test_an_order_of_one_drop_is_not_found_in_another(shop: Shop) -> None:
