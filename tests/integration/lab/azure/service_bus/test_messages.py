@@ -3,15 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+import uuid
 from typing import Any
 
 import pytest
 from azure.servicebus import ServiceBusMessage
-from azure.servicebus.exceptions import ServiceBusError
+from azure.servicebus.amqp import AmqpAnnotatedMessage
+from azure.servicebus.exceptions import (
+    ServiceBusError,
+)
 
 from lab.azure.service_bus import Broker
-from tests.integration.lab.azure.service_bus.clients import Client, connect, leaks
+from tests.integration.lab.azure.service_bus.clients import Client, connect, leaks, take
 from tests.integration.lab.azure.service_bus.clock import Clock
+from tests.waiting import until
+
+UTC = dt.UTC
+
+
+async def test_the_broker_stamps_number_time_lock_and_a_delivery_count_of_0(client: Client) -> None:
+    await client.send("orders", ServiceBusMessage("x"))
+    async with client.receiver("orders") as receiver:
+        (got,) = await take(receiver)
+    now = dt.datetime.now(UTC)
+    assert (got.sequence_number, got.delivery_count) == (1, 0)
+    assert abs((got.enqueued_time_utc - now).total_seconds()) < 20
+    assert 0 < (got.locked_until_utc - now).total_seconds() <= 30
+    assert isinstance(got.lock_token, uuid.UUID)
+
+
+async def test_a_message_of_two_data_sections_stays_one_message(client: Client) -> None:
+    await client.send("orders", AmqpAnnotatedMessage(data_body=[b"part1", b"part2"]))
+    async with client.receiver("orders") as receiver:
+        (got,) = await take(receiver)
+    assert list(got.body) == [b"part1", b"part2"]
+
+
+@leaks
+async def test_cancelling_what_is_not_scheduled_is_an_error(client: Client) -> None:
+    async with client.sender("orders") as sender:
+        with pytest.raises(ServiceBusError):
+            await sender.cancel_scheduled_messages([4711])
 
 
 async def test_a_message_id_is_stored_once_within_the_window_and_again_after_it(
