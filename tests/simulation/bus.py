@@ -17,6 +17,7 @@ from azure.servicebus import exceptions as sdk
 
 from lab.azure.service_bus.queue import Entry, Queue, Settlement
 from lab.azure.service_bus.queue_config import QueueConfig
+from services.queue_session.queue_service import MAX_ATTEMPTS
 from tests.simulation.loop import SimLoop, World
 
 LOCK_S, RENEWED_S, DELIVERIES, WINDOW_S = 60.0, 300.0, 10, 600.0
@@ -42,10 +43,11 @@ class Bus:
         config = QueueConfig(lock_duration_s=LOCK_S, max_delivery_count=DELIVERIES, duplicate_window_s=WINDOW_S)
         self.queue: Queue[Letter] = Queue("orders", config, lambda: world.now)
         self.state, self.lag_s, self.shuffled = "", lag_s, False
-        self.unconfirmed = self.doubled = self.unsettled = self.unhandled = 0.0
+        self.unconfirmed = self.refused = self.doubled = self.unsettled = self.unhandled = 0.0
         self.triggers: list[Trigger] = []
         self.stored: dict[str, list[float]] = {}  # order id -> when a copy of it was taken
-        self.arrived: Counter[str] = Counter()  # messages per order id, known ones too
+        self.arrived: Counter[str] = Counter()  # attempt to place an order -> messages, known ones too
+        self.not_sent: dict[str, str] = {}  # attempt -> what its caller was told: no message of it may arrive
         self.replayed: Counter[str] = Counter()
         self.unhandled_orders: set[str] = set()
         self._dispatching = False
@@ -61,15 +63,32 @@ class Bus:
         """One way over the network, in seconds."""
         return self.random.uniform(0.001, 0.01)
 
+    def arrive(self, attempt: str) -> None:
+        """A message is here, stored before or not."""
+        self.arrived[attempt] += 1
+        if self.arrived[attempt] > MAX_ATTEMPTS:
+            self.world.violate(f"a message has been sent {self.arrived[attempt]} times: {attempt}")
+        self._check_not_sent(attempt)
+
+    def say_not_sent(self, attempt: str, error: str) -> None:
+        """The caller of this attempt has been told that nothing was sent."""
+        self.not_sent[attempt] = error
+        self._check_not_sent(attempt)
+
+    def _check_not_sent(self, attempt: str) -> None:
+        if attempt in self.not_sent and self.arrived[attempt]:
+            self.world.violate(f"MessageNotSent, and the queue has it: {attempt}, {self.not_sent[attempt]}")
+
     def store(self, message_id: str, body: bytes) -> None:
         """Take a message; copies of one order only as far as its age allows."""
         letter, now = Letter(body), self.world.now
-        self.arrived[letter.order_id] += 1
         if self.queue.send(letter, size=len(body), message_id=message_id) is None:
             return
         copies = self.stored.setdefault(letter.order_id, [])
         copies.append(now)
-        if len(copies) > 1 + int((now - copies[0] + 3) / AGE_BUCKET_S) + self.replayed[letter.order_id]:
+        age_s = now - copies[0] + 3
+        allowed = 1 + int(age_s / AGE_BUCKET_S).bit_length() + int(age_s / WINDOW_S)
+        if len(copies) > allowed + self.replayed[letter.order_id]:
             self.world.violate(f"order {letter.order_id} is on the queue {len(copies)} times")
         if self.random.random() < self.doubled:
             self.queue.send(Letter(body), size=len(body), detect_duplicates=False)
@@ -197,10 +216,11 @@ class SimSender:
         error: Exception | None = None
         if bus.state == "down":
             error = sdk.ServiceBusConnectionError(message="the link is detached")
-        elif messages is not None and bus.state == "busy":
+        elif messages is not None and (bus.state == "busy" or (bus.refused and bus.random.random() < bus.refused)):
             error = sdk.ServiceBusServerBusyError(message="try again")
         elif messages is not None and bus.state != "hole":
             for message in messages:
+                bus.arrive(message.application_properties["attempt"])
                 bus.store(message.message_id, b"".join(message.body))
             if bus.random.random() < bus.unconfirmed:
                 error = sdk.ServiceBusConnectionError(message="the connection was cut")

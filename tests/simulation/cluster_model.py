@@ -44,7 +44,7 @@ class ClusterModel(RedisModel):
         self._commands |= {b"CLUSTER": lambda *_: self._slots, b"ASKING": lambda *_: "OK"}
         self._asking: set[_Client] = set()
         self._slots: list[Any] = []
-        self.moved: Counter[tuple[str, bytes]] = Counter()  # process, key of one call -> how often it was sent away
+        self.moved: defaultdict[tuple[str, bytes], set[float]] = defaultdict(set)  # process, key of one call -> when
         self._topologies: defaultdict[str, deque[float]] = defaultdict(deque)
 
     def _admit(self, client: _Client, name: bytes, command: list[bytes]) -> None:
@@ -85,9 +85,10 @@ class ClusterModel(RedisModel):
     def _sent_away(self, who: str, key: bytes) -> None:
         """Who is told that a slot has moved remembers it, and who is told to ask does so."""
         if key.startswith(TOKEN) and self.may_ask:
-            self.moved[who, key] += 1
-            if self.moved[who, key] > MOST_MOVED:
-                self.world.violate(f"{who} was told {self.moved[who, key]} times that {key.decode()} has moved")
+            told = self.moved[who, key]
+            told.add(self.world.now)  # what a network has held up arrives at once, repeated before anything was heard
+            if len(told) > MOST_MOVED:
+                self.world.violate(f"{who} was told {len(told)} times that {key.decode()} has moved")
 
     def _asked_for_the_topology(self, who: str) -> None:
         """However many callers want it, and however often they are redirected."""

@@ -90,6 +90,14 @@ MUTANTS: dict[str, list[Edit]] = {
     "idle-connection-not-proved": [("redis_session.redis_service", "< self.clocks.idle_check_s and client.connected", "< 1e9 and client.connected")],
     # on a cluster
     "topology-asked-on-an-unproved-connection": [("redis_session.cluster_nodes", "client = await node.session.healthy_client(patient=False)", "client = node.open_client or await node.session.healthy_client()")],
+    "a-refusal-means-that-nothing-was-stored-before": [
+        ("queue_session.queue_service", "return _State.UNSENT if self is _State.FIRST_SEND else _State.MAYBE_STORED", "return _State.UNSENT")
+    ],
+    "sent-for-callers-who-have-given-up": [
+        ("queue_session.queue_service", "while self._waiting and self._waiting[0].confirmed.done():", "while False:")
+    ],
+    "a-message-is-repeated-without-bound": [("queue_session.queue_service", "waiting.attempts >= MAX_ATTEMPTS or", "")],
+    "no-id-of-its-own-after-a-minute": [("tickets.desk", "if minutes > 0 else order.order_id", "if False else order.order_id")],
     "moved-is-forgotten": [("redis_session.cluster_routing", "nodes.moved(self.slot, place)", "nodes.refresh_soon()")],
     "a-storm-of-topologies": [
         ("redis_session.cluster_nodes", "if self.closed or self._refreshing:", "if self.closed:"),

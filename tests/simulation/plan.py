@@ -91,6 +91,7 @@ def plan_of(seed: int | str) -> Plan:
             steps = (of_cluster.uniform(1, 100), of_cluster.uniform(1, 400))
             plan.steps.append(Step(steps[0], "set", about, sum(steps)))
     plan.steps += _more(random.Random(f"{seed}/more"), plan)
+    plan.steps += _later(random.Random(f"{seed}/later"), plan)
     plan.steps.sort(key=lambda step: step.at)
     return plan
 
@@ -113,6 +114,18 @@ def _more(chance: random.Random, plan: Plan) -> list[Step]:
                 about = {"part": "network", "delay_s": (0.03, 0.3)}
                 more.append(Step(step.at, "set", about, step.at + 2))
     return more
+
+
+def _later(chance: random.Random, plan: Plan) -> list[Step]:
+    """Some customers ask again after minutes. And a queue that does not confirm may refuse, too."""
+    later = []
+    for step in plan.steps:
+        if step.kind == "order" and chance.random() < 0.1:
+            again = step.at + chance.choice((70, 200, 400, 1500)) * chance.uniform(0.9, 1.1)
+            later += [Step(again, "order", step.about)] * (again < plan.duration_s)
+        elif "unconfirmed" in step.about:
+            step.about["refused"] = chance.choice((0.0, 0.5))
+    return later
 
 
 def _shop(chance: random.Random, duration_s: float, scale: float) -> list[Step]:

@@ -16,7 +16,7 @@ from services.app_services import AppServices
 from services.errors import UNAVAILABLE, Conflict, NotFound, Refused
 from services.queue_session import MessageNotSent
 from services.tickets.models import NewOrder, Order, OrderStatus, PlaceOrder, PutDrop
-from tests.simulation.bus import Bus
+from tests.simulation.bus import AGE_BUCKET_S, Bus
 from tests.simulation.instance import Gone, Instance
 from tests.simulation.loop import SimLoop, World
 from tests.simulation.redis_model import EPOCH_S, RedisModel
@@ -37,7 +37,6 @@ class Shop:
         self.drops: dict[str, PutDrop] = {}
         self.most: Counter[str] = Counter()  # tickets that one customer may ever have had
         self.calm_since = 0.0  # since when nothing has been wrong; inf while something is
-        self._placing: Counter[str] = Counter()
         self._attempts: Counter[str] = Counter()
         self._writes, self._audited = 0, (-1, 0)  # what had been written and lost by then
         redis.on_write = self._written
@@ -92,26 +91,25 @@ class Shop:
 
     async def _place(self, app: AppServices, new: NewOrder) -> Order:
         """As blueprints/orders.py: 202 or 200 when it returns. What it claims is held against the bus."""
-        self._placing[new.order_id] += 1
         self._attempts[new.order_id] += 1
-        alone, attempt = self._placing[new.order_id] == 1, self._attempts[new.order_id]
-        arrived = self.bus.arrived[new.order_id]
+        attempt, began = f"{new.order_id} {self._attempts[new.order_id]}", self.world.now
         try:
-            order = await app.order_desk.place(new)
-            if order.status is OrderStatus.QUEUED and self.bus.arrived[new.order_id] == 0:
-                self.world.violate(f"order {new.order_id} was answered 202 and never reached the queue")
+            order = await app.order_desk.place(new, {"attempt": attempt})
         except MessageNotSent as error:
-            if alone:
-                self.world.later(0.4, self._check_not_sent, new.order_id, attempt, arrived, str(error))
+            self.bus.say_not_sent(attempt, str(error))
             raise
-        else:
-            return order
-        finally:
-            self._placing[new.order_id] -= 1
+        if order.status is OrderStatus.QUEUED:
+            self._check_queued(order, attempt, began)
+        return order
 
-    def _check_not_sent(self, order_id: str, attempt: int, arrived: int, error: str) -> None:
-        if self._attempts[order_id] == attempt and self.bus.arrived[order_id] > arrived:
-            self.world.violate(f"MessageNotSent of order {order_id}, and the queue has it: {error}")
+    def _check_queued(self, order: Order, attempt: str, began: float) -> None:
+        """A 202 is a message on the queue; a repeat past a minute is a new one, since the first may be lost."""
+        if not self.bus.arrived[attempt]:
+            self.world.violate(f"order {order.order_id} was answered 202 and never reached the queue")
+        placed, copies = order.placed_at.timestamp() - EPOCH_S, self.bus.stored.get(order.order_id, [])
+        known = order.order_id.encode() not in self.redis.lost
+        if known and copies and began > placed + AGE_BUCKET_S + 1 and copies[-1] < placed + AGE_BUCKET_S - 1:
+            self.world.violate(f"order {order.order_id} was repeated past a minute, and no message was stored")
 
     async def read(self, new: NewOrder) -> Any:
         """GET the order."""
