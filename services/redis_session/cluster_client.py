@@ -57,6 +57,9 @@ class ClusterRedis(MultiplexedRedis):
     nodes: ClusterNodes
     encode: Callable[[Any], Any]
 
+    async def connect(self) -> None:
+        """Nothing: its nodes connect on first use."""
+
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send one command to the node that serves its slot and return its parsed reply."""
         plan, name = _named(args[0])

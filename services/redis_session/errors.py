@@ -8,17 +8,22 @@
     │   └── OutcomeUnknown               it was written and no reply came: it may have run
     └── NeedsOwnConnection               the command would block or change the connection that all callers share
 
+RedisUnavailable and those below it are redis-py's `RedisError`, too: libraries that take a client expect that. They are
+not its ConnectionError, to which redis-py's own code would react.
+
 Nothing here may carry a secret: the text of these errors is logged and may be shown to a caller.
 """
 
 from __future__ import annotations
+
+from redis.exceptions import RedisError
 
 
 class RedisSessionError(Exception):
     """The root of everything the session raises on purpose."""
 
 
-class RedisUnavailable(RedisSessionError):
+class RedisUnavailable(RedisSessionError, RedisError):
     """Redis cannot be used now. `reason`: why, in plain words that anybody may see, where that is known."""
 
     def __init__(self, text: str = "", reason: str | None = None) -> None:

@@ -16,13 +16,19 @@ from urllib.parse import parse_qs, urlsplit
 from redis import __version__ as redis_py_version
 from redis.asyncio import Redis
 from redis.asyncio.client import Monitor, PubSub
-from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, parse_url
+from redis.asyncio.connection import (
+    Connection,
+    ConnectionPool,
+    SSLConnection,
+    UnixDomainSocketConnection,
+    parse_url,
+)
 
 from .command_plan import CommandPlan, Need, command_plan
 from .errors import NeedsOwnConnection, OutcomeUnknown
 from .pipeline import MultiplexedPipeline
 from .reply_stream import ReplyStream, StreamCounters, StreamLimits
-from .side_pool import SideClient, SideMonitor, SidePool
+from .side_pool import SideClient, SideConnection, SideMonitor, SidePool
 from .topology import Place, name_to_verify
 from .wire import Wire
 
@@ -32,6 +38,7 @@ ADDRESS = (  # what is expected, for people
     "with rediss://, ssl_...: everything else is an argument, such as clocks= or connections="
 )
 _OPTIONS = frozenset(["db", "protocol", "decode_responses", "encoding", "encoding_errors", "legacy_responses"])
+_KINDS = (Connection, SSLConnection, UnixDomainSocketConnection)  # any other might connect elsewhere
 _KEYWORDS = inspect.signature(Redis.__init__).parameters.keys()
 
 # No maintenance notifications: they hide unread replies. redis-py's asyncio side knows them since 8.0.
@@ -59,19 +66,23 @@ def _connection_options(pool: ConnectionPool, limits: StreamLimits, connect_s: f
 
     No retries (redis-py's repeat a write that was in flight) and no health checks (they cost a round trip each).
     """
-    if pool.connection_kwargs.get("redis_connect_func") is not None:
-        raise ValueError("redis_connect_func cannot be used: the session opens its connection itself")
+    kind, hook = pool.connection_class, pool.connection_kwargs.get("redis_connect_func")
+    if hook is not None or not (kind in _KINDS or issubclass(kind, SideConnection)):
+        raise ValueError(
+            "redis_connect_func, Redis Sentinel and connection classes other than redis-py's cannot be used: "
+            "the session opens its connection itself"
+        )
     options = {
         **pool.connection_kwargs,
         **_WITHOUT_MAINTENANCE,
-        "connection_class": pool.connection_class,
+        "connection_class": kind,
         "retry": None,
         "retry_on_error": [],
         "retry_on_timeout": False,
         "health_check_interval": 0,
         "socket_connect_timeout": connect_s,
     }
-    if issubclass(pool.connection_class, Connection):
+    if issubclass(kind, Connection):
         given = options.get("socket_keepalive_options")
         ours = _keepalive(max(limits.stall_s, limits.reply_s))
         options["socket_keepalive_options"] = {**ours, **(given if isinstance(given, dict) else {})}
@@ -83,7 +94,8 @@ class MultiplexedRedis(Redis):
 
     Seconds: `connect_s` bounds `connect()`, `stall_s` and `reply_s` are the connection's own clocks. `backlog_calls`
     and `backlog_bytes` bound what waits, `side_connections` how many more connections blocking commands, transactions,
-    pub/sub and MONITOR may open (without clocks); at 0 they raise `NeedsOwnConnection`. Other keywords are redis-py's.
+    pub/sub and MONITOR may open (without clocks); at 0 they raise `NeedsOwnConnection`. Other keywords are redis-py's;
+    `socket_timeout` is for side connections only.
 
     A call raises `NotSent`, `OutcomeUnknown` or `Overloaded` (errors.py) where redis-py raises ConnectionError
     or TimeoutError. A cancelled call raises CancelledError and disturbs nobody; `CallDeadline` tells whether it had
@@ -154,7 +166,7 @@ class MultiplexedRedis(Redis):
             return
         self.connection_pool.closed = True  # before anything is awaited: nobody writes on what is about to close
         if stream is not None:
-            await stream.aclose("the client was closed")
+            await stream.aclose("the client was closed; make a new one")
         await self.connection_pool.aclose()
 
     def shut_down(self) -> None:

@@ -27,6 +27,8 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from .errors import RedisUnavailable
+
 
 class ServerState(Enum):
     """What is to be done about the server's reply. The command did not run; of a script REFUSED halfway, a part did."""
@@ -116,6 +118,8 @@ async def hear(client: Redis) -> None:
     """
     try:
         await client.ping()
+    except RedisUnavailable:
+        raise
     except RedisError as error:
         found = server_state(error)
         if found is not None and found[1] is ServerState.RECREATE:
@@ -126,6 +130,8 @@ async def answer_to_ping(client: Redis) -> None:
     """PING; returns once the server has answered that it serves: an error about PING alone says so, too."""
     try:
         await client.ping()
+    except RedisUnavailable:
+        raise
     except RedisError as error:
         found = server_state(error)
         if found is not None and found[1] in (ServerState.RECREATE, ServerState.WAIT):

@@ -128,7 +128,9 @@ def _check(command: tuple[Any, ...]) -> None:
     if plan.need is None or plan.name in _OF_A_SESSION | _SUBSCRIBING:
         return
     if plan.need(plan.split(command)) is Need.CHANGES_STATE:
-        raise NeedsOwnConnection(f"{plan.name} would change this connection for its next borrower")
+        raise NeedsOwnConnection(
+            f"{plan.name} would change this connection for its next borrower: use a redis.asyncio.Redis of your own"
+        )
 
 
 @cache

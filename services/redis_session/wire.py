@@ -128,6 +128,8 @@ class Wire:
         return callback(reply, **options)
 
     def _failed(self, error: RedisError, plan: CommandPlan, options: dict[str, Any]) -> Any:
+        if isinstance(error, RedisUnavailable):
+            raise error
         error.command = plan.name  # type: ignore[attr-defined] # for server_state
         if (scope := current_deadline()) is not None and did_not_run(error):
             scope.count(-1)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import redis
-from redis.exceptions import AuthenticationError
+from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -72,10 +72,20 @@ async def test_a_call_before_connect_is_not_sent(redis_url: str) -> None:
 async def test_a_call_after_close_is_not_sent(connect: Connect) -> None:
     client = await connect()
     await client.aclose()
-    with pytest.raises(NotSent, match="closed"):
+    with pytest.raises(NotSent, match="closed; make a new one"):
         await client.ping()
     with pytest.raises(NotSent, match="closed"):
         await client.pipeline(transaction=False).ping().execute()
+
+
+async def test_what_a_call_raises_is_an_error_of_redis_py_s_too(connect: Connect) -> None:
+    """Libraries go on without Redis by `except RedisError`."""
+    client = await connect()
+    await client.aclose()
+    with pytest.raises(RedisError):
+        await client.get("k")
+    with pytest.raises(RedisError):
+        await client.pipeline(transaction=False).get("k").execute(raise_on_error=False)
 
 
 async def test_a_second_connect_is_refused(connect: Connect) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import redis
+from redis.asyncio.sentinel import Sentinel
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from lab.azure.redis_server import RedisServer
@@ -160,6 +161,11 @@ async def test_side_connections_tell_the_server_their_library_as_redis_py_does(c
 async def test_a_connect_hook_is_refused_rather_than_ignored() -> None:
     with pytest.raises(ValueError, match="redis_connect_func"):
         MultiplexedRedis(redis_connect_func=print)
+
+
+async def test_sentinel_is_refused_rather_than_ignored() -> None:
+    with pytest.raises(ValueError, match="Sentinel"):  # else it would connect to redis-py's default, localhost:6379
+        Sentinel([("127.0.0.1", 1)]).master_for("orders", redis_class=MultiplexedRedis)  # type: ignore[no-untyped-call] # redis-py's
 
 
 async def test_a_search_pipeline_without_side_connections_says_what_it_needs(connect: Connect) -> None:

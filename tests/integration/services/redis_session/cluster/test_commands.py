@@ -51,6 +51,14 @@ async def test_a_primary_is_connected_to_when_first_used(cluster: RedisCluster, 
     assert [clients_of(node) for node in cluster.nodes] == [0, 0, 1]
 
 
+async def test_a_library_that_initializes_its_client_opens_no_connection(
+    cluster: RedisCluster, session: Session
+) -> None:
+    redis = session(cluster.url)
+    await redis.run(lambda client: client.initialize(), idempotent=True, within_s=5)
+    assert [clients_of(node) for node in cluster.nodes] == [0, 0, 0]
+
+
 async def test_keys_of_several_slots_raise_and_nothing_is_sent(cluster: RedisCluster, session: Session) -> None:
     redis = session(cluster.url)
     script = "return redis.call('SET', KEYS[1], 1)"

@@ -126,8 +126,9 @@ async def test_a_node_that_leaves_is_closed_after_the_side_connection_that_is_ab
     pool = (await third.client()).connection_pool
     cluster.nodes[2].pause()
     try:
-        moving = asyncio.ensure_future(client.pipeline().incr(KEYS[2]).execute())
-        await until(lambda: pool.opening)
+        transaction: Any = client.pipeline()
+        moving = asyncio.ensure_future(transaction.incr(KEYS[2]).execute())
+        await until(lambda: bool(pool.opening))
         await third_leaves(client, third.place)
         await asyncio.sleep(2 * RETIRE_TICK_S)
         assert not pool.closed
