@@ -17,7 +17,6 @@ from azure.servicebus.exceptions import (
 from lab.azure.service_bus import Broker
 from tests.integration.lab.azure.service_bus.clients import Client, connect, leaks, take
 from tests.integration.lab.azure.service_bus.clock import Clock
-from tests.waiting import until
 
 UTC = dt.UTC
 
