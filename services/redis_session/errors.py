@@ -31,6 +31,8 @@ class RedisUnavailable(RedisSessionError, RedisError):
         self.reason = reason
         self.known_outage = False  # it was not tried: an outage is known
 
+    __repr__ = Exception.__repr__  # redis-py 8's own leaves the text out
+
 
 class RedisNotConfigured(RedisUnavailable):
     """The session has no usable address. The text says what is wrong with it, never its value."""
