@@ -157,6 +157,7 @@ class ClusterModel(RedisModel):
     def _serve_from(self, port: int, blocks: list[int]) -> None:
         for block in blocks:
             before, self.owners[block] = self.owners[block], port
+            self.network.more = max(self.network.more, len(set(self.owners)) - len(PORTS))
             for other in self.views:
                 if other in (before, port):
                     self.views[other][block] = port
