@@ -282,6 +282,8 @@ class RedisService:
         Impatient callers get their error as soon as an outage is known.
         """
         task: asyncio.Task[T] = self._tasks.get(name) or self._start(name, make)
+        if task.done():  # until the loop turns it stays in its place: a caller in a tight loop would turn nothing else
+            await asyncio.sleep(0)
         while not task.done():
             left_s = None if patient else self.outage.left_s(self._now())
             due = self._now() + max(left_s or 0.0, 0.0)

@@ -12,7 +12,7 @@ import redis
 
 from lab.azure.redis_server import RedisServer
 from lab.azure.tcp_proxy import TcpProxy
-from services.redis_session import NotSent
+from services.redis_session import NotSent, RedisUnavailable
 from services.redis_session.redis_service import Clocks
 from tests.integration.services.conftest import Open, a_minute_passes, bump, recovered, slow
 from tests.waiting import until
@@ -196,3 +196,32 @@ async def test_a_ping_behind_a_slow_command_does_not_cost_that_command_its_conne
     assert await session.run(bump, idempotent=False, within_s=30) == 1
     assert await blocked == 1
     assert session.counters.recreates == 0
+
+
+async def test_a_caller_that_repeats_without_a_pause_does_not_stop_the_event_loop(
+    own_redis: RedisServer, open_session: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins between the end of a failed attempt and the callback that takes the attempt away."""
+    session, loop, turns = open_session(own_redis.url), asyncio.get_running_loop(), 0
+    await session.ping(5)
+    await session.aclose()
+
+    async def failed() -> NotSent:
+        return NotSent("refused")
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        loop.call_soon(turn)
+
+    async def repeat() -> None:
+        for _ in range(50):
+            with pytest.raises(RedisUnavailable):
+                await session.healthy_client(patient=False)
+
+    monkeypatch.setattr(session, "_connect", failed)
+    session._start("connect", session._connect)
+    caller = asyncio.create_task(repeat())
+    loop.call_soon(turn)
+    await caller
+    assert turns >= 50
