@@ -12,7 +12,7 @@ import redis
 
 from lab.azure.redis_server import RedisServer
 from lab.azure.tcp_proxy import TcpProxy
-from services.redis_session import NotSent, RedisUnavailable
+from services.redis_session import NotSent, Overloaded, RedisUnavailable
 from services.redis_session.redis_service import Clocks
 from tests.integration.services.conftest import Open, a_minute_passes, bump, recovered, slow
 from tests.waiting import until
@@ -198,21 +198,30 @@ async def test_a_ping_behind_a_slow_command_does_not_cost_that_command_its_conne
     assert session.counters.recreates == 0
 
 
-async def test_a_caller_that_repeats_without_a_pause_does_not_stop_the_event_loop(
-    own_redis: RedisServer, open_session: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It begins between the end of a failed attempt and the callback that takes the attempt away."""
-    session, loop, turns = open_session(own_redis.url), asyncio.get_running_loop(), 0
-    await session.ping(5)
-    await session.aclose()
-
-    async def failed() -> NotSent:
-        return NotSent("refused")
+async def turns_of_the_loop(caller: asyncio.Task[None]) -> int:
+    """How often the event loop turns until that task has ended."""
+    loop, turns = asyncio.get_running_loop(), 0
 
     def turn() -> None:
         nonlocal turns
         turns += 1
         loop.call_soon(turn)
+
+    loop.call_soon(turn)
+    await caller
+    return turns
+
+
+async def test_a_caller_that_repeats_without_a_pause_does_not_stop_the_event_loop(
+    own_redis: RedisServer, open_session: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins between the end of a failed attempt and the callback that takes the attempt away."""
+    session = open_session(own_redis.url)
+    await session.ping(5)
+    await session.aclose()
+
+    async def failed() -> NotSent:
+        return NotSent("refused")
 
     async def repeat() -> None:
         for _ in range(50):
@@ -221,7 +230,19 @@ async def test_a_caller_that_repeats_without_a_pause_does_not_stop_the_event_loo
 
     monkeypatch.setattr(session, "_connect", failed)
     session._start("connect", session._connect)
-    caller = asyncio.create_task(repeat())
-    loop.call_soon(turn)
-    await caller
-    assert turns >= 50
+    assert await turns_of_the_loop(asyncio.create_task(repeat())) >= 50
+
+
+async def test_nor_does_one_that_repeats_what_a_full_backlog_refuses(redis_url: str, open_session: Open) -> None:
+    session = open_session(redis_url)
+    await session.ping(5)
+
+    async def refused(client: object) -> None:
+        raise Overloaded("the backlog is full")
+
+    async def repeat() -> None:
+        for _ in range(50):
+            with pytest.raises(Overloaded):
+                await session.run(refused, idempotent=False, within_s=5)
+
+    assert await turns_of_the_loop(asyncio.create_task(repeat())) >= 50
