@@ -89,7 +89,7 @@ async def call_at(node: ClusterNode, plan: CommandPlan, args: tuple[Any, ...], o
         return await client.execute_command(*args, **options)
     except ResponseError:
         raise
-    except (RedisError, RedisUnavailable, asyncio.CancelledError) as error:
+    except (RedisError, asyncio.CancelledError) as error:
         raise _judged(error, node, client) from error.__cause__
 
 
@@ -105,7 +105,7 @@ async def send_at(node: ClusterNode, calls: list[RoutedCall]) -> None:
     try:
         client = await node.client()
         outcomes = iter(await client.wire.outcomes([part for call in calls for part in call.commands]))
-    except (RedisError, RedisUnavailable, asyncio.CancelledError) as error:
+    except (RedisError, asyncio.CancelledError) as error:
         if not has_left(error, node):
             raise _judged(error, node, client) from error.__cause__
         for call in calls:
@@ -169,4 +169,4 @@ def _judged(error: BaseException, node: ClusterNode, client: MultiplexedRedis | 
     silent = client is None or asyncio.get_running_loop().time() - client.last_reply_at > SILENT_S
     if silent if left else isinstance(error, RedisUnavailable) and not isinstance(error, Overloaded):
         node.suspect()
-    return node.session.judge(error, client) if isinstance(error, RedisError | RedisUnavailable) else error
+    return node.session.judge(error, client) if isinstance(error, RedisError) else error

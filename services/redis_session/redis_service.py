@@ -214,7 +214,7 @@ class RedisService:
                     deadline.patient = patient
                     client = self._proven_client() or await self.healthy_client(patient=patient)
                     result = await operation(client)
-            except (RedisUnavailable, RedisError) as error:
+            except RedisError as error:
                 failure = self._failure(error, client, deadline)
             else:
                 if self.outage.reason is not None and operation is not answer_to_ping:
@@ -225,9 +225,7 @@ class RedisService:
             left_s = 0.0 if told_at_once else ends_at - self._now()
             await asyncio.sleep(failures.wait_s(failure, wrote=deadline.written > 0, left_s=left_s))
 
-    def _failure(
-        self, error: RedisUnavailable | RedisError, client: MultiplexedRedis | None, deadline: CallDeadline
-    ) -> RedisUnavailable:
+    def _failure(self, error: RedisError, client: MultiplexedRedis | None, deadline: CallDeadline) -> RedisUnavailable:
         """What is known after one attempt. If nothing ran, what still waits must not run after all."""
         failure = self.judge(error, client)
         if isinstance(failure, NotSent) and deadline.written:
@@ -235,7 +233,7 @@ class RedisService:
         deadline.withdrawn = not deadline.written
         return failure
 
-    def judge(self, error: RedisUnavailable | RedisError, client: MultiplexedRedis | None) -> RedisUnavailable:
+    def judge(self, error: RedisError, client: MultiplexedRedis | None) -> RedisUnavailable:
         """What a failure says is known. Raises the error itself if it is about the operation."""
         if client is not None and not client.connected:
             self._discard(client, client.closed_because or "closed")

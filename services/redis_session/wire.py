@@ -107,7 +107,7 @@ class Wire:
     def _outcome(self, call: Call, plan: CommandPlan, options: dict[str, Any]) -> Any:
         try:
             return self._result(call, plan, options)
-        except (RedisError, RedisUnavailable) as error:
+        except RedisError as error:
             return error
 
     def _result(self, call: Call, plan: CommandPlan, options: dict[str, Any]) -> Any:

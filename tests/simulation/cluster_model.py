@@ -157,12 +157,12 @@ class ClusterModel(RedisModel):
     def _serve_from(self, port: int, blocks: list[int]) -> None:
         for block in blocks:
             before, self.owners[block] = self.owners[block], port
-            self.network.more = max(self.network.more, len(set(self.owners)) - len(PORTS))
             for other in self.views:
                 if other in (before, port):
                     self.views[other][block] = port
                 else:
                     self.world.later(self.chance.uniform(*HEARS_S), self._hear, other, block)
+        self.network.more = max(self.network.more, len(set(self.owners)) - len(PORTS))
 
     def _hear(self, port: int, block: int) -> None:
         self.views[port][block] = self.owners[block]

@@ -79,7 +79,7 @@ MUTANTS: dict[str, list[Edit]] = {
     "deadline-closes-the-connection": [("redis_session.reply_stream", "            self._withdraw(call)\n\n    def", '            self._withdraw(call)\n        self.close("a caller left")\n\n    def')],
     "backlog-unbounded": [("redis_session.reply_stream", "if len(waiting) >= self._room or size >", "if size >")],
     "unknown-outcome-repeated": [("redis_session.failures", "and (self._idempotent or not ran) ", "")],
-    "refusals-of-a-batch-forgotten": [("redis_session.wire", "except (RedisError, RedisUnavailable) as error:\n            return error", "except ResponseError as error:\n            return error")],
+    "refusals-of-a-batch-forgotten": [("redis_session.wire", "except RedisError as error:\n            return error", "except ResponseError as error:\n            return error")],
     "token-not-renewed": [("redis_session.credential", "await client.reauthenticate(held.username, held.password)", "pass")],
     "some-calls-pass-others": [("redis_session.reply_stream", 'self._begin(waiting)\n            data = b"".join(waiting.values())', 'late = list(waiting) if len(waiting) < 9 else list(waiting)[::-1]\n            self._begin(late)\n            data = b"".join([waiting[call] for call in late])')],
     "room-not-given-back": [("redis_session.reply_stream", "        if self.closed_because is None:\n            self._room = self.limits.backlog_calls - len(self._owed)", "")],
@@ -88,8 +88,6 @@ MUTANTS: dict[str, list[Edit]] = {
     "old-client-not-awaited": [("redis_session.redis_service", "await asyncio.wait(self._closing)  #", "pass  #")],
     "what-ran-before-a-refusal-forgotten": [("redis_session.failures", "ran = wrote or isinstance", "ran = isinstance")],
     "idle-connection-not-proved": [("redis_session.redis_service", "< self.clocks.idle_check_s and client.connected", "< 1e9 and client.connected")],
-    # on a cluster
-    "topology-asked-on-an-unproved-connection": [("redis_session.cluster_nodes", "client = await node.session.healthy_client(patient=False)", "client = node.open_client or await node.session.healthy_client()")],
     "a-refusal-means-that-nothing-was-stored-before": [
         ("queue_session.queue_service", "return _State.UNSENT if self is _State.FIRST_SEND else _State.MAYBE_STORED", "return _State.UNSENT")
     ],
@@ -98,6 +96,8 @@ MUTANTS: dict[str, list[Edit]] = {
     ],
     "a-message-is-repeated-without-bound": [("queue_session.queue_service", "waiting.attempts >= MAX_ATTEMPTS or", "")],
     "no-id-of-its-own-after-a-minute": [("tickets.desk", "if minutes > 0 else order.order_id", "if False else order.order_id")],
+    # on a cluster
+    "topology-asked-on-an-unproved-connection": [("redis_session.cluster_nodes", "client = await node.session.healthy_client(patient=False)", "client = node.open_client or await node.session.healthy_client()")],
     "moved-is-forgotten": [("redis_session.cluster_routing", "nodes.moved(self.slot, place)", "nodes.refresh_soon()")],
     "a-storm-of-topologies": [
         ("redis_session.cluster_nodes", "if self.closed or self._refreshing:", "if self.closed:"),

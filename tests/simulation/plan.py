@@ -117,7 +117,9 @@ def _more(chance: random.Random, plan: Plan) -> list[Step]:
 
 
 def _later(chance: random.Random, plan: Plan) -> list[Step]:
-    """Some customers ask again after minutes. And a queue that does not confirm may refuse, too."""
+    """Some customers ask again after minutes. And a queue that does not confirm may refuse, too.
+
+    Its chances are not those of `_more`, so that all else of a seed stays what it was."""
     later = []
     for step in plan.steps:
         if step.kind == "order" and chance.random() < 0.1:

@@ -7,7 +7,9 @@ import random
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -120,6 +122,17 @@ async def test_a_token_that_the_endpoint_repeats_to_the_end_is_asked_for_again_b
     assert session.counters.connections_opened == 1
 
 
+@asynccontextmanager
+async def kept(keeping: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """While the block runs, so does the task that keeps a credential valid."""
+    task = asyncio.create_task(keeping)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_a_client_that_connected_with_an_older_credential_gets_the_newest_at_once(
     acl_server: AclServer, redis_client: MultiplexedRedis
 ) -> None:
@@ -129,10 +142,8 @@ async def test_a_client_that_connected_with_an_older_credential_gets_the_newest_
     older = await credential.obtain()
     await redis_client.reauthenticate(older.username, older.password)
     await credential.obtain(fresh=True)
-    keeping = asyncio.create_task(credential.keep(redis_client, older, redis_client.ping))
-    await until(lambda: acl_server.users() == ["identity-2"])
-    keeping.cancel()
-    await asyncio.gather(keeping, return_exceptions=True)
+    async with kept(credential.keep(redis_client, older, redis_client.ping)):
+        await until(lambda: acl_server.users() == ["identity-2"])
     identity.forget()
 
 
@@ -151,10 +162,8 @@ async def test_nothing_is_written_on_a_connection_that_is_not_proved(
         raise NotSent("it is dead")
 
     before = redis_client.counters.commands
-    keeping = asyncio.create_task(credential.keep(redis_client, older, dead))
-    await asked.wait()
-    keeping.cancel()
-    await asyncio.gather(keeping, return_exceptions=True)
+    async with kept(credential.keep(redis_client, older, dead)):
+        await asked.wait()
     assert redis_client.counters.commands == before
     identity.forget()
 
