@@ -15,6 +15,20 @@ async def until(condition: Callable[[], bool], deadline_s: float = 120) -> None:
             await asyncio.sleep(0.01)
 
 
+async def turns_of_the_loop(caller: asyncio.Task[None]) -> int:
+    """How often the event loop turns until that task has ended."""
+    loop, turns = asyncio.get_running_loop(), 0
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        loop.call_soon(turn)
+
+    loop.call_soon(turn)
+    await caller
+    return turns
+
+
 def wait_until(condition: Callable[[], bool], deadline_s: float = 120) -> None:
     """The same without an event loop."""
     ends = time.monotonic() + deadline_s

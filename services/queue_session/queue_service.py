@@ -157,6 +157,7 @@ class QueueService:
                 await self._send(message_id, body, within_s, stamped)
         except QueueUnavailable:
             self.counters.failures += 1
+            await asyncio.sleep(0)  # perhaps nothing was awaited, and a caller in a tight loop must let the owner send
             raise
         finally:
             self._notices.say(log)

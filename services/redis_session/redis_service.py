@@ -28,7 +28,7 @@ from .call_deadline import CallDeadline
 from .clocks import Clocks as Clocks
 from .cluster_client import ClusterRedis, join_cluster
 from .credential import Credential, RedisCredential
-from .errors import NotSent, OutcomeUnknown, Overloaded, RedisNotConfigured, RedisUnavailable
+from .errors import NotSent, OutcomeUnknown, RedisNotConfigured, RedisUnavailable
 from .failures import Failures
 from .login import Login
 from .multiplexed_redis import ADDRESS, MultiplexedRedis
@@ -149,8 +149,7 @@ class RedisService:
         except RedisUnavailable as error:
             self.counters.failures += 1
             self._call_hook(self.hooks.on_unavailable, error)
-            if isinstance(error, Overloaded):  # nothing was awaited, and a caller in a tight loop must let others go on
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)  # perhaps nothing was awaited, and a caller in a tight loop must let others go on
             raise
         finally:
             self.counters.in_flight -= 1

@@ -108,6 +108,16 @@ class Instance:
             if link.who == self.loop.name:
                 link.send(None)
 
+    def close(self) -> None:
+        """Both sessions, while whoever uses them goes on."""
+        self.begin("close", lambda app: app.redis_service.aclose(), 5.0)
+        self.begin("close", lambda app: app.queue_service.aclose(), 5.0)
+
+    def restart(self) -> None:
+        """A new process at once."""
+        self.kill()
+        self.start()
+
     def freeze(self, seconds: float) -> None:
         """Nothing of it turns for so long."""
         if self.loop.frozen or self.loop.dead:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 Edit = tuple[str, str, str]  # module of services, the text, its replacement
-READ = '(_LUA / f"{name}.lua").read_text()'
+READ, READ_COMMON = '(_LUA / f"{name}.lua").read_text()', '(_LUA / "common.lua").read_text()'
 ALONE = """\
     async def _alone(self, waiting: _Waiting) -> None:
         try:
@@ -35,10 +35,10 @@ DECIDE = "        return await self.store.decide(message, max(self.patience_s, A
 LUA_LINES: list[str] = []
 
 
-def _lua(old: str, new: str) -> list[Edit]:
+def _lua(old: str, new: str, read: str = READ) -> list[Edit]:
     """A line of the Lua scripts, replaced as they are read."""
     LUA_LINES.append(old)
-    return [("tickets.store", READ, f"{READ}.replace({old!r}, {new!r})")]
+    return [("tickets.store", read, f"{read}.replace({old!r}, {new!r})")]
 
 
 # fmt: off
@@ -59,7 +59,14 @@ MUTANTS: dict[str, list[Edit]] = {
         ("queue_session.queue_service", "    @property\n    def waiting(self) -> int:\n        return len", ALONE + "        return len"),
     ],
     "maybe-stored-forgotten": [("queue_session.queue_service", "if refused else _State.MAYBE_STORED", "if refused else _State.UNSENT")],
-    "kept-until-it-closes": [("tickets.store", '(_LUA / "common.lua").read_text()', '(_LUA / "common.lua").read_text().replace("+ KEPT_AFTER", "+ 0 * KEPT_AFTER")')],
+    "kept-until-it-closes": _lua("closes_at + KEPT_AFTER_CLOSE", "closes_at", READ_COMMON),
+    "kept-for-ever": _lua("set_expiry(drop.closes_at)\nreturn {'placed'", "return {'placed'"),
+    "hold-never-ends": _lua("if hold[2] <= now then", "if false then", READ_COMMON),
+    "holds-not-counted": _lua("customer.confirmed + tickets_held(customer) + quantity", "customer.confirmed + quantity"),
+    "sold-after-it-closed": _lua("if now >= drop.closes_at then return {'closed'} end", ""),
+    "reused-key-not-noticed": _lua("return order.customer_id == customer_id and order.quantity == quantity", "return true", READ_COMMON),
+    "restock-opens-it-again": _lua("closes_at = drop and drop.closes_at or now + OPEN_BY_DEFAULT", "closes_at = now + OPEN_BY_DEFAULT"),
+    "refused-for-the-wrong-reason": _lua("order.status, order.reason = 'refused', 'sold_out'", "order.status, order.reason = 'refused', 'customer_limit'"),
     # the Redis session, as people who attacked it found it, and as it may never become
     "written-counted-at-the-end": [
         ("redis_session.reply_stream", "scope.count(1)", "pass"),
@@ -86,6 +93,7 @@ MUTANTS: dict[str, list[Edit]] = {
     "batch-over-the-bound": [("redis_session.reply_stream", "len(self._waiting) + len(commands) > self._room", "False")],
     "written-said-to-be-not-sent": [("redis_session.reply_stream", "self._fail(self._owed, OutcomeUnknown,", "self._fail(self._owed, NotSent,")],
     "old-client-not-awaited": [("redis_session.redis_service", "await asyncio.wait(self._closing)  #", "pass  #")],
+    "closed-and-still-connecting": [("redis_session.redis_service", "        for task in self._tasks.values():\n            task.cancel()\n        await asyncio.gather(*self._tasks.values(), *self._closing, return_exceptions=True)", "")],
     "what-ran-before-a-refusal-forgotten": [("redis_session.failures", "ran = wrote or isinstance", "ran = isinstance")],
     "idle-connection-not-proved": [("redis_session.redis_service", "< self.clocks.idle_check_s and client.connected", "< 1e9 and client.connected")],
     "a-refusal-means-that-nothing-was-stored-before": [

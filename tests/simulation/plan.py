@@ -92,6 +92,7 @@ def plan_of(seed: int | str) -> Plan:
             plan.steps.append(Step(steps[0], "set", about, sum(steps)))
     plan.steps += _more(random.Random(f"{seed}/more"), plan)
     plan.steps += _later(random.Random(f"{seed}/later"), plan)
+    plan.steps += _last(random.Random(f"{seed}/last"), plan)
     plan.steps.sort(key=lambda step: step.at)
     return plan
 
@@ -128,6 +129,19 @@ def _later(chance: random.Random, plan: Plan) -> list[Step]:
         elif "unconfirmed" in step.about:
             step.about["refused"] = chance.choice((0.0, 0.5))
     return later
+
+
+def _last(chance: random.Random, plan: Plan) -> list[Step]:
+    """A process that is ended in good order; and, where nothing is lost, a key that comes again with another order."""
+    last, orders = [], [step for step in plan.steps if step.kind == "order"]
+    if plan.steps and chance.random() < 0.2:
+        at = max(0.1, chance.choice(plan.steps).at + chance.uniform(-0.05, 0.05))
+        last.append(Step(at, "stop", {"instance": chance.randrange(plan.instances)}, at + chance.uniform(0.01, 5)))
+    if orders and not any(step.kind in ("restart", "fail_over", "lose_node") for step in plan.steps):
+        for step in chance.choices(orders, k=chance.choice((0, 0, 1, 3))):
+            about = {**step.about, "quantity": step.about["quantity"] + 1}
+            last.append(Step(step.at + chance.uniform(0, 1), "order", about))
+    return last
 
 
 def _shop(chance: random.Random, duration_s: float, scale: float) -> list[Step]:

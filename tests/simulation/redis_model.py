@@ -74,6 +74,7 @@ class RedisModel:
         self.calm_since = 0.0
         self._expiries: dict[bytes, float] = {}
         self.on_write: Callable[[bytes, bytes, bytes | None, bytes | None], None] = lambda *_: None
+        self.on_script: Callable[[bytes, list[bytes], list[bytes]], Callable[[Any], None]] = lambda *_: lambda _: None
         self.data: dict[bytes, Any] = {}
         self._undo: deque[tuple[float, bytes, bytes | None, Any]] = deque()
         self._scripts: dict[bytes, bytes] = {}
@@ -225,11 +226,12 @@ class RedisModel:
                 self.lost.add(field)
                 _put(self.data.setdefault(key, {}), field, old)
             if self.data[key] in (None, {}):
-                del self.data[key]
+                self._delete(key)
         if everything:
             for value in self.data.values():
                 self.lost.update(value if isinstance(value, dict) else ())
             self.data.clear()
+            self._expiries.clear()
             self._undo.clear()
         self.world.note("redis", f"lost {'everything' if everything else f'{lost_s:.3f} s'}")
 
@@ -265,8 +267,12 @@ class RedisModel:
         self._remember(key, field, old)
         _put(fields, field, value)
         if not fields:
-            del self.data[key]
+            self._delete(key)
         return old
+
+    def _delete(self, key: bytes) -> None:
+        del self.data[key]
+        self._expiries.pop(key, None)
 
     def _remember(self, key: bytes, field: bytes | None, old: Any) -> None:
         now = self.world.now
@@ -329,9 +335,15 @@ class RedisModel:
             client.link.drop()
 
     def _expire_at(self, key: bytes, when: float) -> int:
+        if key not in self.data:
+            return 0
         self._expiries[key] = when
         self.world.at(max(when, self.world.now), self._expire, key, when)
-        return int(key in self.data)
+        return 1
+
+    def expires_at(self, key: bytes) -> int | None:
+        """In milliseconds since 1970, as PEXPIRETIME."""
+        return round((self._expiries[key] + EPOCH_S) * 1000) if key in self._expiries else None
 
     def _expire(self, key: bytes, when: float) -> None:
         if self._expiries.get(key) == when:
@@ -386,7 +398,10 @@ class RedisModel:
         if text is None:
             raise Refusal("NOSCRIPT No matching script. Please use EVAL.")
         keys = int(words[2]) + 3
-        return scripts().run(text, words[3:keys], words[keys:], partial(self._call, client))
+        ended = self.on_script(text, words[3:keys], words[keys:])
+        reply = scripts().run(text, words[3:keys], words[keys:], partial(self._call, client))
+        ended(reply)
+        return reply
 
     def _call(self, client: _Client, words: list[bytes]) -> Any:
         try:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.app_services import AppServices
-from services.errors import UNAVAILABLE, Conflict, NotFound, Refused
+from services.errors import UNAVAILABLE, Conflict, KeyReused, NotFound, Refused
 from services.queue_session import MessageNotSent
 from services.tickets.models import NewOrder, Order, OrderStatus, PlaceOrder, PutDrop
 from tests.simulation.bus import AGE_BUCKET_S, Bus
@@ -77,7 +77,7 @@ class Shop:
                 break
             if isinstance(answer, Refused):
                 unknown = isinstance(answer, NotFound) and (self.redis.losses or new.drop_id not in self.drops)
-                if not (unknown or isinstance(answer, Conflict)):
+                if not (unknown or isinstance(answer, (Conflict, KeyReused))):
                     self.world.violate(f"{new} was refused: {answer!r}")
                 return answer
             await asyncio.sleep(self.random.uniform(0.5, 5))

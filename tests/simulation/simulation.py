@@ -30,6 +30,7 @@ from tests.simulation.loop import World
 from tests.simulation.network import Network
 from tests.simulation.plan import Plan, Step, plan_of
 from tests.simulation.redis_model import EPOCH_S, RedisModel
+from tests.simulation.rules import Rules
 from tests.simulation.shop import Shop
 
 RECOVERY_S = 8.0  # connect_s + 2 s, and one more for the backoff: from then on nothing may fail
@@ -64,6 +65,7 @@ class Simulation:
         self.world = world = World(plan.seed, keep_trace)
         self.redis = (ClusterModel if plan.cluster else RedisModel)(world, plan.seed, PASSWORD)
         self.network = self.redis.network = Network(world, self.redis, plan.seed)
+        Rules(world, self.redis)
         self.bus = Bus(world, plan.seed, plan.lag_s)
         self.identity = Identity(world, plan.token_s)
         bound = plan.connections + (len(PORTS) + 1 if plan.cluster else 0)
@@ -145,6 +147,7 @@ class Simulation:
             "workerless": lambda step, instance: setattr(instances[instance].trigger, "workerless", True),
             "freeze": lambda step, instance: instances[instance].freeze(step.until - step.at),
             "kill": lambda step, instance: instances[instance].kill(),
+            "stop": lambda step, instance: instances[instance].close(),
         }
 
     def _how_it_ends(self) -> dict[str, Callable[..., Any]]:
@@ -156,6 +159,7 @@ class Simulation:
             "move": lambda block, to: redis.end_move(block),
             "workerless": lambda instance: setattr(instances[instance].trigger, "workerless", False),
             "kill": lambda instance: instances[instance].start(),
+            "stop": lambda instance: instances[instance].restart(),
         }
 
     def _come(self, person: Coroutine[Any, Any, Any]) -> None:
@@ -242,8 +246,7 @@ class Simulation:
             each.begin("a last call", _last_call, 2.5, self._answered)
         self.world.run(self.world.now + 5)
         for each in self.instances:
-            each.begin("close", lambda app: app.redis_service.aclose(), 5.0)
-            each.begin("close", lambda app: app.queue_service.aclose(), 5.0)
+            each.close()
         self.world.run(self.world.now + 20)
         if self.redis.clients:
             self.world.violate(f"the server still has {[client.link.who for client in self.redis.clients.values()]}")

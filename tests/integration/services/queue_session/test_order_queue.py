@@ -12,7 +12,7 @@ from services.queue_session import MessageNotSent, MessageOutcomeUnknown
 from services.queue_session.connection import ServiceBusConnection
 from services.queue_session.queue_service import MAX_WAITING
 from tests.integration.services.queue_session.bus import QUEUES, OpenQueue, by_string, count, receive, stored
-from tests.waiting import until
+from tests.waiting import turns_of_the_loop, until
 
 
 async def test_two_hundred_sends_at_once_are_all_stored_once_and_in_order_in_a_few_batches(
@@ -90,6 +90,13 @@ async def test_a_thousand_may_wait_and_the_next_one_fails_at_once(open_queue: Op
     with pytest.raises(MessageNotSent, match="1000 messages are waiting"):
         await queue.send("one too many", b"{}", within_s=30)
     assert not any(task.done() for task in waiting)
+
+    async def repeat() -> None:
+        for _ in range(50):
+            with pytest.raises(MessageNotSent):
+                await queue.send("one too many", b"{}", within_s=30)
+
+    assert await turns_of_the_loop(asyncio.create_task(repeat())) >= 50
     waiting[500].cancel()
     await asyncio.gather(waiting[500], return_exceptions=True)
     with pytest.raises(MessageNotSent, match="deadline"):

@@ -12,10 +12,10 @@ import redis
 
 from lab.azure.redis_server import RedisServer
 from lab.azure.tcp_proxy import TcpProxy
-from services.redis_session import NotSent, Overloaded, RedisUnavailable
-from services.redis_session.redis_service import Clocks
+from services.redis_session import NotSent, Overloaded, RedisNotConfigured, RedisUnavailable
+from services.redis_session.redis_service import Clocks, RedisService
 from tests.integration.services.conftest import Open, a_minute_passes, bump, recovered, slow
-from tests.waiting import until
+from tests.waiting import turns_of_the_loop, until
 
 
 async def test_building_the_session_connects_nothing_and_the_first_use_connects_once(
@@ -198,20 +198,6 @@ async def test_a_ping_behind_a_slow_command_does_not_cost_that_command_its_conne
     assert session.counters.recreates == 0
 
 
-async def turns_of_the_loop(caller: asyncio.Task[None]) -> int:
-    """How often the event loop turns until that task has ended."""
-    loop, turns = asyncio.get_running_loop(), 0
-
-    def turn() -> None:
-        nonlocal turns
-        turns += 1
-        loop.call_soon(turn)
-
-    loop.call_soon(turn)
-    await caller
-    return turns
-
-
 async def test_a_caller_that_repeats_without_a_pause_does_not_stop_the_event_loop(
     own_redis: RedisServer, open_session: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,16 +219,18 @@ async def test_a_caller_that_repeats_without_a_pause_does_not_stop_the_event_loo
     assert await turns_of_the_loop(asyncio.create_task(repeat())) >= 50
 
 
-async def test_nor_does_one_that_repeats_what_a_full_backlog_refuses(redis_url: str, open_session: Open) -> None:
+async def test_nor_does_one_that_repeats_what_fails_at_once(redis_url: str, open_session: Open) -> None:
     session = open_session(redis_url)
     await session.ping(5)
+    not_configured = open_session(None)
 
-    async def refused(client: object) -> None:
+    async def full(client: object) -> None:
         raise Overloaded("the backlog is full")
 
-    async def repeat() -> None:
+    async def repeat(failing: RedisService, error: type[RedisUnavailable]) -> None:
         for _ in range(50):
-            with pytest.raises(Overloaded):
-                await session.run(refused, idempotent=False, within_s=5)
+            with pytest.raises(error):
+                await failing.run(full, idempotent=False, within_s=5)
 
-    assert await turns_of_the_loop(asyncio.create_task(repeat())) >= 50
+    assert await turns_of_the_loop(asyncio.create_task(repeat(session, Overloaded))) >= 50
+    assert await turns_of_the_loop(asyncio.create_task(repeat(not_configured, RedisNotConfigured))) >= 50
