@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -159,3 +160,5 @@ async def _close_and_cut(sender: Any, close_handler: Any) -> None:
         writer = getattr(getattr(connection, "_transport", None), "writer", None)
         if writer is not None:
             writer.transport.abort()
+            with suppress(OSError):  # what broke it: asyncio complains of an error that nobody reads
+                await writer.wait_closed()

@@ -16,6 +16,7 @@ from lab.azure.redis_server import RedisServer
 from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session.redis_service import Clocks, RedisService
 from tests.integration.services.queue_session.bus import broker, connection, open_queue
+from tests.logged import complaints_of_asyncio
 
 __all__ = ["broker", "connection", "open_queue"]  # fixtures
 
@@ -70,7 +71,7 @@ async def open_session(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Open]:
     gc.collect()  # a socket left open is reported here, by the test that left it
     left = {task for task in asyncio.all_tasks() - before if task.get_name().startswith("redis ")}
     assert not left
-    assert [record.getMessage() for record in caplog.records if record.name == "asyncio" and record.levelno > 20] == []
+    assert complaints_of_asyncio(caplog) == []
 
 
 async def bump(client: Redis) -> int:

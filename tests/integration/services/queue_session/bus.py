@@ -20,6 +20,7 @@ from lab.azure.service_bus import Broker, QueueConfig
 from services.identity import SharedCredential
 from services.queue_session.connection import ServiceBusConnection
 from services.queue_session.queue_service import QueueService
+from tests.logged import complaints_of_asyncio
 from tests.waiting import until
 
 QUEUES = {"orders": QueueConfig(duplicate_window_s=600), "plain": QueueConfig(), "small": QueueConfig(max_messages=1)}
@@ -89,7 +90,7 @@ async def open_queue(caplog: pytest.LogCaptureFixture) -> AsyncIterator[OpenQueu
     assert "service bus token" not in {thread.name for thread in threading.enumerate()}
     await until(lambda: open_sockets() <= sockets)
     gc.collect()
-    assert [record.getMessage() for record in caplog.records if record.name == "asyncio" and record.levelno > 20] == []
+    assert complaints_of_asyncio(caplog) == []
 
 
 @pytest.fixture(params=["connection string", "identity"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+from typing import Any
 
 import pytest
 from azure.servicebus.aio import ServiceBusSender
@@ -257,3 +259,16 @@ async def test_a_sending_task_that_somebody_cancelled_is_replaced(broker: Broker
     await queue.send("third", b"{}", within_s=5)
     assert stored(broker) == ["first", "second", "third"]
     await until(lambda: broker.connections == 1)
+
+
+async def test_the_error_of_a_broken_connection_is_not_left_unread(broker: Broker, open_queue: OpenQueue) -> None:
+    """asyncio would complain of it if garbage collection took the future before the protocol that holds it."""
+    queue = open_queue(by_string(broker))
+    await queue.send("before", b"{}", within_s=5)
+    assert queue._owner and queue._owner._sender
+    handler: Any = queue._owner._sender.sdk._handler
+    transport = handler._connection._transport.writer.transport
+    protocol = transport.get_protocol()
+    transport.get_extra_info("socket").shutdown(socket.SHUT_WR)  # the next write is a broken pipe
+    await queue.send("after", b"{}", within_s=5)
+    protocol._closed = asyncio.get_running_loop().create_future()  # open_queue looks for what is said now

@@ -28,6 +28,7 @@ from tests.integration.lab.azure.service_bus.peer import (
     request,
     sending,
 )
+from tests.logged import logged
 from tests.waiting import until
 
 CONVERSATION = b"".join(
@@ -58,7 +59,7 @@ async def bus(closed_peers: None, caplog: pytest.LogCaptureFixture) -> AsyncIter
     """A broker on the test's loop that must have met nothing it did not foresee."""
     async with Broker({"orders": QueueConfig(max_messages=10_000)}) as broker:
         yield broker
-        assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+        assert [record.message for record in logged(caplog) if record.levelname == "ERROR"] == []
 
 
 def connections(bus: Broker) -> list[connection.Connection]:

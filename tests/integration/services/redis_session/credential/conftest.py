@@ -13,6 +13,7 @@ from lab.azure.redis_server import RedisServer
 from services.redis_session.credential import CredentialClocks, RedisCredential
 from services.redis_session.redis_service import Clocks, RedisService
 from tests.integration.services.redis_session.credential.identity import ADMIN, AclServer, Identity
+from tests.logged import complaints_of_asyncio, log_text
 from tests.waiting import until
 
 QUICK = CredentialClocks(fetch_s=10, margin_s=0.3, backoff_base_s=0.05, backoff_cap_s=0.2)
@@ -58,8 +59,8 @@ async def open_session(acl_server: AclServer, caplog: pytest.LogCaptureFixture) 
     gc.collect()  # a task or an error that nobody asked for is reported here
     left = {task.get_name() for task in asyncio.all_tasks() - before if task.get_name().startswith("redis ")}
     assert not left
-    assert [record.getMessage() for record in caplog.records if record.name == "asyncio" and record.levelno > 20] == []
-    assert "secret-token" not in caplog.text
+    assert complaints_of_asyncio(caplog) == []
+    assert "secret-token" not in log_text(caplog)
 
 
 class Load:

@@ -21,6 +21,7 @@ from tests.integration.services.redis_session.credential.identity_endpoint impor
     new_token,
     token_answer,
 )
+from tests.logged import log_text
 
 CLIENT_ID = "11111111-2222-4333-8444-555555555555"
 
@@ -37,8 +38,9 @@ def endpoint(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) 
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
         yield running
-    assert HEADER not in caplog.text
-    assert not [token for token in running.tokens if token in caplog.text]
+    text = log_text(caplog)
+    assert HEADER not in text
+    assert not [token for token in running.tokens if token in text]
 
 
 def failure() -> str:
