@@ -265,8 +265,8 @@ async def test_the_error_of_a_broken_connection_is_not_left_unread(broker: Broke
     """asyncio would complain of it if garbage collection took the future before the protocol that holds it."""
     queue = open_queue(by_string(broker))
     await queue.send("before", b"{}", within_s=5)
-    assert queue._owner and queue._owner._sender
-    handler: Any = queue._owner._sender.sdk._handler
+    owner: Any = queue._owner
+    handler = owner._sender.sdk._handler
     transport = handler._connection._transport.writer.transport
     protocol = transport.get_protocol()
     transport.get_extra_info("socket").shutdown(socket.SHUT_WR)  # the next write is a broken pipe
