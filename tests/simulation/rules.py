@@ -126,11 +126,19 @@ class Rules:
         if said != must:
             self._world.violate(f"{what} answered {said}, and by the rules {must}")
         after = Records.of(self._redis, keys, before.now)
-        orders = before.orders if len(said) in (1, 6) else {**before.orders, what.split()[1]: said[1]}
-        if after.orders != orders:
-            self._world.violate(f"{what} left {after.orders}, and by the rules {orders}")
+        record = next((part for part in said if isinstance(part, dict)), None)
+        orders = before.orders if record is None else {**before.orders, what.split()[1]: record}
+        if (after.orders, after.meta) != (orders, self._meta_after(said, before, after)):
+            self._world.violate(f"{what} answered {said}, found {before} and left {after}")
         if said[0] in ("created", "restocked", "placed"):
             self._check_kept(what, after.meta["closes_at"] + KEPT_MS, keys)
+
+    @staticmethod
+    def _meta_after(said: list[Any], before: Records, after: Records) -> dict[str, int]:
+        if said[0] in ("created", "restocked"):
+            return dict(zip(("stock", "per_customer", "closes_at", "confirmed", "refused"), said[1:], strict=True))
+        counted = {status: after.tickets(status) for status in ("confirmed", "refused")}
+        return before.meta and {**before.meta, **counted}
 
     def _check_kept(self, what: str, until: int, keys: list[bytes]) -> None:
         ends = {self._redis.expires_at(key) for key in keys if self._redis.hash_of(key)}
