@@ -260,8 +260,8 @@ class _Owner:
         self._arrived.set()
 
     async def aclose(self) -> None:
-        await end(self._task)
         self._fail_all("the session was closed")
+        await end(self._task)
         await self._close()
 
     async def _run(self) -> None:

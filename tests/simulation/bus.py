@@ -23,6 +23,7 @@ from tests.simulation.loop import SimLoop, World
 LOCK_S, RENEWED_S, DELIVERIES, WINDOW_S = 60.0, 300.0, 10, 600.0
 TICK_S = 5.0
 BATCH_MOST = 20
+EARLY_S = 0.6  # with less time left than SEND_S nothing is sent
 AGE_BUCKET_S = 60.0  # a record older than this may be sent again under another MessageId
 Handler = Callable[[bytes], Coroutine[Any, Any, Any]]
 
@@ -47,6 +48,7 @@ class Bus:
         self.triggers: list[Trigger] = []
         self.stored: dict[str, list[float]] = {}  # order id -> when a copy of it was taken
         self.arrived: Counter[str] = Counter()  # attempt to place an order -> messages, known ones too
+        self.refusals: Counter[str] = Counter()  # likewise, of messages that were not stored
         self.not_sent: dict[str, str] = {}  # attempt -> what its caller was told: no message of it may arrive
         self.replayed: Counter[str] = Counter()
         self.unhandled_orders: set[str] = set()
@@ -70,10 +72,12 @@ class Bus:
             self.world.violate(f"a message has been sent {self.arrived[attempt]} times: {attempt}")
         self._check_not_sent(attempt)
 
-    def say_not_sent(self, attempt: str, error: str) -> None:
-        """The caller of this attempt has been told that nothing was sent."""
+    def say_not_sent(self, attempt: str, error: str, left_s: float) -> None:
+        """The caller of this attempt has been told that nothing was sent, so long before its deadline."""
         self.not_sent[attempt] = error
         self._check_not_sent(attempt)
+        if left_s > EARLY_S and self.refusals[attempt] < MAX_ATTEMPTS and "closed" not in error:
+            self.world.violate(f"a message was given up {left_s:.2f} s before its deadline: {error}")
 
     def _check_not_sent(self, attempt: str) -> None:
         if attempt in self.not_sent and self.arrived[attempt]:
@@ -218,6 +222,7 @@ class SimSender:
             error = sdk.ServiceBusConnectionError(message="the link is detached")
         elif messages is not None and (bus.state == "busy" or (bus.refused and bus.random.random() < bus.refused)):
             error = sdk.ServiceBusServerBusyError(message="try again")
+            bus.refusals.update(message.application_properties["attempt"] for message in messages)
         elif messages is not None and bus.state != "hole":
             for message in messages:
                 bus.arrive(message.application_properties["attempt"])

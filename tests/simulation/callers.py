@@ -29,6 +29,7 @@ BACKLOG = 20
 BATCH = 3  # commands in one
 HEARD_S = 0.005  # a busy process has handled by then what it has read
 SEVERAL = ("transaction", "nested_run")  # use several connections: one may run what another refuses
+WAITS_S, KNOWN_AFTER_S = 1.0, 2.0  # at most between two attempts; an outage is known then, and fails a call at once
 SLOW = ("inner_deadline", "blocking")  # may take longer than their deadline though nothing is wrong
 
 
@@ -135,6 +136,7 @@ class Callers:
         self.bare: list[SimLoop] = []
         self._sent: list[list[str]] = []  # on each bare client, in order
         self.calm_since = 0.0  # since when nothing has been wrong for long enough; inf while something is
+        self.wrong_since = 0.0  # since when something is, or was a moment ago
         self.unmoved_since = 0.0  # likewise, for calls of several keys: a slow move of a slot harms them
 
     def _claim(self, what: str, tokens: int, idempotent: bool) -> Claim:
@@ -176,6 +178,8 @@ class Callers:
                 and began >= (self.unmoved_since if kind == "transaction" else self.calm_since)
             ):
                 self.world.violate(f"{claim.what}: {outcome!r}, and nothing is wrong")
+            elif isinstance(outcome, NotSent) and kind not in SLOW:
+                self._check_patience(claim, outcome, began + within_s + instance.frozen_s - frozen_s - self.world.now)
             elif isinstance(outcome, tuple) and not (idempotent and kind == "incr"):
                 self._own(outcome)
             if (
@@ -195,6 +199,12 @@ class Callers:
         task = instance.begin(f"{kind} {claim.tokens[0]}", run, within_s, done)
         if cancel_s is not None and task is not None:
             self.world.later(cancel_s, task.cancel)
+
+    def _check_patience(self, claim: Claim, outcome: NotSent, left_s: float) -> None:
+        """A call goes on until its deadline, unless an outage is known."""
+        known = self.world.now >= self.wrong_since + KNOWN_AFTER_S
+        if left_s > WAITS_S and not known and not isinstance(outcome, Overloaded):
+            self.world.violate(f"{claim.what} gave up {left_s:.2f} s before its deadline: {outcome!r}")
 
     def _check_unknown(self, claim: Claim, who: str, outcome: OutcomeUnknown, kind: str, until: float) -> None:
         """What the server has refused, and said so before the deadline, did not run."""

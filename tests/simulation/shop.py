@@ -16,6 +16,7 @@ from services.app_services import AppServices
 from services.errors import UNAVAILABLE, Conflict, KeyReused, NotFound, Refused
 from services.queue_session import MessageNotSent
 from services.tickets.models import NewOrder, Order, OrderStatus, PlaceOrder, PutDrop
+from services.tickets.store import REQUEST_S
 from tests.simulation.bus import AGE_BUCKET_S, Bus
 from tests.simulation.instance import Gone, Instance
 from tests.simulation.loop import SimLoop, World
@@ -96,7 +97,7 @@ class Shop:
         try:
             order = await app.order_desk.place(new, {"attempt": attempt})
         except MessageNotSent as error:
-            self.bus.say_not_sent(attempt, str(error))
+            self.bus.say_not_sent(attempt, str(error), began + REQUEST_S - self.world.now)
             raise
         if order.status is OrderStatus.QUEUED:
             self._check_queued(order, attempt, began)

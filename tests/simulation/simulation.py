@@ -112,6 +112,8 @@ class Simulation:
         """Pushes and moves harm nobody; but who needs several keys at once waits until they are in one place."""
         if step.kind == "push" or (step.kind == "move" and step.until - step.at < SLOW_S):
             return
+        if self.world.now >= self.shop.calm_since:
+            self.callers.wrong_since = self.world.now
         self._troubles[step.kind == "move"] += more
         calm_since = self.world.now + RECOVERY_S
         self.shop.calm_since = float("inf") if self._troubles.total() else calm_since

@@ -102,4 +102,7 @@ async def test_a_thousand_may_wait_and_the_next_one_fails_at_once(open_queue: Op
     with pytest.raises(MessageNotSent, match="deadline"):
         await queue.send("in the place of one that gave up", b"{}", within_s=0.05)
     await queue.aclose()
-    await asyncio.gather(*waiting, return_exceptions=True)
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {str(outcome) for outcome in outcomes if isinstance(outcome, MessageNotSent)} == {
+        "not sent to Service Bus: the session was closed"
+    }
