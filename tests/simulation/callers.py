@@ -29,7 +29,8 @@ BACKLOG = 20
 BATCH = 3  # commands in one
 HEARD_S = 0.005  # a busy process has handled by then what it has read
 SEVERAL = ("transaction", "nested_run")  # use several connections: one may run what another refuses
-WAITS_S, KNOWN_AFTER_S = 1.0, 2.0  # at most between two attempts; an outage is known then, and fails a call at once
+WAITS_S = 1.0  # at most between two attempts
+KNOWN_AFTER_S = 1.8  # of failing attempts an outage is known, 2 s, and the first may have begun before the trouble
 SLOW = ("inner_deadline", "blocking")  # may take longer than their deadline though nothing is wrong
 
 
