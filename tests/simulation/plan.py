@@ -80,7 +80,7 @@ def plan_of(seed: int | str) -> Plan:
     plan.steps += _shop(chance, plan.duration_s, shop) + _session(chance, plan, session)
     if chance.random() < 0.85:
         plan.steps += _faults(chance, plan, long)
-    of_cluster = random.Random(f"{seed}/cluster")  # of its own, so that the other worlds stay what they were
+    of_cluster = random.Random(f"{seed}/cluster")
     plan.cluster = of_cluster.random() < CLUSTERS
     if plan.cluster:
         plan.steps = [step for step in plan.steps if step.kind != "bare"] + _moves(of_cluster, plan)
@@ -90,9 +90,8 @@ def plan_of(seed: int | str) -> Plan:
             about = {"part": "identity", "state": of_cluster.choice(("down", "hole"))}
             steps = (of_cluster.uniform(1, 100), of_cluster.uniform(1, 400))
             plan.steps.append(Step(steps[0], "set", about, sum(steps)))
-    plan.steps += _more(random.Random(f"{seed}/more"), plan)
-    plan.steps += _later(random.Random(f"{seed}/later"), plan)
-    plan.steps += _last(random.Random(f"{seed}/last"), plan)
+    for more in (_more, _later, _last):  # each with chances of its own, so that all else of a seed stays what it was
+        plan.steps += more(random.Random(f"{seed}/{more.__name__[1:]}"), plan)
     plan.steps.sort(key=lambda step: step.at)
     return plan
 
@@ -118,9 +117,7 @@ def _more(chance: random.Random, plan: Plan) -> list[Step]:
 
 
 def _later(chance: random.Random, plan: Plan) -> list[Step]:
-    """Some customers ask again after minutes. And a queue that does not confirm may refuse, too.
-
-    Its chances are not those of `_more`, so that all else of a seed stays what it was."""
+    """Some customers ask again after minutes. And a queue that does not confirm may refuse, too."""
     later = []
     for step in plan.steps:
         if step.kind == "order" and chance.random() < 0.1:
