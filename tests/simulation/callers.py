@@ -28,7 +28,7 @@ SCRIPT = "redis.call('INCR', KEYS[1]) return redis.error_reply('BUSY slot taken'
 BACKLOG = 20
 BATCH = 3  # commands in one
 HEARD_S = 0.005  # a busy process has handled by then what it has read
-SEVERAL = ("transaction", "nested_run")  # use several connections: one may run what another refuses
+SEVERAL = ("transaction", "nested_run", "gather")  # one command may be refused, and of another nothing be known yet
 WAITS_S = 1.0  # at most between two attempts
 KNOWN_AFTER_S = 1.8  # of failing attempts an outage is known, 2 s, and the first may have begun before the trouble
 SLOW = ("inner_deadline", "blocking")  # may take longer than their deadline though nothing is wrong
@@ -165,7 +165,7 @@ class Callers:
         claim, began = self._claim(f"{kind} on {instance.loop.name}", 4, idempotent), self.world.now
         session, who, frozen_s = instance.app.redis_service, instance.loop.name, instance.frozen_s
         ended = self.network.ended[who]
-        may_meet_both = kind in SEVERAL and self.redis.left_behind(who)
+        may_be_unknown = kind in SEVERAL and self.redis.left_behind(who)
 
         def done(outcome: Any) -> None:
             claim.outcome = _word(outcome)
@@ -175,7 +175,7 @@ class Callers:
                 isinstance(outcome, RedisUnavailable)
                 and within_s >= 2
                 and kind not in SLOW
-                and not may_meet_both
+                and not may_be_unknown
                 and began >= (self.unmoved_since if kind == "transaction" else self.calm_since)
             ):
                 self.world.violate(f"{claim.what}: {outcome!r}, and nothing is wrong")
