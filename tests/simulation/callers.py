@@ -30,7 +30,7 @@ BATCH = 3  # commands in one
 HEARD_S = 0.005  # a busy process has handled by then what it has read
 SEVERAL = ("transaction", "nested_run", "gather")  # one command may be refused, and of another nothing be known yet
 WAITS_S = 1.0  # at most between two attempts
-KNOWN_AFTER_S = 1.8  # of failing attempts an outage is known, 2 s, and the first may have begun before the trouble
+KNOWN_AFTER_S = 1.4  # an outage is known after 2 s, and the first attempt may wait for a token when the trouble begins
 SLOW = ("inner_deadline", "blocking")  # may take longer than their deadline though nothing is wrong
 
 
