@@ -31,6 +31,7 @@ class Network:
         self.delay_s, self.split = (0.0002, 0.002), 0.1
         self.hole = self.held = self.refusing = False
         self.links: dict[Link, None] = {}  # as the server sees them
+        self.unheard: list[Link] = []  # closed by the server, and nothing gets through to say so
         self.open_at: Counter[str] = Counter()  # process -> connections as it sees them, attempts included
         self.ended: Counter[str] = Counter()  # process -> connections that have ended
         self.read_at: dict[str, float] = {}  # process -> when it last read anything
@@ -88,7 +89,8 @@ class Network:
     def release(self) -> None:
         """What was held goes on; a connection that has lost packets is reset sooner or later."""
         self.hole = self.held = self.refusing = False
-        for link in list(self.links):
+        links, self.unheard = [*self.links, *self.unheard], []
+        for link in links:
             if link.lossy:
                 self.world.later(self.random.uniform(0.1, 2), link.reset)
             for read in [link.server_reads] * len(link.to_server) + [link.client_reads] * len(link.to_client):
@@ -261,7 +263,7 @@ class Link(asyncio.Transport):
             self.network.server.received(self, self.to_server.popleft())
         if not self.gone:
             self.vanish()
-            self.loop.io_ready(self._finish, ConnectionResetError(104, "Connection reset by peer"))
+        self.loop.io_ready(self._finish, ConnectionResetError(104, "Connection reset by peer"))
 
     def vanish(self) -> None:
         """The server has it no more, and what the client writes gets nowhere. Nobody tells the client."""
@@ -282,3 +284,4 @@ class Link(asyncio.Transport):
         self.reply(b"")
         if not self.gone:
             self.vanish()
+            self.network.unheard += [self] * self.lossy
