@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import lru_cache
 from typing import Any
 
-from redis.exceptions import NoPermissionError, RedisClusterException, ResponseError
+from redis.exceptions import RedisClusterException, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from .clocks import Clocks
@@ -20,6 +20,7 @@ from .errors import NotSent
 from .key_slots import slot_of, upper
 from .multiplexed_redis import MultiplexedRedis
 from .reply_stream import ReplyStream
+from .server_reply import server_state
 from .topology import Place, fetch_topology
 
 _GROUPS = frozenset(["SCRIPT", "FUNCTION", "CONFIG", "MEMORY", "SLOWLOG"])  # whose sub-command decides
@@ -148,16 +149,16 @@ async def join_cluster(
 ) -> MultiplexedRedis:
     """`cluster`, joined to the nodes that `seed` knows, and `seed` closed; `seed` itself if it is in no cluster.
 
-    Raises NoPermissionError (CLUSTER is not allowed), RedisUnavailable, and redis-py's TimeoutError.
+    Raises ResponseError (CLUSTER is not allowed, or Redis is busy), RedisUnavailable, and redis-py's TimeoutError.
     """
     how = seed.connection_pool.connection_kwargs
     place = Place(how.get("host", "localhost"), int(how.get("port", 6379)))
     try:
         async with asyncio.timeout(clocks.connect_s):
             topology = await fetch_topology(seed.execute_command, place)
-    except NoPermissionError:
-        raise
-    except ResponseError:
+    except ResponseError as error:
+        if server_state(error) is not None:  # it may not say, or not now: that is not to be in no cluster
+            raise
         return seed
     except TimeoutError as error:
         raise RedisTimeoutError("the cluster did not say which node serves which slot") from error

@@ -252,7 +252,8 @@ class RedisService:
     ) -> RedisUnavailable:
         reason = reason_of_code(code)
         self.outage.failed(self._now(), reason, code, refused=True)
-        if state is ServerState.ELSEWHERE and client is self._client and not self._of_cluster and not aside:
+        alone = not (self._of_cluster or isinstance(client, ClusterRedis))
+        if state is ServerState.ELSEWHERE and client is self._client and alone:
             self._moved = True  # the next connection looks at the whole cluster
             self._discard(client, "the server belongs to a cluster", answers=True)
             return NotSent(f"the key is elsewhere: {code}", reason)
@@ -376,7 +377,8 @@ class RedisService:
             self._login.taken()
         far = self._login.refused or "max number of clients" in text
         self._not_before = self._now() + (self._backoff.longest_wait_s() if far else self._backoff.next_wait_s())
-        reason = reason_not_connected(cause)
+        found = server_state(cause) if isinstance(cause, ResponseError) else None
+        reason = reason_of_code(found[0]) if found is not None else reason_not_connected(cause)
         self.outage.failed(self._now(), reason, text)
         if self._login.refused:
             return RedisUnavailable(f"Redis does not take our credentials: {text}", reason)

@@ -61,12 +61,12 @@ class Node:
     async def clients(self) -> list[dict[str, Any]]:
         """The clients that the server has, without the lab's own."""
         async with self.admin() as client:
-            return await _others(client)
+            return await others(client)
 
     async def kill_clients(self) -> None:
         """CLIENT KILL of everybody but the lab."""
         async with self.admin() as client:
-            await _kill(client, await _others(client))
+            await _kill(client, await others(client))
 
     async def settled_clients(self, wanted: int, within_s: float) -> int:
         """How many clients there are once there are no more than `wanted`, or when the time is over."""
@@ -106,7 +106,7 @@ def after_connect(pace: Paced) -> float:
     return pace.clocks.connect_s + 2
 
 
-async def _others(admin: Redis) -> list[dict[str, Any]]:
+async def others(admin: Redis) -> list[dict[str, Any]]:
     """Without the lab, and what the nodes of a cluster open to each other: replication, and MIGRATE's."""
     return [
         row
@@ -157,9 +157,9 @@ async def full_server(target: Target, seconds: float) -> None:
             return int((await admin.info("stats"))["rejected_connections"]) - before
 
         limit = (await admin.config_get("maxclients"))["maxclients"]
-        others = await _others(admin)
-        await admin.config_set("maxclients", len(await admin.client_list()) - len(others))
-        await _kill(admin, others)
+        clients = await others(admin)
+        await admin.config_set("maxclients", len(await admin.client_list()) - len(clients))
+        await _kill(admin, clients)
         await asyncio.sleep(seconds)
         if not await some(refused):
             raise FaultDidNotHappen("Redis refused no connection")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import urlsplit
@@ -112,6 +112,50 @@ async def test_a_cluster_that_knew_no_node_is_asked_again_by_a_ping(nodes: tuple
         await redis.ping(0.5)
     source.says[b"CLUSTER"] = slots((0, 16383, source))
     await redis.ping(20)
+    await redis.aclose()
+
+
+async def test_a_node_that_is_busy_when_it_is_asked_for_its_cluster_is_asked_again(
+    nodes: tuple[Node, Node], session: Session
+) -> None:
+    source, _ = nodes
+    source.says[b"CLUSTER"] = (
+        b"-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n"
+    )
+    redis = session(source.url)
+    with pytest.raises(RedisUnavailable) as caught:
+        await redis.ping(0.5)
+    assert caught.value.reason == "Redis is busy with a script"
+    source.says[b"CLUSTER"] = slots((0, 16383, source))
+    await redis.ping(20)
+    assert isinstance(redis.open_client, ClusterRedis)
+    await redis.aclose()
+
+
+async def incr(client: Any) -> int:
+    return int(await client.incr("n"))
+
+
+async def incr_in_a_transaction(client: Any) -> int:
+    """Over a side connection."""
+    return int((await client.pipeline().incr("n").execute())[0])
+
+
+@pytest.mark.parametrize(("first", "reply"), [(incr, b":1\r\n"), (incr_in_a_transaction, b"+QUEUED\r\n")])
+async def test_a_session_that_meets_moved_becomes_one_of_the_cluster(
+    nodes: tuple[Node, Node], session: Session, first: Callable[[Any], Awaitable[int]], reply: bytes
+) -> None:
+    """Whose server does not know HELLO, and so does not say that it is of a cluster."""
+    source, target = nodes
+    for node in nodes:
+        node.says |= {b"HELLO": b"-ERR unknown command 'HELLO'\r\n", b"MULTI": b"+OK\r\n", b"CLIENT": b"+OK\r\n"}
+        node.says[b"CLUSTER"] = slots((0, 16383, target))
+    source.says[b"INCRBY"] = f"-MOVED 1 127.0.0.1:{target.place.port}\r\n".encode()
+    source.says[b"EXEC"] = b"-EXECABORT Transaction discarded because of previous errors.\r\n"
+    target.says |= {b"INCRBY": reply, b"EXEC": b"*1\r\n:1\r\n"}
+    redis = session(source.url.replace("protocol=3", "protocol=2"), connections=2)
+    assert await redis.run(first, idempotent=True, within_s=5) == 1
+    assert isinstance(redis.open_client, ClusterRedis)
     await redis.aclose()
 
 
