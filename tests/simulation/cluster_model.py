@@ -19,7 +19,7 @@ PORTS = (6379, 6380, 6381)  # a node that takes over has a port of its own
 MOST_TOPOLOGIES = 16  # that one process asks for in a second
 MOST_MOVED = 8  # times that one call is sent to another node
 BLOCKS, SLOTS = 6, 16384  # slots move by the block
-UNHEARD_S = 30.0  # a fetch of the topology may hang as long in a network that loses packets
+UNHEARD_S = 120.0  # who does not call looks once a minute, and a look may fail
 HEARS_S = (0.0, 2.0)  # how long news of a move take to the other nodes
 _KEYLESS = frozenset(b"HELLO AUTH QUIT CLIENT PING ECHO TIME MULTI EXEC CLUSTER ASKING".split())
 
