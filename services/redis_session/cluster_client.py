@@ -20,7 +20,7 @@ from .errors import NotSent
 from .key_slots import slot_of, upper
 from .multiplexed_redis import MultiplexedRedis
 from .reply_stream import ReplyStream
-from .server_reply import server_state
+from .server_reply import ServerState, server_state
 from .topology import Place, fetch_topology
 
 _GROUPS = frozenset(["SCRIPT", "FUNCTION", "CONFIG", "MEMORY", "SLOWLOG"])  # whose sub-command decides
@@ -157,8 +157,9 @@ async def join_cluster(
         async with asyncio.timeout(clocks.connect_s):
             topology = await fetch_topology(seed.execute_command, place)
     except ResponseError as error:
-        if server_state(error) is not None:  # it may not say, or not now: that is not to be in no cluster
-            raise
+        found = server_state(error)
+        if found is not None and found[1] is not ServerState.ELSEWHERE:
+            raise  # it may not say, or not now: that is not to be in no cluster
         return seed
     except TimeoutError as error:
         raise RedisTimeoutError("the cluster did not say which node serves which slot") from error
