@@ -180,7 +180,7 @@ class Callers:
             ):
                 self.world.violate(f"{claim.what}: {outcome!r}, and nothing is wrong")
             elif isinstance(outcome, NotSent) and kind not in SLOW:
-                self._check_patience(claim, outcome, began + within_s + instance.frozen_s - frozen_s - self.world.now)
+                self._check_patience(claim, outcome, began + within_s - self.world.now)
             elif isinstance(outcome, tuple) and not (idempotent and kind == "incr"):
                 self._own(outcome)
             if (
