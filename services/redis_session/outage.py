@@ -10,8 +10,10 @@ import socket
 import ssl
 from collections import deque
 
-from redis.exceptions import AuthenticationError, InvalidResponse
+from redis.exceptions import AuthenticationError, InvalidResponse, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from .server_reply import server_state
 
 REPEAT_S = 60.0  # a reason that lasts is logged at most so often; a refusal is remembered for so long
 SILENT = "Redis does not answer"
@@ -63,6 +65,9 @@ def reason_of_code(code: str) -> str:
 
 def reason_not_connected(error: BaseException) -> str:
     """Plain words for why a connection attempt failed; they name no host, no user and no number."""
+    found = server_state(error) if isinstance(error, ResponseError) else None
+    if found is not None:
+        return reason_of_code(found[0])
     cause: BaseException | None = error
     while cause is not None:
         for kind, text, words in _CONNECTING:

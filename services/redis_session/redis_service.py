@@ -377,8 +377,7 @@ class RedisService:
             self._login.taken()
         far = self._login.refused or "max number of clients" in text
         self._not_before = self._now() + (self._backoff.longest_wait_s() if far else self._backoff.next_wait_s())
-        found = server_state(cause) if isinstance(cause, ResponseError) else None
-        reason = reason_of_code(found[0]) if found is not None else reason_not_connected(cause)
+        reason = reason_not_connected(cause)
         self.outage.failed(self._now(), reason, text)
         if self._login.refused:
             return RedisUnavailable(f"Redis does not take our credentials: {text}", reason)
