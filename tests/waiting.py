@@ -22,7 +22,8 @@ async def turns_of_the_loop(caller: asyncio.Task[None]) -> int:
     def turn() -> None:
         nonlocal turns
         turns += 1
-        loop.call_soon(turn)
+        if not caller.done():
+            loop.call_soon(turn)
 
     loop.call_soon(turn)
     await caller

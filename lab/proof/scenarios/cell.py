@@ -77,10 +77,11 @@ class Clients:
 
     async def watch(self) -> None:
         """For ever; cancel it to stop."""
-        how: dict[str, Any] = {"client_name": LAB, "single_connection_client": True, "socket_timeout": 1}
         while True:
             with contextlib.suppress(RedisError, OSError):
-                async with Redis.from_url(self.server.url, **how) as client:
+                async with Redis.from_url(
+                    self.server.url, client_name=LAB, single_connection_client=True, socket_timeout=1
+                ) as client:
                     self._last = self._last and (1, 0)  # a new life: all but this connection is new
                     while True:
                         await self.look(client)

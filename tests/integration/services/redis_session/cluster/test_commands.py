@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis.exceptions import RedisClusterException, ResponseError
 
-from lab.azure.redis_cluster import RedisCluster
+from lab.azure.redis_cluster import RedisCluster, admin
 from services.redis_session import NeedsOwnConnection
 from services.redis_session.cluster_client import ClusterRedis
 from tests.integration.services.redis_session.cluster.conftest import Session, calls_of, clients_of
@@ -124,6 +124,16 @@ async def test_either_protocol_decoded_or_not(
     assert await redis.run(lambda client: client.get("key7"), idempotent=True, within_s=5) == ("7" if decode else b"7")
     assert redis.primaries == 3
     assert sum(clients_of(node) for node in cluster.nodes) <= 3
+
+
+async def test_a_user_without_a_right_to_hello_reaches_every_node(cluster: RedisCluster, session: Session) -> None:
+    """Under RESP2. A server may answer HELLO all the same; for one that does not see test_what_a_node_says.py."""
+    for node in cluster.nodes:
+        with admin(node) as client:
+            client.execute_command("ACL", "SETUSER", "plain", "on", "nopass", "~*", "+@all", "-hello")
+    redis = session(f"redis://plain:any@127.0.0.1:{cluster.nodes[0].port}?protocol=2")
+    assert await redis.run(lambda client: client.incr("{a}"), idempotent=False, within_s=5) == 1
+    assert calls_of(cluster.nodes[2], "incrby") == 1
 
 
 async def test_a_response_callback_counts_on_every_node(cluster: RedisCluster, session: Session) -> None:
