@@ -347,11 +347,14 @@ class RedisModel:
 
     def _expire(self, key: bytes, when: float) -> None:
         if self._expiries.get(key) == when:
-            self.data.pop(key, None)
+            self._delete(key)
+
+    def micros(self) -> int:
+        """Its clock, in microseconds since 1970."""
+        return int((EPOCH_S + self.world.now) * 1_000_000)
 
     def _time(self) -> list[bytes]:
-        micros = int((EPOCH_S + self.world.now) * 1_000_000)
-        return [b"%d" % (micros // 1_000_000), b"%d" % (micros % 1_000_000)]
+        return [b"%d" % part for part in divmod(self.micros(), 1_000_000)]
 
     def _add(self, key: bytes, more: int) -> int:
         value = int(self.data.get(key, 0)) + more

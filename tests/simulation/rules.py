@@ -1,4 +1,4 @@
-"""The rules for drops and orders, told once more in plain Python and held against every run of a script.
+"""The rules for drops and orders (`tests/drop_model.py`, plain Python), held against every run of a script.
 
 What a script must answer follows from the drop's records before it; never from its own books of customers and holds.
 """
@@ -13,12 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from services.tickets import store
+from tests.drop_model import Decide, DropModel, ModelDrop, ModelOrder, Place, Put, Step
 from tests.simulation.loop import World
-from tests.simulation.redis_model import EPOCH_S, RedisModel
+from tests.simulation.redis_model import RedisModel
 
 DAY_MS = 24 * 60 * 60 * 1000
 KEPT_MS = 7 * DAY_MS  # after the drop has closed
 NAMES = ("put_drop", "place_order", "decide_order")
+REFUSALS = {
+    "KeyReused": "other_order",
+    "NotFound": "no_drop",
+    "DropClosed": "closed",
+    "CustomerLimit": "customer_limit",
+    "SoldOut": "sold_out",
+}  # what the model calls them, and the scripts
+DROP = "the drop"
 _FIRST_LINES = {(Path(store.__file__).parent / f"lua/{name}.lua").read_bytes().split(b"\n")[0]: name for name in NAMES}
 
 
@@ -47,60 +56,52 @@ class Records:
         meta = {name.decode(): int(value) for name, value in redis.hash_of(keys[0]).items()}
         return cls(meta, {name.decode(): _parsed(record) for name, record in redis.hash_of(keys[1]).items()}, now)
 
-    def tickets(self, status: str, *customer: str) -> int:
-        """Of the orders with this status, of one customer or of all."""
-        return sum(
-            order["quantity"]
-            for order in self.orders.values()
-            if order["status"] == status and (not customer or order["customer_id"] in customer)
-        )
+    def drop(self, hold_ms: int = 0) -> ModelDrop:
+        """As the model has it."""
+        drop = ModelDrop(self.meta.get("stock", 0), self.meta.get("per_customer", 0))
+        drop.open = self.now < self.meta.get("closes_at", 0)
+        for name, order in self.orders.items():
+            status = f"{order['status']} {order.get('reason', '')}".strip()
+            drop.orders[name] = ModelOrder(order["customer_id"], order["quantity"], status)
+            if status == "queued" and order["placed_at"] + hold_ms > self.now:
+                drop.holds[name] = "sure"
+        return drop
+
+    def _answer(self, step: Step, hold_ms: int = 0) -> str:
+        model = DropModel()
+        model.drops = {DROP: self.drop(hold_ms)} if self.meta else {}
+        [answer] = model.allowed(step)
+        return answer
 
     def put_drop(self, stock: str, per_customer: str, closes_at: str) -> list[Any]:
         if closes_at and int(closes_at) > self.now + 90 * DAY_MS:
             return ["too_far"]
-        if int(stock) < self.tickets("confirmed"):
-            return ["below_confirmed"]
+        answer = self._answer(Put(DROP, int(stock), int(per_customer), None))
+        if answer == "below_confirmed":
+            return [answer]
         closes = max(int(closes_at), self.now) if closes_at else self.meta.get("closes_at", self.now + KEPT_MS)
-        amounts = int(stock), int(per_customer), closes, self.tickets("confirmed"), self.tickets("refused")
-        return ["restocked" if self.meta else "created", *amounts]
+        drop = self.drop()
+        return [answer, int(stock), int(per_customer), closes, drop.tickets("confirmed"), drop.tickets("refused")]
 
     def place_order(self, order_id: str, customer: str, quantity: str, hold_ms: str) -> list[Any]:
-        known = self.orders.get(order_id)
-        if known:
-            age_ms = self.now - known["placed_at"]
-            return ["known", known, age_ms] if _same(known, customer, quantity) else ["other_order"]
-        if not self.meta:
-            return ["no_drop"]
-        if self.now >= self.meta["closes_at"]:
-            return ["closed"]
-        holding = {name: one for name, one in self.orders.items() if one["placed_at"] + int(hold_ms) > self.now}
-        held = Records(self.meta, holding, self.now).tickets("queued", customer)
-        if self.tickets("confirmed", customer) + held + int(quantity) > self.meta["per_customer"]:
-            return ["customer_limit"]
-        if self.tickets("confirmed") + int(quantity) > self.meta["stock"]:
-            return ["sold_out"]
-        order = {"customer_id": customer, "quantity": int(quantity), "status": "queued", "placed_at": self.now}
+        answer = self._answer(Place(DROP, order_id, customer, int(quantity), "sure"), int(hold_ms))
+        if answer in REFUSALS:
+            return [REFUSALS[answer]]
+        if (known := self.orders.get(order_id)) is not None:
+            return ["known", known, self.now - known["placed_at"]]
+        order = {"customer_id": customer, "quantity": int(quantity), "status": answer, "placed_at": self.now}
         return ["placed", order, 0]
 
     def decide_order(self, order_id: str, customer: str, quantity: str) -> list[Any]:
-        known = self.orders.get(order_id)
-        if known and not _same(known, customer, quantity):
-            return ["other_order"]
+        answer, known = self._answer(Decide(DROP, order_id, customer, int(quantity))), self.orders.get(order_id)
+        if answer == "Undecidable":
+            return ["other_order" if known else "no_drop"]
         if known and known["status"] != "queued":
             return ["decided", known]
-        if not self.meta:
-            return ["no_drop"]
         order = known or {"customer_id": customer, "quantity": int(quantity), "placed_at": self.now}
-        said = {"status": "confirmed"}
-        if self.tickets("confirmed", customer) + int(quantity) > self.meta["per_customer"]:
-            said = {"status": "refused", "reason": "customer_limit"}
-        elif self.tickets("confirmed") + int(quantity) > self.meta["stock"]:
-            said = {"status": "refused", "reason": "sold_out"}
+        status, _, reason = answer.partition(" ")
+        said = {"status": status, "reason": reason} if reason else {"status": status}
         return ["decided", {**order, **said, "decided_at": self.now}]
-
-
-def _same(order: dict[str, Any], customer: str, quantity: str) -> bool:
-    return (order["customer_id"], order["quantity"]) == (customer, int(quantity))
 
 
 class Rules:
@@ -115,8 +116,7 @@ class Rules:
         name = _name_of(text)
         if name is None:
             return lambda _: None
-        now = int((EPOCH_S + self._world.now) * 1_000_000) // 1000
-        before = Records.of(self._redis, keys, now)
+        before = Records.of(self._redis, keys, self._redis.micros() // 1000)
         must: list[Any] = getattr(before, name)(*(argument.decode() for argument in arguments))
         return lambda reply: self._ends(f"{name} {b' '.join(arguments).decode()}", must, reply, keys, before)
 
@@ -137,7 +137,8 @@ class Rules:
     def _meta_after(said: list[Any], before: Records, after: Records) -> dict[str, int]:
         if said[0] in ("created", "restocked"):
             return dict(zip(("stock", "per_customer", "closes_at", "confirmed", "refused"), said[1:], strict=True))
-        counted = {status: after.tickets(status) for status in ("confirmed", "refused")}
+        drop = after.drop()
+        counted = {status: drop.tickets(status) for status in ("confirmed", "refused")}
         return before.meta and {**before.meta, **counted}
 
     def _check_kept(self, what: str, until: int, keys: list[bytes]) -> None:

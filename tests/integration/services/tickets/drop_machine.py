@@ -21,7 +21,7 @@ from services.redis_session.redis_service import RedisService
 from services.tickets.errors import BelowConfirmed
 from services.tickets.models import Drop, NewOrder, Order, OrderMessage, PlaceOrder, PutDrop
 from services.tickets.store import OrderStore
-from tests.integration.services.tickets.drop_model import Decide, DropModel, Place, Put, Step
+from tests.drop_model import Decide, DropModel, Place, Put, Step
 from tests.integration.services.tickets.shop import WITHIN_S, milliseconds
 
 T = TypeVar("T")
