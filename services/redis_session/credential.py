@@ -68,6 +68,7 @@ class RedisCredential(CredentialProvider):
         self._random = randomness or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._backoff, self._not_before = self._new_backoff(), float("-inf")
         self._held: Credential | None = None
+        self._fetched_at = float("-inf")
         self.tell: Callable[[str], None] = log.warning  # of a background task: RedisService has a caller say it
         self._failure = ""
         self._last_error: BaseException | None = None
@@ -88,6 +89,11 @@ class RedisCredential(CredentialProvider):
         if self._held is None or fresh or self._left_s() <= 0:
             return await self._fetched()
         return self._held
+
+    def doubt(self) -> None:
+        """Redis refuses it to a new connection: the next one shows a fresh one, at most one each `backoff_base_s`."""
+        if time.monotonic() - self._fetched_at > self._clocks.backoff_base_s:
+            self._held = None
 
     async def keep(self, client: MultiplexedRedis, used: Credential, prove: Prove) -> None:
         """Renew for as long as this task runs, and re-authenticate `client`, which connected with `used`, each time.
@@ -157,7 +163,7 @@ class RedisCredential(CredentialProvider):
         if credential.expires_at <= time.time():
             self._note(RedisUnavailable("it has expired already"))
             raise NotSent(self._failure)
-        self._held = credential
+        self._held, self._fetched_at = credential, time.monotonic()
         self._backoff.reset()
         return credential
 

@@ -261,6 +261,8 @@ class RedisService:
             if code in _LOGIN_REFUSED and client is self._client:
                 self._login.doubt()
             self._discard(client, f"the server answered {code}", answers=True)
+        if aside and code in _LOGIN_REFUSED and self._credential is not None:
+            self._credential.doubt()
         if state in (ServerState.FULL, ServerState.REFUSED):
             return RedisUnavailable(f"Redis refuses: {code}", reason)
         return NotSent(f"Redis cannot serve now: {code}", reason)

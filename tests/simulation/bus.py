@@ -179,7 +179,7 @@ class SimSender:
 
     def __init__(self, bus: Bus, loop: SimLoop) -> None:
         self.bus, self.loop, self.sdk = bus, loop, self
-        self.open = self.in_use = False
+        self.open = self.in_use = self.broken = False
         self.messages: list[Any] = []
 
     async def new_sender(self, queue_name: str) -> Any:
@@ -201,17 +201,23 @@ class SimSender:
         self.messages.append(message)
 
     async def send_messages(self, batch: Any, timeout: float) -> None:
-        """With another send under way, parts of it are lost without a word."""
+        """With another send under way, parts of it are lost without a word; after a failure, whatever is sent."""
         messages = [each for each in batch.messages if not self.in_use or self.bus.random.random() < 0.5]
         self.in_use = True
         try:
             await self._round_trip(messages, timeout)
+        except sdk.ServiceBusServerBusyError:
+            raise
+        except BaseException:
+            self.broken = True
+            raise
         finally:
             self.in_use = False
 
     async def _round_trip(self, messages: list[Any] | None, timeout: float) -> None:
         answer = self.loop.create_future()
-        self.bus.world.later(self.bus.way_s(), self._arrive, messages, answer)
+        if not self.broken:
+            self.bus.world.later(self.bus.way_s(), self._arrive, messages, answer)
         self.bus.world.later(timeout, self._answered, answer, sdk.OperationTimeoutError(message="no answer"))
         await answer
 

@@ -89,6 +89,19 @@ async def children(redis: Any, tokens: list[str], *_: Any) -> None:
         task.result()
 
 
+async def straggler(redis: Any, tokens: list[str], *_: Any) -> None:
+    """Its child sends when the operation may have been given up."""
+
+    async def late() -> None:
+        await asyncio.sleep(0.03)
+        await redis.incr(tokens[0])
+
+    task = asyncio.ensure_future(late())
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await asyncio.wait([task])
+    task.result()
+
+
 async def transaction(redis: Any, tokens: list[str], *_: Any) -> None:
     """Over a side connection, and then something on the shared one."""
     await redis.pipeline().incr(tokens[0]).incr(tokens[1]).execute()
@@ -100,7 +113,9 @@ async def blocking(redis: Any, tokens: list[str], *_: Any) -> None:
     await redis.blpop(["nothing"], timeout=1)
 
 
-ALL = (echo, incr, two, script, pipeline, inner_deadline, nested_run, gather, children, transaction, blocking)
+ALL = (
+    echo, incr, two, script, pipeline, inner_deadline, nested_run, gather, children, straggler, transaction, blocking,
+)  # fmt: skip
 OPERATIONS: dict[str, Any] = {operation.__name__: operation for operation in ALL}
 
 

@@ -43,6 +43,11 @@ class Identity:
             self._until = now + self.life_s
         return Credential("app", f"{PASSWORD}@{self._until!r}", EPOCH_S + self._until)
 
+    def revoke(self) -> float:
+        """From now on there is another token; until when the one before would have lasted."""
+        revoked, self._until = self._until, 0.0
+        return revoked
+
 
 def settings_of(plan: Plan) -> Settings:
     """The app's settings in this world."""

@@ -168,10 +168,11 @@ class SimLoop(asyncio.BaseEventLoop):
         task = asyncio.Task(coro, loop=self, **options)
         self._tasks.append(task)
         if len(self._tasks) > self._room:
-            self._room = 100 + 2 * len(self._under_way())
+            self._room = 100 + 2 * len(self.under_way())
         return task
 
-    def _under_way(self) -> list[asyncio.Task[Any]]:
+    def under_way(self) -> list[asyncio.Task[Any]]:
+        """Its tasks that have not ended."""
         self._tasks = [task for task in self._tasks if not task.done()]
         return self._tasks
 
@@ -244,10 +245,10 @@ class SimLoop(asyncio.BaseEventLoop):
         if last is not None:
             self.create_task(last)
         for _ in range(100):
-            for task in self._under_way() if last is None else ():
+            for task in self.under_way() if last is None else ():
                 task.cancel()
             self._wake()
             self.turn()
-            if not self._under_way():
+            if not self.under_way():
                 break
         self.world.running(None)

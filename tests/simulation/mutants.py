@@ -89,6 +89,14 @@ MUTANTS: dict[str, list[Edit]] = {
     "unknown-outcome-repeated": [("redis_session.failures", "and (self._idempotent or not ran) ", "")],
     "refusals-of-a-batch-forgotten": [("redis_session.wire", "except RedisError as error:\n            return error", "except ResponseError as error:\n            return error")],
     "token-not-renewed": [("redis_session.credential", "await client.reauthenticate(held.username, held.password)", "pass")],
+    "renewed-twice": [("redis_session.redis_service", "            previous.cancel()", "            pass")],
+    "token-shown-that-has-expired": [("redis_session.credential", "or fresh or self._left_s() <= 0", "or fresh")],
+    "refused-token-shown-again": [("redis_session.credential", "self._held is None or fresh or", "self._held is None or")],
+    "refused-token-shown-on-side-connections": [("redis_session.redis_service", "self._credential.doubt()", "pass")],
+    "side-connections-open-after-the-end": [
+        ("redis_session.side_pool", "            opening.cancel()", "            pass"),
+        ("redis_session.side_pool", "        if self.opening:\n            await asyncio.wait(self.opening)\n", ""),
+    ],
     "some-calls-pass-others": [("redis_session.reply_stream", 'self._begin(waiting)\n            data = b"".join(waiting.values())', 'late = list(waiting) if len(waiting) < 9 else list(waiting)[::-1]\n            self._begin(late)\n            data = b"".join([waiting[call] for call in late])')],
     "room-not-given-back": [("redis_session.reply_stream", "        if self.closed_because is None:\n            self._room = self.limits.backlog_calls - len(self._owed)", "")],
     "batch-over-the-bound": [("redis_session.reply_stream", "len(self._waiting) + len(commands) > self._room", "False")],
@@ -105,6 +113,8 @@ MUTANTS: dict[str, list[Edit]] = {
     ],
     "what-may-pass-ends-the-send": [("queue_session.queue_service", "elif _is_final(error):", "else:")],
     "a-message-is-repeated-without-bound": [("queue_session.queue_service", "waiting.attempts >= MAX_ATTEMPTS or", "")],
+    "an-id-of-its-own-for-each-minute": [("tickets.desk", "minutes.bit_length()", "minutes")],
+    "sent-over-a-link-that-failed": [("queue_session.queue_service", "        if not refused:\n            await self._close()\n        return too_large", "        return too_large")],
     "no-id-of-its-own-after-a-minute": [("tickets.desk", "if minutes > 0 else order.order_id", "if False else order.order_id")],
     # on a cluster
     "topology-asked-on-an-unproved-connection": [("redis_session.cluster_nodes", "client = await node.session.healthy_client(patient=False)", "client = node.open_client or await node.session.healthy_client()")],
@@ -117,6 +127,7 @@ MUTANTS: dict[str, list[Edit]] = {
     "refused-asking-taken-back-twice": [("redis_session.cluster_routing", "call.asked is not None and not isinstance(next(outcomes), ResponseError)", "call.asked is not None and (next(outcomes), )")],
     "transaction-stays-where-it-was": [("redis_session.cluster_pipeline", "_discarded(results) and await", "False and await")],
     "a-node-that-left-fails-its-callers": [("redis_session.cluster_routing", "return node.left and isinstance(error, NotSent) and not isinstance(error, Overloaded)", "return False")],
+    "redirected-after-the-end": [("redis_session.cluster_nodes", '        if self.closed:\n            raise NotSent("the client was closed")\n', "")],
     "nodes-that-left-stay-open": [("redis_session.cluster_nodes", "self._leaving[place] = node, self._spawn(node.retire(self._clocks.reply_s))", "pass")],
 }
 # fmt: on

@@ -50,14 +50,14 @@ class Network:
         self.open_at[who] += 1
         if self.open_at[who] > (bound := self.bound[who] + self.more):
             self.world.violate(f"{who} holds {self.open_at[who]} connections, its bound is {bound}")
-        answer = loop.create_future()
+        answer, asked_at = loop.create_future(), self.world.now
         self.world.later(2 * self.way_s(), self._answer, answer, port)
         try:
             await answer
         except BaseException:
             self.open_at[who] -= 1
             raise
-        link = Link(self, loop, factory(), port)
+        link = Link(self, loop, factory(), port, asked_at)
         link.protocol.connection_made(link)
         return link, link.protocol
 
@@ -103,8 +103,9 @@ class Link(asyncio.Transport):
     What the client writes waits in its own buffer, then in the kernel's until the server has read it.
     """
 
-    def __init__(self, network: Network, loop: SimLoop, protocol: Any, port: int) -> None:
+    def __init__(self, network: Network, loop: SimLoop, protocol: Any, port: int, asked_at: float) -> None:
         super().__init__()
+        self.asked_at = asked_at  # for the connection
         self.network, self.loop, self.protocol, self.port, self.who = network, loop, protocol, port, loop.name
         self.window = network.random.choice((16_384, 65_536, 1_000_000))
         self.unsent, self.received, self._kernel = bytearray(), bytearray(), 0

@@ -90,7 +90,7 @@ def plan_of(seed: int | str) -> Plan:
             about = {"part": "identity", "state": of_cluster.choice(("down", "hole"))}
             steps = (of_cluster.uniform(1, 100), of_cluster.uniform(1, 400))
             plan.steps.append(Step(steps[0], "set", about, sum(steps)))
-    for more in (_more, _later, _last):  # each with chances of its own, so that all else of a seed stays what it was
+    for more in (_more, _later, _last, _besides, _unserved):  # each with chances of its own: all else of a seed stays
         plan.steps += more(random.Random(f"{seed}/{more.__name__[1:]}"), plan)
     plan.steps.sort(key=lambda step: step.at)
     return plan
@@ -139,6 +139,39 @@ def _last(chance: random.Random, plan: Plan) -> list[Step]:
             about = {**step.about, "quantity": step.about["quantity"] + 1}
             last.append(Step(step.at + chance.uniform(0, 1), "order", about))
     return last
+
+
+def _besides(chance: random.Random, plan: Plan) -> list[Step]:
+    """Operations that leave a child behind; sessions that are closed while side connections open, and go on; a token
+    that is revoked."""
+    aside, calls = plan.connections > 1, [step for step in plan.steps if step.kind == "call"]
+    besides = [_call(chance, plan, ("straggler",), step.at) for step in calls[: chance.choice((0, 0, 2))]]
+    for step in [step for step in plan.steps if step.kind == "stop"]:
+        step.about["stays"] = chance.random() < 0.5
+        for _ in range(4 * aside):
+            besides.append(_call(chance, plan, SIDE_CALLS, max(0.1, step.at - chance.uniform(0, 0.02))))
+            besides[-1].about["instance"] = step.about["instance"]
+    if plan.token_s and chance.random() < 0.5 and not any("password" in step.about for step in plan.steps):
+        at = chance.uniform(1, plan.duration_s - 40)
+        revoke = Step(at, "revoke", {"cut": chance.random() < 0.7}, at + 0.01)
+        after = [at + chance.uniform(5, 30) for _ in range(2 * aside)]
+        besides += [revoke, *[_call(chance, plan, SIDE_CALLS, when) for when in after]]
+    for step in besides:
+        if step.kind == "call":
+            step.about["patient"] = chance.random() < 0.2
+    return besides
+
+
+def _unserved(chance: random.Random, plan: Plan) -> list[Step]:
+    """An order that nobody decides, and its customer asks every minute."""
+    orders = [step for step in plan.steps if step.kind == "order"]
+    if not orders or plan.duration_s < 3000 or chance.random() < 0.5:
+        return []
+    order = chance.choice(orders)
+    minutes = [order.at + number * 60 + chance.uniform(2, 20) for number in range(20)]
+    asked = [Step(at, "order", order.about) for at in minutes if at < plan.duration_s]
+    nobody = [{"instance": number} for number in range(plan.instances)]
+    return asked + [Step(max(order.at - 1, 0.1), "workerless", who, minutes[-1]) for who in nobody]
 
 
 def _shop(chance: random.Random, duration_s: float, scale: float) -> list[Step]:

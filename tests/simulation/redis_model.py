@@ -71,6 +71,7 @@ class RedisModel:
         self.refused: dict[bytes, float] = {}  # token -> when it was refused last
         self.lost: set[bytes] = set()  # hash fields whose newest acknowledged value is gone
         self.losses = 0
+        self.revoked = 0.0  # tokens that run out by then are taken no more
         self.calm_since = 0.0
         self._expiries: dict[bytes, float] = {}
         self.on_write: Callable[[bytes, bytes, bytes | None, bytes | None], None] = lambda *_: None
@@ -318,7 +319,9 @@ class RedisModel:
     def _prove(self, client: _Client, password: bytes) -> str:
         """A password, or a token: the password and when it runs out."""
         word, _, until = password.decode().partition("@")
-        if word != self.password or (until and float(until) <= self.world.now):
+        if until and float(until) < client.link.asked_at:
+            self.world.violate(f"{client.link.who} shows a token that had run out when it connected")
+        if word != self.password or (until and float(until) <= max(self.world.now, self.revoked)):
             raise Refusal("WRONGPASS invalid username-password pair or user is disabled.")
         client.proven = True
         if until:

@@ -149,7 +149,8 @@ class Simulation:
             "workerless": lambda step, instance: setattr(instances[instance].trigger, "workerless", True),
             "freeze": lambda step, instance: instances[instance].freeze(step.until - step.at),
             "kill": lambda step, instance: instances[instance].kill(),
-            "stop": lambda step, instance: instances[instance].close(),
+            "stop": lambda step, instance, stays: instances[instance].close(),
+            "revoke": self._revoke,
         }
 
     def _how_it_ends(self) -> dict[str, Callable[..., Any]]:
@@ -161,7 +162,7 @@ class Simulation:
             "move": lambda block, to: redis.end_move(block),
             "workerless": lambda instance: setattr(instances[instance].trigger, "workerless", False),
             "kill": lambda instance: instances[instance].start(),
-            "stop": lambda instance: instances[instance].restart(),
+            "stop": lambda instance, stays: None if stays else instances[instance].restart(),
         }
 
     def _come(self, person: Coroutine[Any, Any, Any]) -> None:
@@ -179,6 +180,11 @@ class Simulation:
         if part == "network":
             self.network.release()
         self.bus.dispatch()
+
+    def _revoke(self, step: Step, cut: bool) -> None:
+        self.redis.revoked = self.identity.revoke()
+        if cut:
+            self.network.reset_all()
 
     def _close_idle(self, step: Step, idle_s: float) -> None:
         self.redis.close_idle(idle_s)
@@ -210,6 +216,8 @@ class Simulation:
             self._requeue()
         self.callers.check()
         self.shop.audit()
+        nodes = len(PORTS) + 1 if self.plan.cluster else 1
+        self._check_tasks(1 + self.plan.cluster + nodes * (self.plan.token_s > 0))
         self._close()
 
     def _rest(self) -> None:
@@ -242,6 +250,12 @@ class Simulation:
         if len(self.bus.dead):
             self.world.violate(f"{len(self.bus.dead)} dead letters cannot be finished")
 
+    def _check_tasks(self, most: int) -> None:
+        """At rest, a process has one that sends, maybe one that looks at the cluster, and one for each login."""
+        for each in self.instances:
+            if len(tasks := each.loop.under_way()) > most:
+                self.world.violate(f"{each.loop.name} keeps {len(tasks)} tasks: {[task.get_name() for task in tasks]}")
+
     def _close(self) -> None:
         """Every living instance still answers, and leaves no connection when it closes."""
         for each in self.instances:
@@ -255,6 +269,7 @@ class Simulation:
         for who in [each.loop.name for each in self.instances]:
             if self.network.open_at.get(who):
                 self.world.violate(f"{who} still holds {self.network.open_at[who]} connections")
+        self._check_tasks(0)
 
     def _answered(self, outcome: Any) -> None:
         if isinstance(outcome, BaseException):

@@ -16,6 +16,13 @@ from tests.waiting import until
 STEADY = CredentialClocks()
 
 
+async def transaction(client: Redis) -> object:
+    """Over a side connection."""
+    pipeline = client.pipeline()
+    pipeline.incr("n")
+    return await pipeline.execute()
+
+
 async def test_a_refused_credential_is_replaced_by_exactly_one_fresh_one_and_no_call_fails(
     acl_server: AclServer, open_session: Open
 ) -> None:
@@ -100,3 +107,29 @@ async def test_a_refusal_after_which_the_identity_fails_is_reported_and_recovere
     identity.failing = False
     await session.ping(5)
     await until(lambda: acl_server.users() == ["identity"])
+
+
+async def test_a_token_that_a_new_side_connection_is_refused_with_is_replaced_and_the_shared_connection_kept(
+    acl_server: AclServer, open_session: Open
+) -> None:
+    """It was revoked: who is connected stays so, and whoever comes with it is refused."""
+    identity = Identity(acl_server)
+    session = open_session(identity, connections=2)
+    await session.ping(5)
+    acl_server.set_user("identity", "resetpass")
+
+    assert await session.run(transaction, idempotent=False, within_s=5) == [1]
+    assert (identity.calls, session.counters.connections_opened) == (2, 1)
+
+
+async def test_side_connections_that_are_refused_ask_for_one_fresh_token_at_a_time(
+    acl_server: AclServer, open_session: Open
+) -> None:
+    identity = Identity(acl_server)
+    session = open_session(identity, CredentialClocks(backoff_base_s=3600), connections=2)
+    await session.ping(5)
+    acl_server.set_user("identity", "resetpass")
+    for _ in range(3):
+        with pytest.raises(NotSent, match="WRONGPASS"):
+            await session.run(transaction, idempotent=False, within_s=0.5)
+    assert identity.calls == 1
