@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from redis.exceptions import CrossSlotTransactionError, ExecAbortError, RedisClusterException, ResponseError
+from redis.exceptions import CrossSlotTransactionError, RedisClusterException, ResponseError
 
 from .cluster_nodes import ClusterNode
-from .cluster_routing import REDIRECTS, RoutedCall, outcome_of, send_all, take_back
+from .cluster_routing import REDIRECTS, RoutedCall, outcome_of, send_all
 from .command_plan import command_plan
 from .errors import NeedsOwnConnection, NotSent
 from .key_slots import slot_of
-from .pipeline import MultiplexedPipeline
+from .pipeline import MultiplexedPipeline, discarded
 
 
 class ClusterPipeline(MultiplexedPipeline):
@@ -50,9 +50,8 @@ class ClusterPipeline(MultiplexedPipeline):
                 return list(results)
             if isinstance(results, NotSent):
                 continue
-            if not (self.is_transaction and _discarded(results) and await call.goes_on(node, nodes)):
+            if not (self.is_transaction and discarded(results) and await call.goes_on(node, nodes)):
                 raise results
-            take_back(1)  # all of it is one write
             if call.asked is not None:  # a transaction asks for nothing: it waits for the end of the move
                 await call.wait(nodes)
         raise NotSent(f"the cluster has redirected a transaction {REDIRECTS} times")
@@ -76,8 +75,3 @@ class ClusterPipeline(MultiplexedPipeline):
         if slot is None:  # redis-py's cluster pipelines refuse most of them, too
             raise RedisClusterException(f"{args[0]} has no key: on a cluster, call it outside of the pipeline")
         return slot
-
-
-def _discarded(error: ResponseError) -> bool:
-    """Whether it is what EXEC was answered, or why it was aborted, and not the reply of a command that has run."""
-    return isinstance(error.__cause__, ExecAbortError) or not str(error).startswith("Command #")

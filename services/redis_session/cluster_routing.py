@@ -12,7 +12,7 @@ from typing import Any
 from redis.exceptions import RedisError, ResponseError
 
 from .backoff import Backoff
-from .call_deadline import current_deadline
+from .call_deadline import take_back
 from .cluster_nodes import ClusterNode, ClusterNodes
 from .command_plan import CommandPlan, command_plan
 from .errors import NotSent, Overloaded, RedisUnavailable
@@ -113,7 +113,7 @@ async def send_at(node: ClusterNode, calls: list[RoutedCall]) -> None:
         return
     for call in calls:
         if call.asked is not None and not isinstance(next(outcomes), ResponseError):
-            take_back(1)  # ASKING itself does nothing; a refused one has been taken back already
+            take_back()  # ASKING itself does nothing; a refused one has been taken back already
         call.outcome = next(outcomes)
 
 
@@ -129,12 +129,6 @@ async def send_all(nodes: ClusterNodes, calls: list[RoutedCall]) -> None:
         if not left:
             return
     raise NotSent(f"the cluster has redirected {len(left)} commands {REDIRECTS} times")
-
-
-def take_back(written: int) -> None:
-    """This many of the commands counted as written have done nothing."""
-    if (scope := current_deadline()) is not None:
-        scope.count(-written)
 
 
 async def all_of(works: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:

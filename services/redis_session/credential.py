@@ -82,11 +82,12 @@ class RedisCredential(CredentialProvider):
         return credential.username, credential.password
 
     async def obtain(self, *, fresh: bool = False) -> Credential:
-        """The credential held, at once; a fetched one if it has expired, there is none, or Redis refused it (`fresh`).
+        """The credential held, at once; a fetched one if there is none, or it ends too soon to be renewed on a new
+        connection, or Redis refused it (`fresh`).
 
         Raises NotSent if it can't be fetched, within `fetch_s` seconds; soon after a failure without trying again.
         """
-        if self._held is None or fresh or self._left_s() <= 0:
+        if self._held is None or fresh or self._left_s() <= 3 * self._clocks.backoff_base_s:
             return await self._fetched()
         return self._held
 

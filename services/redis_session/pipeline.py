@@ -9,8 +9,11 @@ from collections.abc import Awaitable
 from typing import Any, Protocol
 
 from redis.asyncio.client import Pipeline
+from redis.exceptions import ExecAbortError, ResponseError
 
+from .call_deadline import take_back
 from .command_plan import Need, command_plan
+from .server_reply import REDIRECTING, server_state
 from .wire import Wire
 
 
@@ -46,12 +49,20 @@ class MultiplexedPipeline(Pipeline):
         try:
             if self._needs_connection():
                 self._client.check_side_connection("this pipeline")
-                return await super().execute(raise_on_error)
+                return await self._execute_aside(raise_on_error)
             if self.command_stack and self.scripts:
                 await self.load_scripts()
             return await self._execute_shared(raise_on_error)
         finally:
             await self.reset()  # type: ignore[no-untyped-call] # redis-py's
+
+    async def _execute_aside(self, raise_on_error: bool) -> list[Any]:
+        try:
+            return await super().execute(raise_on_error)
+        except ResponseError as error:
+            if discarded(error):
+                take_back()  # all of it is one write
+            raise
 
     def _needs_connection(self) -> bool:
         if self.is_transaction or self.explicit_transaction or self.watching:
@@ -83,3 +94,13 @@ class MultiplexedPipeline(Pipeline):
     async def _outcomes(self) -> list[Any]:
         commands = [(args, command_plan(args[0]), dict(options)) for args, options in self.command_stack]
         return await self._client.wire.outcomes(commands)
+
+
+def discarded(error: ResponseError) -> bool:
+    """Whether nothing of a transaction ran: EXEC says so, and MULTI had been taken; or EXEC itself is redirected."""
+    of_a_command = str(error).startswith("Command #")
+    if isinstance(error.__cause__, ExecAbortError):  # and this is the first refusal before it
+        return of_a_command
+    found = server_state(error)
+    redirected = found is not None and found[0] in REDIRECTING and not of_a_command
+    return redirected or isinstance(error, ExecAbortError)

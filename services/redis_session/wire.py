@@ -12,7 +12,7 @@ from redis.client import EMPTY_RESPONSE, NEVER_DECODE
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from .call_deadline import current_deadline
+from .call_deadline import take_back
 from .command_plan import CommandPlan
 from .errors import NotSent, RedisUnavailable
 from .opening import open_stream, place
@@ -131,8 +131,8 @@ class Wire:
         if isinstance(error, RedisUnavailable):
             raise error
         error.command = plan.name  # type: ignore[attr-defined] # for server_state
-        if (scope := current_deadline()) is not None and did_not_run(error):
-            scope.count(-1)
+        if did_not_run(error):
+            take_back()
         if EMPTY_RESPONSE in options and isinstance(error, ResponseError):
             return options[EMPTY_RESPONSE]
         raise error

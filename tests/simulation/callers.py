@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,7 @@ HEARD_S = 0.005  # a busy process has handled by then what it has read
 SEVERAL = ("two", "transaction", "nested_run", "gather")  # one command may be refused, and another have run
 WAITS_S = 1.0  # at most between two attempts
 KNOWN_AFTER_S = 1.4  # an outage is known after 2 s, and the first attempt may wait for a token when the trouble begins
+_MULTI = re.compile("LOADING|BUSY")  # refuse MULTI, too: what follows it might run
 SLOW = ("inner_deadline", "blocking")  # may take longer than their deadline though nothing is wrong
 
 
@@ -200,7 +202,7 @@ class Callers:
                 self._own(outcome)
             if (
                 isinstance(outcome, OutcomeUnknown)
-                and kind in ("incr", "two", "pipeline")
+                and (kind in ("incr", "two", "pipeline") or (kind == "transaction" and not _MULTI.search(str(outcome))))
                 and (ended, frozen_s) == (self.network.ended[who], instance.frozen_s)
                 and not instance.loop.frozen
             ):

@@ -90,7 +90,7 @@ MUTANTS: dict[str, list[Edit]] = {
     "refusals-of-a-batch-forgotten": [("redis_session.wire", "except RedisError as error:\n            return error", "except ResponseError as error:\n            return error")],
     "token-not-renewed": [("redis_session.credential", "await client.reauthenticate(held.username, held.password)", "pass")],
     "renewed-twice": [("redis_session.redis_service", "            previous.cancel()", "            pass")],
-    "token-shown-that-has-expired": [("redis_session.credential", "or fresh or self._left_s() <= 0", "or fresh")],
+    "token-shown-that-has-expired": [("redis_session.credential", "or fresh or self._left_s() <= 3 * self._clocks.backoff_base_s", "or fresh")],
     "refused-token-shown-again": [("redis_session.credential", "self._held is None or fresh or", "self._held is None or")],
     "refused-token-shown-on-side-connections": [("redis_session.redis_service", "self._credential.doubt()", "pass")],
     "side-connections-open-after-the-end": [
@@ -125,7 +125,7 @@ MUTANTS: dict[str, list[Edit]] = {
     ],
     "redirect-counted-as-run": [("redis_session.wire", "and did_not_run(error)", "and did_not_run(error) and ':63' not in str(error)")],
     "refused-asking-taken-back-twice": [("redis_session.cluster_routing", "call.asked is not None and not isinstance(next(outcomes), ResponseError)", "call.asked is not None and (next(outcomes), )")],
-    "transaction-stays-where-it-was": [("redis_session.cluster_pipeline", "_discarded(results) and await", "False and await")],
+    "transaction-stays-where-it-was": [("redis_session.cluster_pipeline", "discarded(results) and await", "False and await")],
     "a-node-that-left-fails-its-callers": [("redis_session.cluster_routing", "return node.left and isinstance(error, NotSent) and not isinstance(error, Overloaded)", "return False")],
     "redirected-after-the-end": [("redis_session.cluster_nodes", '        if self.closed:\n            raise NotSent("the client was closed")\n', "")],
     "nodes-that-left-stay-open": [("redis_session.cluster_nodes", "self._leaving[place] = node, self._spawn(node.retire(self._clocks.reply_s))", "pass")],

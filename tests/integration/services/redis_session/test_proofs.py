@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import socket
+from functools import partial
 from typing import Any
 
 import pytest
@@ -200,15 +201,16 @@ async def test_a_scripts_own_code_after_a_write_runs_once_and_reaches_its_caller
     assert await session.run(bump, idempotent=False, within_s=2) == 2
 
 
+@pytest.mark.parametrize("transaction", [False, True])
 async def test_a_pipeline_that_the_server_refuses_for_a_moment_is_repeated(
-    own_redis: RedisServer, open_session: Open
+    own_redis: RedisServer, open_session: Open, transaction: bool
 ) -> None:
-    session = open_session(own_redis.url)
+    session = open_session(own_redis.url, connections=2)
     await session.ping(2)
     with redis.Redis.from_url(own_redis.url) as admin:
         admin.config_set("min-replicas-to-write", 1)
         asyncio.get_running_loop().call_later(0.3, lambda: admin.config_set("min-replicas-to-write", 0))
-        outcome = await session.run(lambda client: _pipelined(client, transaction=False), idempotent=False, within_s=5)
+        outcome = await session.run(partial(_pipelined, transaction=transaction), idempotent=False, within_s=5)
     assert outcome == [1]
 
 

@@ -10,12 +10,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from services.redis_session import Clocks, RedisUnavailable
+from services.redis_session import Clocks, NotSent, OutcomeUnknown, RedisUnavailable
 from services.redis_session.cluster_client import ClusterRedis
 from services.redis_session.topology import Place
 from tests.integration.services.redis_session.cluster.conftest import Session
 from tests.integration.services.redis_session.conftest import peer
 from tests.waiting import until
+
+BUSY = b"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
 
 REPLICA = b"-READONLY You can't write against a read only replica.\r\n"
 
@@ -119,9 +121,7 @@ async def test_a_node_that_is_busy_when_it_is_asked_for_its_cluster_is_asked_aga
     nodes: tuple[Node, Node], session: Session
 ) -> None:
     source, _ = nodes
-    source.says[b"CLUSTER"] = (
-        b"-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n"
-    )
+    source.says[b"CLUSTER"] = b"-" + BUSY + b"\r\n"
     redis = session(source.url)
     with pytest.raises(RedisUnavailable) as caught:
         await redis.ping(0.5)
@@ -141,11 +141,9 @@ async def incr_in_a_transaction(client: Any) -> int:
     return int((await client.pipeline().incr("n").execute())[0])
 
 
-@pytest.mark.parametrize(
-    ("first", "idempotent", "reply"), [(incr, False, b":1\r\n"), (incr_in_a_transaction, True, b"+QUEUED\r\n")]
-)
+@pytest.mark.parametrize(("first", "reply"), [(incr, b":1\r\n"), (incr_in_a_transaction, b"+QUEUED\r\n")])
 async def test_a_session_that_meets_moved_becomes_one_of_the_cluster(
-    nodes: tuple[Node, Node], session: Session, first: Callable[[Any], Awaitable[int]], idempotent: bool, reply: bytes
+    nodes: tuple[Node, Node], session: Session, first: Callable[[Any], Awaitable[int]], reply: bytes
 ) -> None:
     """Whose server does not know HELLO, and so does not say that it is of a cluster."""
     source, target = nodes
@@ -156,8 +154,29 @@ async def test_a_session_that_meets_moved_becomes_one_of_the_cluster(
     source.says[b"EXEC"] = b"-EXECABORT Transaction discarded because of previous errors.\r\n"
     target.says |= {b"INCRBY": reply, b"EXEC": b"*1\r\n:1\r\n"}
     redis = session(source.url.replace("protocol=3", "protocol=2"), connections=2)
-    assert await redis.run(first, idempotent=idempotent, within_s=5) == 1
+    assert await redis.run(first, idempotent=False, within_s=5) == 1
     assert isinstance(redis.open_client, ClusterRedis)
+    await redis.aclose()
+
+
+@pytest.mark.parametrize(
+    ("multi", "incrby", "error"),
+    [
+        (b"+OK\r\n", b"+QUEUED\r\n", NotSent),
+        (b"+OK\r\n", b"-" + BUSY + b"\r\n", NotSent),
+        (b"-" + BUSY + b"\r\n", b":1\r\n", OutcomeUnknown),  # outside of any transaction, it has run
+    ],
+)
+async def test_a_transaction_is_known_not_to_have_run_if_it_had_begun(
+    nodes: tuple[Node, Node], session: Session, multi: bytes, incrby: bytes, error: type[RedisUnavailable]
+) -> None:
+    source, _ = nodes
+    source.says |= {b"HELLO": b"-ERR unknown command 'HELLO'\r\n", b"CLIENT": b"+OK\r\n"}
+    source.says |= {b"MULTI": multi, b"INCRBY": incrby}
+    source.says[b"EXEC"] = b"-EXECABORT Transaction discarded because of: " + BUSY + b"\r\n"
+    redis = session(source.url.replace("protocol=3", "protocol=2"), connections=2)
+    with pytest.raises(error):
+        await redis.run(incr_in_a_transaction, idempotent=False, within_s=0.5)
     await redis.aclose()
 
 

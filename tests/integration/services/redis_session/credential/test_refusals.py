@@ -125,7 +125,7 @@ async def test_a_token_that_a_new_side_connection_is_refused_with_is_replaced_an
 async def test_side_connections_that_are_refused_ask_for_one_fresh_token_at_a_time(
     acl_server: AclServer, open_session: Open
 ) -> None:
-    identity = Identity(acl_server)
+    identity = Identity(acl_server, life_s=86_400)
     session = open_session(identity, CredentialClocks(backoff_base_s=3600), connections=2)
     await session.ping(5)
     acl_server.set_user("identity", "resetpass")
