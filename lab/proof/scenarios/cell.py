@@ -80,7 +80,7 @@ class Clients:
         while True:
             with contextlib.suppress(RedisError, OSError):
                 async with Redis.from_url(
-                    self.server.url, client_name=LAB, single_connection_client=True, socket_timeout=1
+                    self.server.url, client_name=LAB, single_connection_client=True, socket_timeout=PATIENCE_S
                 ) as client:
                     self._last = self._last and (1, 0)  # a new life: all but this connection is new
                     while True:

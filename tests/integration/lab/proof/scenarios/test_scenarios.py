@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
+from redis.asyncio import Redis
 
 from lab.azure.redis_server import HOST, RedisServer
 from lab.azure.tcp_proxy import TcpProxy
 from lab.proof.faults.session.load import decide
-from lab.proof.scenarios.cell import Cell, measure
+from lab.proof.scenarios.cell import Cell, Clients, measure
 from lab.proof.scenarios.scenario import SCENARIOS, Scenario
 from lab.proof.strategies import OURS, SIDES
+from lab.proof.tasks import background
 from services.redis_session import NotSent, OutcomeUnknown
+from tests.waiting import until
 
 
 async def measured(*cells: tuple[Scenario, str]) -> list[Cell]:
@@ -28,6 +32,24 @@ async def test_ours_confuses_and_repeats_nothing_and_has_one_client_per_instance
     assert [cell.scenario for cell in cells if not cell.calls] == []
     assert [cell for cell in cells if (cell.wrong, cell.twice) != (0, 0)] == []
     assert [cell for cell in cells if cell.peak > SCENARIOS[cell.scenario].instances] == []
+
+
+async def test_a_stop_counts_no_connection_twice() -> None:
+    """Longer than a client's patience would have been: who has to connect again takes all others for new, too."""
+    async with AsyncExitStack() as stack:
+        server = stack.enter_context(RedisServer(appendonly=False))
+        clients = Clients(server)
+        await stack.enter_async_context(background(clients.watch()))
+        await until(lambda: clients._last is not None)
+        for _ in range(3):
+            await (await stack.enter_async_context(Redis.from_url(server.url))).ping()
+        await until(lambda: clients.opened == 3)
+        server.pause()
+        await asyncio.sleep(1.2)
+        server.resume()
+        await (await stack.enter_async_context(Redis.from_url(server.url))).ping()
+        await until(lambda: clients.opened > 3)
+        assert clients.opened == 4
 
 
 @pytest.mark.parametrize("side", [side for side in SIDES if side != OURS])
