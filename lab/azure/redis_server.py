@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import secrets
 import shutil
 import signal
 import socket
@@ -21,6 +22,8 @@ from lab.azure.temporary import owned
 
 HOST = "127.0.0.1"
 START_ATTEMPTS = 5  # a free port may be taken between choosing it and binding it
+PORTS = range(15_000, 30_000)  # those from 32,768 on (Linux) or 49,152 are taken by whoever connects to anything
+PORT_ATTEMPTS = 100
 POLL_S = 0.01
 
 
@@ -50,10 +53,14 @@ def find_binary() -> Path:
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on at this moment."""
-    with socket.create_server((HOST, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A TCP port that nobody listens on at this moment, below those that kernels give to whoever connects."""
+    for _ in range(PORT_ATTEMPTS):
+        port = secrets.choice(PORTS)  # no seed: two processes are not to choose the same
+        with contextlib.suppress(OSError), socket.create_server((HOST, port)):
+            return port
+    raise RedisServerError(
+        f"No free port from {PORTS.start} to {PORTS.stop - 1} was found in {PORT_ATTEMPTS} attempts."
+    )
 
 
 def refuse_taken(port: int) -> None:

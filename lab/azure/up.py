@@ -30,7 +30,7 @@ from lab.azure.greeting import introduce
 from lab.azure.invocation_log import InvocationLog
 from lab.azure.outage import RESTART
 from lab.azure.processes import Child
-from lab.azure.redis_server import RedisServer, RedisServerError
+from lab.azure.redis_server import RedisServer, RedisServerError, free_port
 from lab.azure.settings import (
     CONNECTION,
     DEFAULT_QUEUE,
@@ -182,9 +182,9 @@ class Lab:
 
     def _free_port(self, port: int) -> int:
         try:
-            with listen(HOST, port) as listener:
-                chosen: int = listener.getsockname()[1]
-                return chosen
+            if port:
+                listen(HOST, port).close()
+            return port or free_port()
         except PortTaken as error:
             raise StartError(
                 f"{error}\nDoes another lab run? End it, or choose a port (0: a free one):\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from lab.azure.redis_server import HOST, RedisServer, RedisServerError, free_port
+from lab.azure.redis_server import HOST, PORTS, RedisServer, RedisServerError, free_port
 from tests import ROOT
 
 
@@ -105,3 +106,10 @@ def test_a_server_that_never_answers_is_given_up_after_the_deadline(tmp_path: Pa
     mute.chmod(0o755)
     with pytest.raises(RedisServerError, match="did not start"):
         RedisServer(binary=mute, port=free_port(), start_deadline_s=0.3).start()
+
+
+def test_a_free_port_is_none_that_somebody_who_connects_may_get_before_its_user() -> None:
+    """Between the choice and the use, and while a server is being restarted."""
+    assert len({free_port() for _ in range(20)}) > 1
+    with socket.create_server((HOST, 0)) as listener:
+        assert listener.getsockname()[1] not in PORTS

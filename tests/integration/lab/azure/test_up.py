@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 import redis
 
 from lab.__main__ import main
+from lab.azure.redis_server import PORTS
 from lab.azure.state_file import read_state
 from tests import ROOT
 from tests.waiting import gone, wait_until
@@ -128,6 +130,7 @@ def shared(start: Start) -> Up:
 def test_up_says_what_runs_where_and_how_to_end_it_and_no_secret(shared: Up) -> None:
     log = shared.log.read_text()
     url = shared.state["url"]
+    assert urlsplit(url).port in PORTS
     assert f"GET    {url}/api/seen" in log
     assert "queue  orders" in log
     assert "/docs" not in log  # the app has no document

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from azure.servicebus.aio import ServiceBusSender
 
+from lab.azure.redis_server import free_port
 from lab.azure.service_bus import Broker
 from services.queue_session import MessageNotSent, MessageOutcomeUnknown, QueueUnavailable
 from services.queue_session.connection import ServiceBusConnection
@@ -18,7 +19,7 @@ from tests.waiting import until
 
 
 async def test_a_broker_that_is_killed_and_comes_back_is_used_again(open_queue: OpenQueue) -> None:
-    with Broker(QUEUES) as first:
+    with Broker(QUEUES, port=free_port()) as first:
         queue = open_queue(by_string(first))
         await queue.send("before", b"{}", within_s=5)
     with pytest.raises(QueueUnavailable):
@@ -40,7 +41,7 @@ async def test_trouble_is_logged_once_by_a_caller_in_its_own_task_and_so_is_its_
     log = logging.getLogger("services.queue_session.queue_service")
     log.addFilter(keep_task)
     try:
-        with Broker(QUEUES) as first:
+        with Broker(QUEUES, port=free_port()) as first:
             queue = open_queue(by_string(first))
             await queue.send("before", b"{}", within_s=5)
         for name in "abcde":
