@@ -217,7 +217,7 @@ class Simulation:
         self.callers.check()
         self.shop.audit()
         nodes = len(PORTS) + 1 if self.plan.cluster else 1
-        self._check_tasks(1 + self.plan.cluster + nodes * (self.plan.token_s > 0))
+        self._check_tasks(1 + 2 * self.plan.cluster + nodes * (self.plan.token_s > 0))
         self._close()
 
     def _rest(self) -> None:
@@ -251,7 +251,7 @@ class Simulation:
             self.world.violate(f"{len(self.bus.dead)} dead letters cannot be finished")
 
     def _check_tasks(self, most: int) -> None:
-        """At rest, a process has one that sends, maybe one that looks at the cluster, and one for each login."""
+        """At rest, a process has one that sends, maybe two that look at the cluster, and one for each login."""
         for each in self.instances:
             if len(tasks := each.loop.under_way()) > most:
                 self.world.violate(f"{each.loop.name} keeps {len(tasks)} tasks: {[task.get_name() for task in tasks]}")
