@@ -216,8 +216,7 @@ class Simulation:
             self._requeue()
         self.callers.check()
         self.shop.audit()
-        nodes = len(PORTS) + 1 if self.plan.cluster else 1
-        self._check_tasks(1 + 2 * self.plan.cluster + nodes * (self.plan.token_s > 0))
+        self._check_tasks(len(PORTS) + 1 if self.plan.cluster else 1)
         self._close()
 
     def _rest(self) -> None:
@@ -251,10 +250,11 @@ class Simulation:
             self.world.violate(f"{len(self.bus.dead)} dead letters cannot be finished")
 
     def _check_tasks(self, most: int) -> None:
-        """At rest, a process has one that sends, maybe two that look at the cluster, and one for each login."""
+        """A process has one task of a kind, for each node of a cluster; once it is closed, none."""
         for each in self.instances:
-            if len(tasks := each.loop.under_way()) > most:
-                self.world.violate(f"{each.loop.name} keeps {len(tasks)} tasks: {[task.get_name() for task in tasks]}")
+            kinds = Counter(task.get_name() for task in each.loop.under_way())
+            if any(tasks > most for tasks in kinds.values()):
+                self.world.violate(f"{each.loop.name} keeps too many tasks: {dict(kinds)}")
 
     def _close(self) -> None:
         """Every living instance still answers, and leaves no connection when it closes."""
