@@ -6,6 +6,7 @@ from typing import Any
 
 from redis.exceptions import CrossSlotTransactionError, RedisClusterException, ResponseError
 
+from .call_deadline import take_back
 from .cluster_nodes import ClusterNode
 from .cluster_routing import REDIRECTS, RoutedCall, outcome_of, send_all
 from .command_plan import command_plan
@@ -50,14 +51,17 @@ class ClusterPipeline(MultiplexedPipeline):
                 return list(results)
             if isinstance(results, NotSent):
                 continue
-            if not (self.is_transaction and discarded(results) and await call.goes_on(node, nodes)):
+            whole = discarded(results)
+            if not (self._transactional and (whole or _of_exec(results)) and await call.goes_on(node, nodes)):
                 raise results
+            if not whole:
+                take_back()  # all of it is one write
             if call.asked is not None:  # a transaction asks for nothing: it waits for the end of the move
                 await call.wait(nodes)
         raise NotSent(f"the cluster has redirected a transaction {REDIRECTS} times")
 
     async def _at(self, node: ClusterNode, raise_on_error: bool) -> list[Any]:
-        there = (await node.client()).pipeline(self.is_transaction)
+        there = (await node.client()).pipeline(self._transactional)
         there.command_stack, there.scripts = list(self.command_stack), self.scripts
         return await there.execute(raise_on_error)
 
@@ -75,3 +79,8 @@ class ClusterPipeline(MultiplexedPipeline):
         if slot is None:  # redis-py's cluster pipelines refuse most of them, too
             raise RedisClusterException(f"{args[0]} has no key: on a cluster, call it outside of the pipeline")
         return slot
+
+
+def _of_exec(error: ResponseError) -> bool:
+    """Whether it is what EXEC itself was answered, and not a command before it."""
+    return error.__cause__ is None and not str(error).startswith("Command #")

@@ -11,6 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -19,6 +20,7 @@ from redis.exceptions import RedisError
 
 from .backoff import Backoff
 from .errors import NotSent, RedisUnavailable
+from .login import FETCH_AGAIN_S
 from .multiplexed_redis import MultiplexedRedis
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ class Credential:
 @dataclass(frozen=True)
 class CredentialClocks:
     """Seconds. A credential is renewed after 60 to 80 % of its life, and `margin_s` before it expires at the latest.
+    `ending_s`: a new connection needs so long until it is renewed there.
 
     Source of 180: "Use Microsoft Entra ID for authentication", Azure Managed Redis, asks for a new AUTH at least 3
     minutes before the token expires, and for jitter.
@@ -44,6 +47,7 @@ class CredentialClocks:
 
     fetch_s: float = 30.0
     margin_s: float = 180.0
+    ending_s: float = 3.0
     backoff_base_s: float = 1.0
     backoff_cap_s: float = 30.0
 
@@ -68,7 +72,6 @@ class RedisCredential(CredentialProvider):
         self._random = randomness or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._backoff, self._not_before = self._new_backoff(), float("-inf")
         self._held: Credential | None = None
-        self._fetched_at = float("-inf")
         self.tell: Callable[[str], None] = log.warning  # of a background task: RedisService has a caller say it
         self._failure = ""
         self._last_error: BaseException | None = None
@@ -82,19 +85,25 @@ class RedisCredential(CredentialProvider):
         return credential.username, credential.password
 
     async def obtain(self, *, fresh: bool = False) -> Credential:
-        """The credential held, at once; a fetched one if there is none, or it ends too soon to be renewed on a new
-        connection, or Redis refused it (`fresh`).
+        """The credential held, at once; a fetched one if there is none, or it has expired, or Redis refused it
+        (`fresh`). One that ends before a new connection could renew it is the second choice.
 
         Raises NotSent if it can't be fetched, within `fetch_s` seconds; soon after a failure without trying again.
         """
-        if self._held is None or fresh or self._left_s() <= 3 * self._clocks.backoff_base_s:
+        if self._held is not None and not fresh and self._left_s() > self._clocks.ending_s:
+            return self._held
+        try:
             return await self._fetched()
-        return self._held
+        except NotSent:
+            if self._held is None or fresh or self._left_s() <= 0:
+                raise
+            return self._held
 
-    def doubt(self) -> None:
-        """Redis refuses it to a new connection: the next one shows a fresh one, at most one each `backoff_base_s`."""
-        if time.monotonic() - self._fetched_at > self._clocks.backoff_base_s:
-            self._held = None
+    async def replace(self) -> None:
+        """Fetch another one, as Redis refuses the one held to new connections. Ends when that may be done again."""
+        with suppress(NotSent):
+            await self.obtain(fresh=True)
+            await asyncio.sleep(FETCH_AGAIN_S)
 
     async def keep(self, client: MultiplexedRedis, used: Credential, prove: Prove) -> None:
         """Renew for as long as this task runs, and re-authenticate `client`, which connected with `used`, each time.
@@ -164,7 +173,7 @@ class RedisCredential(CredentialProvider):
         if credential.expires_at <= time.time():
             self._note(RedisUnavailable("it has expired already"))
             raise NotSent(self._failure)
-        self._held, self._fetched_at = credential, time.monotonic()
+        self._held = credential
         self._backoff.reset()
         return credential
 

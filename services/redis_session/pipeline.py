@@ -13,7 +13,6 @@ from redis.exceptions import ExecAbortError, ResponseError
 
 from .call_deadline import take_back
 from .command_plan import Need, command_plan
-from .server_reply import REDIRECTING, server_state
 from .wire import Wire
 
 
@@ -57,15 +56,24 @@ class MultiplexedPipeline(Pipeline):
             await self.reset()  # type: ignore[no-untyped-call] # redis-py's
 
     async def _execute_aside(self, raise_on_error: bool) -> list[Any]:
+        whole = self._is_whole_transaction()
         try:
             return await super().execute(raise_on_error)
         except ResponseError as error:
-            if discarded(error):
+            if whole and discarded(error):
                 take_back()  # all of it is one write
             raise
 
+    def _is_whole_transaction(self) -> bool:
+        names = [command_plan(args[0]).name for args, _ in self.command_stack]
+        return self._transactional and not any(name in ("MULTI", "EXEC", "DISCARD") for name in names)
+
+    @property
+    def _transactional(self) -> bool:
+        return self.is_transaction or self.explicit_transaction
+
     def _needs_connection(self) -> bool:
-        if self.is_transaction or self.explicit_transaction or self.watching:
+        if self._transactional or self.watching:
             return True
         for args, _ in self.command_stack:
             plan = command_plan(args[0])
@@ -97,10 +105,8 @@ class MultiplexedPipeline(Pipeline):
 
 
 def discarded(error: ResponseError) -> bool:
-    """Whether nothing of a transaction ran: EXEC says so, and MULTI had been taken; or EXEC itself is redirected."""
+    """Whether EXEC says that nothing of a transaction ran, and MULTI had been taken."""
     of_a_command = str(error).startswith("Command #")
     if isinstance(error.__cause__, ExecAbortError):  # and this is the first refusal before it
         return of_a_command
-    found = server_state(error)
-    redirected = found is not None and found[0] in REDIRECTING and not of_a_command
-    return redirected or isinstance(error, ExecAbortError)
+    return isinstance(error, ExecAbortError) and not of_a_command

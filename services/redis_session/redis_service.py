@@ -240,9 +240,11 @@ class RedisService:
             if type(error) is RedisUnavailable and client is not None:  # the operation's own verdict on a reply
                 self.outage.failed(self._now(), error.reason or "Redis refuses a call", str(error), refused=True)
             return error
-        found = server_state(error)
+        found, aside = server_state(error), getattr(error, "aside", False)
+        if aside and isinstance(error, AuthenticationError):
+            self._replace_token()
         if found is not None:
-            return self._react(*found, client, aside=getattr(error, "aside", False))
+            return self._react(*found, client, aside=aside)
         if isinstance(error, RedisConnectionError | RedisTimeoutError):  # of a side connection
             return NotSent("a side connection to Redis failed")
         raise error
@@ -261,11 +263,18 @@ class RedisService:
             if code in _LOGIN_REFUSED and client is self._client:
                 self._login.doubt()
             self._discard(client, f"the server answered {code}", answers=True)
-        if aside and code in _LOGIN_REFUSED and self._credential is not None:
-            self._credential.doubt()
         if state in (ServerState.FULL, ServerState.REFUSED):
             return RedisUnavailable(f"Redis refuses: {code}", reason)
         return NotSent(f"Redis cannot serve now: {code}", reason)
+
+    def _replace_token(self) -> None:
+        """Redis refuses it to a new side connection. The shared one goes on, and nobody waits for another token."""
+        tasks = self._tasks
+        if self._credential is not None and "replace" not in tasks:
+            tasks["replace"] = asyncio.get_running_loop().create_task(
+                self._credential.replace(), name="redis replace", context=contextvars.Context()
+            )
+            tasks["replace"].add_done_callback(lambda _: tasks.pop("replace"))
 
     def _outage_known(self) -> bool:
         left_s = self.outage.left_s(self._now())

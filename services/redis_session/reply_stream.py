@@ -146,6 +146,8 @@ class ReplyStream(asyncio.BufferedProtocol):
         size = self._waiting_bytes + len(packed)
         if len(waiting) >= self._room or size > self.limits.backlog_bytes or loop is not self._loop:
             raise self._refusal(loop, 1)
+        if scope is not None and scope.given_up:  # it is not to take up room until the next write
+            raise NotSent(GIVEN_UP)
         call = loop.create_future()
         if scope is not None:
             self._scopes[call] = scope

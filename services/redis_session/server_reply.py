@@ -59,7 +59,6 @@ _STATES = {
     "CROSSSLOT": (_REFUSED, "Keys in request don't hash to the same slot"),
     "DENIED": (_REFUSED, r"\w+ is running in protected mode"),
 }
-REDIRECTING = frozenset(["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"])  # of commands with keys, and EXEC, on a cluster
 _SENTENCE = re.compile(
     "(?:^|: -|because of: )(?:" + "|".join(f"(?P<{code}>{code} {words})" for code, (_, words) in _STATES.items()) + ")"
 )

@@ -11,6 +11,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from typing import Any
 
 from azure.servicebus import exceptions as sdk
@@ -19,6 +20,7 @@ from lab.azure.service_bus.queue import Entry, Queue, Settlement
 from lab.azure.service_bus.queue_config import QueueConfig
 from services.queue_session.queue_service import MAX_ATTEMPTS
 from tests.simulation.loop import SimLoop, World
+from tests.simulation.redis_model import EPOCH_S
 
 LOCK_S, RENEWED_S, DELIVERIES, WINDOW_S = 60.0, 300.0, 10, 600.0
 TICK_S = 5.0
@@ -32,8 +34,9 @@ class Letter:
     """One stored message: an order as it was placed."""
 
     def __init__(self, body: bytes) -> None:
-        self.body = body
-        self.order_id: str = json.loads(body)["order_id"]
+        self.body, order = body, json.loads(body)
+        self.order_id: str = order["order_id"]
+        self.placed_s = datetime.fromisoformat(order["placed_at"]).timestamp() - EPOCH_S
 
 
 class Bus:
@@ -47,6 +50,7 @@ class Bus:
         self.unconfirmed = self.refused = self.doubled = self.unsettled = self.unhandled = 0.0
         self.triggers: list[Trigger] = []
         self.stored: dict[str, list[float]] = {}  # order id -> when a copy of it was taken
+        self.placed: dict[str, float] = {}  # order id -> when it was placed first
         self.arrived: Counter[str] = Counter()  # attempt to place an order -> messages, known ones too
         self.refusals: Counter[str] = Counter()  # likewise, of messages that were not stored
         self.not_sent: dict[str, str] = {}  # attempt -> what its caller was told: no message of it may arrive
@@ -90,7 +94,7 @@ class Bus:
             return
         copies = self.stored.setdefault(letter.order_id, [])
         copies.append(now)
-        age_s = now - copies[0] + 3
+        age_s = now - self.placed.setdefault(letter.order_id, letter.placed_s) + 3
         allowed = 1 + int(age_s / AGE_BUCKET_S).bit_length() + int(age_s / WINDOW_S)
         if len(copies) > allowed + self.replayed[letter.order_id]:
             self.world.violate(f"order {letter.order_id} is on the queue {len(copies)} times")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 
 import pytest
 
@@ -134,3 +135,15 @@ async def test_small_calls_wait_here_once_the_socket_takes_no_more(connect: Conn
     assert client.in_flight == written
     proxy.heal()
     assert all(await asyncio.gather(*calls))
+
+
+async def test_a_call_of_an_operation_that_was_given_up_takes_nobodys_room(connect: Connect) -> None:
+    client = await connect(backlog_calls=1)
+    with pytest.raises(NotSent):  # noqa: PT012 - the deadline raises
+        async with CallDeadline(0.001):
+            given_up = contextvars.copy_context()
+            await asyncio.Event().wait()
+    late = asyncio.get_running_loop().create_task(client.ping(), context=given_up)
+    outcomes = await asyncio.gather(late, client.ping(), return_exceptions=True)
+    assert isinstance(outcomes[0], NotSent)
+    assert outcomes[1] is True

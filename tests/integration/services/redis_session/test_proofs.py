@@ -214,6 +214,42 @@ async def test_a_pipeline_that_the_server_refuses_for_a_moment_is_repeated(
     assert outcome == [1]
 
 
+DISCARDED = "EXECABORT Transaction discarded because of: NOREPLICAS Not enough good replicas to write."
+
+
+@pytest.mark.parametrize("transaction", [False, True])
+async def test_a_script_that_says_what_exec_says_has_not_discarded_its_transaction(
+    redis_url: str, open_session: Open, transaction: bool
+) -> None:
+    session = open_session(redis_url, connections=2)
+
+    async def batch(client: Any) -> Any:
+        pipeline = client.pipeline(transaction=transaction).incr("n").blpop("n-s", 0.01)
+        return await pipeline.eval("return redis.error_reply(ARGV[1])", 0, DISCARDED).execute()
+
+    with pytest.raises((OutcomeUnknown, ResponseError)):
+        await session.run(batch, idempotent=False, within_s=0.5)
+    assert await session.run(lambda client: client.get("n"), idempotent=True, within_s=5) == b"1"
+
+
+@pytest.mark.parametrize("before", [("EXEC", "MULTI"), ("DISCARD", "MULTI")])
+async def test_a_transaction_that_the_caller_has_taken_apart_may_have_run(
+    redis_url: str, open_session: Open, before: tuple[str, str]
+) -> None:
+    session = open_session(redis_url, connections=2)
+
+    async def apart(client: Any) -> Any:
+        pipeline = client.pipeline()
+        for word in (("INCR", "n"), before[:1], ("INCR", "n"), before[1:], ("NOSUCH",)):
+            pipeline.execute_command(*word)
+        async with CallDeadline(5) as deadline:
+            with pytest.raises(ResponseError):
+                await pipeline.execute()
+        return deadline.written
+
+    assert await session.run(apart, idempotent=True, within_s=5) > 0
+
+
 async def test_a_push_that_is_not_utf_8_takes_no_callers_slot(connect: Connect) -> None:
     client, other = await connect(decode_responses=True, protocol=3), await connect()
     plain = Redis.from_url(f"redis://{client.wire.place}/0")

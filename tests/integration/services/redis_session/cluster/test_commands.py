@@ -215,6 +215,19 @@ async def test_blocking_commands_and_transactions_use_side_connections_if_allowe
         await client.pipeline().set("a", 1).set("b", 1).execute()
 
 
+async def test_a_transaction_that_begins_by_hand_is_one(cluster: RedisCluster, session: Session) -> None:
+    redis = session(cluster.url, connections=2)
+
+    async def by_hand(client: Any) -> None:
+        pipeline = client.pipeline(transaction=False)
+        pipeline.multi()
+        await pipeline.incr("n").execute_command("NOSUCH", "n").execute()
+
+    with pytest.raises(ResponseError, match="unknown command"):
+        await redis.run(by_hand, idempotent=False, within_s=5)
+    assert await redis.run(lambda client: client.get("n"), idempotent=True, within_s=5) is None
+
+
 async def test_side_connections_are_bounded_for_the_whole_session(cluster: RedisCluster, session: Session) -> None:
     client: Any = await session(cluster.url, connections=2).healthy_client()
     tags = ["{a}", "{b}", "{c}", "{d}", "{e}", "{f}"]

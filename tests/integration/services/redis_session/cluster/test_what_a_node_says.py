@@ -18,6 +18,7 @@ from tests.integration.services.redis_session.conftest import peer
 from tests.waiting import until
 
 BUSY = b"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+ABORTED = b"-EXECABORT Transaction discarded because of: " + BUSY + b"\r\n"
 
 REPLICA = b"-READONLY You can't write against a read only replica.\r\n"
 
@@ -160,20 +161,20 @@ async def test_a_session_that_meets_moved_becomes_one_of_the_cluster(
 
 
 @pytest.mark.parametrize(
-    ("multi", "incrby", "error"),
+    ("multi", "incrby", "exec_", "error"),
     [
-        (b"+OK\r\n", b"+QUEUED\r\n", NotSent),
-        (b"+OK\r\n", b"-" + BUSY + b"\r\n", NotSent),
-        (b"-" + BUSY + b"\r\n", b":1\r\n", OutcomeUnknown),  # outside of any transaction, it has run
+        (b"+OK\r\n", b"+QUEUED\r\n", ABORTED, NotSent),
+        (b"+OK\r\n", b"-" + BUSY + b"\r\n", ABORTED, NotSent),
+        (b"-" + BUSY + b"\r\n", b":1\r\n", ABORTED, OutcomeUnknown),  # outside of any transaction, it has run
+        (b"-ERR unknown command 'MULTI'\r\n", b":1\r\n", b"-CLUSTERDOWN The cluster is down\r\n", OutcomeUnknown),
     ],
 )
 async def test_a_transaction_is_known_not_to_have_run_if_it_had_begun(
-    nodes: tuple[Node, Node], session: Session, multi: bytes, incrby: bytes, error: type[RedisUnavailable]
+    nodes: tuple[Node, Node], session: Session, multi: bytes, incrby: bytes, exec_: bytes, error: type[RedisUnavailable]
 ) -> None:
     source, _ = nodes
     source.says |= {b"HELLO": b"-ERR unknown command 'HELLO'\r\n", b"CLIENT": b"+OK\r\n"}
-    source.says |= {b"MULTI": multi, b"INCRBY": incrby}
-    source.says[b"EXEC"] = b"-EXECABORT Transaction discarded because of: " + BUSY + b"\r\n"
+    source.says |= {b"MULTI": multi, b"INCRBY": incrby, b"EXEC": exec_}
     redis = session(source.url.replace("protocol=3", "protocol=2"), connections=2)
     with pytest.raises(error):
         await redis.run(incr_in_a_transaction, idempotent=False, within_s=0.5)

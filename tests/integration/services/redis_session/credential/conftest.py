@@ -16,7 +16,7 @@ from tests.integration.services.redis_session.credential.identity import ADMIN, 
 from tests.logged import complaints_of_asyncio, log_text
 from tests.waiting import until
 
-QUICK = CredentialClocks(fetch_s=10, margin_s=0.3, backoff_base_s=0.05, backoff_cap_s=0.2)
+QUICK = CredentialClocks(fetch_s=10, margin_s=0.3, ending_s=0.1, backoff_base_s=0.05, backoff_cap_s=0.2)
 Open = Callable[..., RedisService]
 
 

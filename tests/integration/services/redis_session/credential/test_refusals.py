@@ -122,14 +122,32 @@ async def test_a_token_that_a_new_side_connection_is_refused_with_is_replaced_an
     assert (identity.calls, session.counters.connections_opened) == (2, 1)
 
 
-async def test_side_connections_that_are_refused_ask_for_one_fresh_token_at_a_time(
+async def test_side_connections_that_are_refused_ask_for_one_fresh_token_and_the_one_held_may_be_taken_again(
     acl_server: AclServer, open_session: Open
 ) -> None:
-    identity = Identity(acl_server, life_s=86_400)
-    session = open_session(identity, CredentialClocks(backoff_base_s=3600), connections=2)
+    identity = Identity(acl_server)
+    session = open_session(identity, connections=2)
     await session.ping(5)
     acl_server.set_user("identity", "resetpass")
+    identity.refused = {2}
     for _ in range(3):
-        with pytest.raises(NotSent, match="WRONGPASS"):
-            await session.run(transaction, idempotent=False, within_s=0.5)
-    assert identity.calls == 1
+        with pytest.raises(NotSent):
+            await session.run(transaction, idempotent=False, within_s=0.3)
+    assert identity.calls == 2
+    acl_server.set_user("identity", f">{identity.token(2)}")
+    assert await session.run(transaction, idempotent=False, within_s=5) == [1]
+    assert (identity.calls, session.counters.connections_opened) == (2, 1)
+
+
+async def test_a_side_connection_that_is_refused_while_the_identity_fails_costs_no_token(
+    acl_server: AclServer, open_session: Open
+) -> None:
+    identity = Identity(acl_server)
+    session = open_session(identity, connections=2)
+    await session.ping(5)
+    acl_server.set_user("identity", "resetpass")
+    identity.failing = True
+    with pytest.raises(NotSent):
+        await session.run(transaction, idempotent=False, within_s=0.3)
+    acl_server.set_user("identity", f">{identity.token(1)}")
+    assert await session.run(transaction, idempotent=False, within_s=5) == [1]
