@@ -123,7 +123,7 @@ MUTANTS: dict[str, list[Edit]] = {
         ("redis_session.cluster_nodes", "if self.closed or self._refreshing:", "if self.closed:"),
         ("redis_session.cluster_nodes", "await asyncio.sleep(max(self._backoff.next_wait_s(), self._not_before - self._loop.time()))", "pass"),
     ],
-    "redirect-counted-as-run": [("redis_session.wire", "and did_not_run(error)", "and did_not_run(error) and ':63' not in str(error)")],
+    "redirect-counted-as-run": [("redis_session.wire", "if did_not_run(error)", "if did_not_run(error) and ':63' not in str(error)")],
     "refused-asking-taken-back-twice": [("redis_session.cluster_routing", "call.asked is not None and not isinstance(next(outcomes), ResponseError)", "call.asked is not None and (next(outcomes), )")],
     "transaction-stays-where-it-was": [("redis_session.cluster_pipeline", "(whole or _of_exec(results)) and await", "False and await")],
     "a-node-that-left-fails-its-callers": [("redis_session.cluster_routing", "return node.left and isinstance(error, NotSent) and not isinstance(error, Overloaded)", "return False")],

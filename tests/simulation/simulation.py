@@ -216,7 +216,7 @@ class Simulation:
             self._requeue()
         self.callers.check()
         self.shop.audit()
-        self._check_tasks(len(PORTS) + 1 if self.plan.cluster else 1)
+        self._check_tasks(len(PORTS) + 1 + self.network.more if self.plan.cluster else 1)
         self._close()
 
     def _rest(self) -> None:
