@@ -79,8 +79,10 @@ class ClusterModel(RedisModel):
                 raise Refusal("TRYAGAIN Multiple keys request during rehashing of slot")
             self.carried.update(keys)
             return
-        self._sent_away(link.who, keys[0])
-        raise Refusal(f"MOVED {slot} 10.0.0.1:{self.views[port][block]}")
+        place = self.views[port][block]
+        if place not in self.network.dead:  # or else it must come back and ask again
+            self._sent_away(link.who, keys[0])
+        raise Refusal(f"MOVED {slot} 10.0.0.1:{place}")
 
     def _sent_away(self, who: str, key: bytes) -> None:
         """Who is told that a slot has moved remembers it, and who is told to ask does so."""
