@@ -29,7 +29,7 @@ SCRIPT = "redis.call('INCR', KEYS[1]) return redis.error_reply('BUSY slot taken'
 BACKLOG = 20
 BATCH = 3  # commands in one
 HEARD_S = 0.005  # a busy process has handled by then what it has read
-SEVERAL = ("two", "transaction", "nested_run", "gather")  # one may be refused (or its new connection), and another have run
+SEVERAL = ("two", "transaction", "nested_run", "gather")  # one command may be refused, and another have run
 WAITS_S = 1.0  # at most between two attempts
 KNOWN_AFTER_S = 1.4  # an outage is known after 2 s, and the first attempt may wait for a token when the trouble begins
 _MULTI = re.compile("LOADING|BUSY")  # refuse MULTI, too: what follows it might run
@@ -182,7 +182,8 @@ class Callers:
         claim, began = self._claim(f"{kind} on {instance.loop.name}", 4, idempotent), self.world.now
         session, who, frozen_s = instance.app.redis_service, instance.loop.name, instance.frozen_s
         ended = self.network.ended[who]
-        may_be_unknown = kind in SEVERAL and (self.redis.left_behind(who) or self.redis.revoked > began)
+        may_be_unknown = kind in SEVERAL and self.redis.left_behind(who)
+        half = OutcomeUnknown if kind in SEVERAL and self.redis.revoked > began else ()  # another node takes no token
 
         def done(outcome: Any) -> None:
             claim.outcome = _word(outcome)
@@ -193,6 +194,7 @@ class Callers:
                 and within_s >= 2
                 and kind not in SLOW
                 and not may_be_unknown
+                and not isinstance(outcome, half)
                 and began >= (self.unmoved_since if kind == "transaction" else self.calm_since)
             ):
                 self.world.violate(f"{claim.what}: {outcome!r}, and nothing is wrong")

@@ -90,7 +90,14 @@ def plan_of(seed: int | str) -> Plan:
             about = {"part": "identity", "state": of_cluster.choice(("down", "hole"))}
             steps = (of_cluster.uniform(1, 100), of_cluster.uniform(1, 400))
             plan.steps.append(Step(steps[0], "set", about, sum(steps)))
-    for more in (_more, _later, _last, _besides, _unserved):  # each with chances of its own: all else of a seed stays
+    for more in (
+        _more,
+        _later,
+        _last,
+        _besides,
+        _unserved,
+        _emptied,
+    ):  # each with chances of its own: all else of a seed stays
         plan.steps += more(random.Random(f"{seed}/{more.__name__[1:]}"), plan)
     plan.steps.sort(key=lambda step: step.at)
     return plan
@@ -153,9 +160,11 @@ def _besides(chance: random.Random, plan: Plan) -> list[Step]:
             besides[-1].about["instance"] = step.about["instance"]
     if plan.token_s and chance.random() < 0.5 and not any("password" in step.about for step in plan.steps):
         at = chance.uniform(1, plan.duration_s - 40)
-        revoke = Step(at, "revoke", {"cut": chance.random() < 0.7}, at + 0.01)
-        after = [at + chance.uniform(5, 30) for _ in range(2 * aside)]
-        besides += [revoke, *[_call(chance, plan, SIDE_CALLS, when) for when in after]]
+        revoke = Step(at, "revoke", {"cut": chance.random() < 0.4}, at + 0.01)
+        besides.append(revoke)
+        for number in range(plan.instances * aside):
+            besides.append(_call(chance, plan, ("transaction",), at + chance.uniform(9, 30)))
+            besides[-1].about.update(instance=number, within_s=2.5, cancel_s=None)
     for step in besides:
         if step.kind == "call":
             step.about["patient"] = chance.random() < 0.2
@@ -172,6 +181,25 @@ def _unserved(chance: random.Random, plan: Plan) -> list[Step]:
     asked = [Step(at, "order", order.about) for at in minutes if at < plan.duration_s]
     nobody = [{"instance": number} for number in range(plan.instances)]
     return asked + [Step(max(order.at - 1, 0.1), "workerless", who, minutes[-1]) for who in nobody]
+
+
+def _emptied(chance: random.Random, plan: Plan) -> list[Step]:
+    """In the end a node gives all its slots away, just as everybody connects to it again; or closes meanwhile."""
+    if not plan.cluster or not plan.steps or chance.random() < 0.7:
+        return []
+    at, node, to = max(step.at for step in plan.steps) + 4, chance.randrange(3), chance.randrange(3)
+    steps = [Step(at, "end_idle", {"idle_s": 2.0, "told": True})]
+    for block in range(node * BLOCKS // 3, (node + 1) * BLOCKS // 3):
+        begins = at + chance.uniform(0, 0.02)
+        steps.append(Step(begins, "move", {"block": block, "to": to}, begins + chance.uniform(0, 0.02)))
+    for _ in range(8):
+        steps.append(_call(chance, plan, KEYED, at + chance.uniform(0, 0.04)))
+        steps[-1].about.update(within_s=2.5, cancel_s=None, patient=False)
+    if chance.random() < 0.5:
+        begins = at + chance.uniform(0, 0.04)
+        about = {"instance": chance.randrange(plan.instances), "stays": True}
+        steps.append(Step(begins, "stop", about, begins + 0.01))
+    return steps
 
 
 def _shop(chance: random.Random, duration_s: float, scale: float) -> list[Step]:
