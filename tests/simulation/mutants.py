@@ -100,6 +100,7 @@ MUTANTS: dict[str, list[Edit]] = {
     "some-calls-pass-others": [("redis_session.reply_stream", 'self._begin(waiting)\n            data = b"".join(waiting.values())', 'late = list(waiting) if len(waiting) < 9 else list(waiting)[::-1]\n            self._begin(late)\n            data = b"".join([waiting[call] for call in late])')],
     "room-not-given-back": [("redis_session.reply_stream", "        if self.closed_because is None:\n            self._room = self.limits.backlog_calls - len(self._owed)", "")],
     "batch-over-the-bound": [("redis_session.reply_stream", "len(self._waiting) + len(commands) > self._room", "False")],
+    "discarded-said-to-be-unknown": [("redis_session.pipeline", "if whole and discarded(error):", "if False:")],
     "written-said-to-be-not-sent": [("redis_session.reply_stream", "self._fail(self._owed, OutcomeUnknown,", "self._fail(self._owed, NotSent,")],
     "old-client-not-awaited": [("redis_session.redis_service", "await asyncio.wait(self._closing)  #", "pass  #")],
     "closed-and-still-connecting": [("redis_session.redis_service", "        for task in self._tasks.values():\n            task.cancel()\n        await asyncio.gather(*self._tasks.values(), *self._closing, return_exceptions=True)", "")],

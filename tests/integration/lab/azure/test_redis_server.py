@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import stat
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from lab.azure.redis_server import HOST, PORTS, RedisServer, RedisServerError, free_port
+from lab.azure.redis_server import HOST, RedisServer, RedisServerError, free_port
 from tests import ROOT
 
 
@@ -110,6 +109,6 @@ def test_a_server_that_never_answers_is_given_up_after_the_deadline(tmp_path: Pa
 
 def test_a_free_port_is_none_that_somebody_who_connects_may_get_before_its_user() -> None:
     """Between the choice and the use, and while a server is being restarted."""
-    assert len({free_port() for _ in range(20)}) > 1
-    with socket.create_server((HOST, 0)) as listener:
-        assert listener.getsockname()[1] not in PORTS
+    ports = {free_port() for _ in range(20)}
+    assert len(ports) > 1
+    assert max(ports) < 32_768  # where Linux begins, unless it was told otherwise
