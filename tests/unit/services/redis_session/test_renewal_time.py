@@ -42,3 +42,21 @@ async def test_so_is_the_last_moment() -> None:
     dues = [600 - await due_s(600, seed) for seed in range(50)]
     assert min(dues) >= 179
     assert max(dues) - min(dues) > 20
+
+
+async def test_one_that_ends_before_a_new_connection_could_renew_it_is_the_second_choice() -> None:
+    lives, away = [2.0, HOUR, 2.0], False
+
+    async def fetch() -> Credential:
+        if away:
+            raise OSError
+        return Credential("user", f"secret-{len(lives)}", time.time() + lives.pop(0))
+
+    credential = RedisCredential(fetch)
+    first = await credential.obtain()
+    second = await credential.obtain()
+    assert first is not second
+    assert await credential.obtain() is second
+    last = await credential.obtain(fresh=True)
+    away = True
+    assert await credential.obtain() is last
