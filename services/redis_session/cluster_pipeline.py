@@ -12,7 +12,7 @@ from .cluster_routing import REDIRECTS, RoutedCall, outcome_of, send_all
 from .command_plan import command_plan
 from .errors import NeedsOwnConnection, NotSent
 from .key_slots import slot_of
-from .pipeline import MultiplexedPipeline, discarded
+from .pipeline import MultiplexedPipeline, discarded, of_exec
 
 
 class ClusterPipeline(MultiplexedPipeline):
@@ -52,7 +52,7 @@ class ClusterPipeline(MultiplexedPipeline):
             if isinstance(results, NotSent):
                 continue
             whole = discarded(results)
-            if not (self._transactional and (whole or _of_exec(results)) and await call.goes_on(node, nodes)):
+            if not (self._transactional and (whole or of_exec(results)) and await call.goes_on(node, nodes)):
                 raise results
             if not whole:
                 take_back()  # all of it is one write
@@ -79,8 +79,3 @@ class ClusterPipeline(MultiplexedPipeline):
         if slot is None:  # redis-py's cluster pipelines refuse most of them, too
             raise RedisClusterException(f"{args[0]} has no key: on a cluster, call it outside of the pipeline")
         return slot
-
-
-def _of_exec(error: ResponseError) -> bool:
-    """Whether it is what EXEC itself was answered, and not a command before it."""
-    return error.__cause__ is None and not str(error).startswith("Command #")

@@ -56,17 +56,14 @@ class MultiplexedPipeline(Pipeline):
             await self.reset()  # type: ignore[no-untyped-call] # redis-py's
 
     async def _execute_aside(self, raise_on_error: bool) -> list[Any]:
-        whole = self._is_whole_transaction()
+        transactional, commands = self._transactional, self.command_stack  # redis-py forgets both
         try:
             return await super().execute(raise_on_error)
         except ResponseError as error:
-            if whole and discarded(error):
+            names = {command_plan(args[0]).name for args, _ in commands}
+            if transactional and discarded(error) and names.isdisjoint(("MULTI", "EXEC", "DISCARD")):
                 take_back()  # all of it is one write
             raise
-
-    def _is_whole_transaction(self) -> bool:
-        names = [command_plan(args[0]).name for args, _ in self.command_stack]
-        return self._transactional and not any(name in ("MULTI", "EXEC", "DISCARD") for name in names)
 
     @property
     def _transactional(self) -> bool:
@@ -106,7 +103,15 @@ class MultiplexedPipeline(Pipeline):
 
 def discarded(error: ResponseError) -> bool:
     """Whether EXEC says that nothing of a transaction ran, and MULTI had been taken."""
-    of_a_command = str(error).startswith("Command #")
     if isinstance(error.__cause__, ExecAbortError):  # and this is the first refusal before it
-        return of_a_command
-    return isinstance(error, ExecAbortError) and not of_a_command
+        return _of_a_command(error)
+    return isinstance(error, ExecAbortError) and of_exec(error)
+
+
+def of_exec(error: ResponseError) -> bool:
+    """Whether it is what EXEC itself was answered, and not a command before it."""
+    return error.__cause__ is None and not _of_a_command(error)
+
+
+def _of_a_command(error: ResponseError) -> bool:
+    return str(error).startswith("Command #")  # redis-py's note

@@ -269,12 +269,8 @@ class RedisService:
 
     def _replace_token(self) -> None:
         """Redis refuses it to a new side connection. The shared one goes on, and nobody waits for another token."""
-        tasks = self._tasks
-        if self._credential is not None and "replace" not in tasks:
-            tasks["replace"] = asyncio.get_running_loop().create_task(
-                self._credential.replace(), name="redis replace", context=contextvars.Context()
-            )
-            tasks["replace"].add_done_callback(lambda _: tasks.pop("replace"))
+        if self._credential is not None and "replace" not in self._tasks:
+            self._spawn("replace", self._credential.replace())
 
     def _outage_known(self) -> bool:
         left_s = self.outage.left_s(self._now())
@@ -313,16 +309,20 @@ class RedisService:
         return task.result()
 
     def _start(self, name: str, make: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
-        tasks = self._tasks
         self.outage.trying(self._now())
+        task = self._spawn(name, make())
+        if name == "connect":
+            task.add_done_callback(self._go_on)
+        return task
+
+    def _spawn(self, name: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        tasks = self._tasks
         task = tasks[name] = asyncio.get_running_loop().create_task(
-            make(),
+            work,
             name=f"redis {name}",
             context=contextvars.Context(),  # no caller's deadline in it
         )
         task.add_done_callback(lambda _: tasks.pop(name))
-        if name == "connect":
-            task.add_done_callback(self._go_on)
         return task
 
     def _go_on(self, attempt: asyncio.Task[Any]) -> None:

@@ -81,10 +81,15 @@ async def gather(redis: Any, tokens: list[str], *_: Any) -> None:
     await asyncio.gather(*[redis.incr(token) for token in tokens])
 
 
+def _child(work: Any) -> Any:
+    """A task whose failure need not be read."""
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task
+
+
 async def children(redis: Any, tokens: list[str], *_: Any) -> None:
-    tasks = [asyncio.ensure_future(redis.incr(token)) for token in tokens[:2]]
-    for task in tasks:
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    tasks = [_child(redis.incr(token)) for token in tokens[:2]]
     await asyncio.sleep(0.004)
     await asyncio.wait(tasks)
     for task in tasks:
@@ -98,8 +103,7 @@ async def straggler(redis: Any, tokens: list[str], *_: Any) -> None:
         await asyncio.sleep(0.03)
         await redis.incr(tokens[0])
 
-    task = asyncio.ensure_future(late())
-    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    task = _child(late())
     await asyncio.wait([task])
     task.result()
 

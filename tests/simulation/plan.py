@@ -90,14 +90,8 @@ def plan_of(seed: int | str) -> Plan:
             about = {"part": "identity", "state": of_cluster.choice(("down", "hole"))}
             steps = (of_cluster.uniform(1, 100), of_cluster.uniform(1, 400))
             plan.steps.append(Step(steps[0], "set", about, sum(steps)))
-    for more in (
-        _more,
-        _later,
-        _last,
-        _besides,
-        _unserved,
-        _emptied,
-    ):  # each with chances of its own: all else of a seed stays
+    # each with chances of its own, so that all else of a seed stays what it was
+    for more in (_more, _later, _last, _besides, _unserved, _emptied):
         plan.steps += more(random.Random(f"{seed}/{more.__name__[1:]}"), plan)
     plan.steps.sort(key=lambda step: step.at)
     return plan
@@ -156,15 +150,14 @@ def _besides(chance: random.Random, plan: Plan) -> list[Step]:
     for step in [step for step in plan.steps if step.kind == "stop"]:
         step.about["stays"] = chance.random() < 0.5
         for _ in range(4 * aside):
-            besides.append(_call(chance, plan, SIDE_CALLS, max(0.1, step.at - chance.uniform(0, 0.02))))
-            besides[-1].about["instance"] = step.about["instance"]
+            at = max(0.1, step.at - chance.uniform(0, 0.02))
+            besides.append(_call(chance, plan, SIDE_CALLS, at, instance=step.about["instance"]))
     if plan.token_s and chance.random() < 0.5 and not any("password" in step.about for step in plan.steps):
         at = chance.uniform(1, plan.duration_s - 40)
-        revoke = Step(at, "revoke", {"cut": chance.random() < 0.4}, at + 0.01)
-        besides.append(revoke)
+        besides.append(Step(at, "revoke", {"cut": chance.random() < 0.4}, at + 0.01))
         for number in range(plan.instances * aside):
-            besides.append(_call(chance, plan, ("transaction",), at + chance.uniform(9, 30)))
-            besides[-1].about.update(instance=number, within_s=2.5, cancel_s=None)
+            about = {"instance": number, "within_s": 2.5, "cancel_s": None}
+            besides.append(_call(chance, plan, ("transaction",), at + chance.uniform(9, 30), **about))
     for step in besides:
         if step.kind == "call":
             step.about["patient"] = chance.random() < 0.2
@@ -193,12 +186,11 @@ def _emptied(chance: random.Random, plan: Plan) -> list[Step]:
         begins = at + chance.uniform(0, 0.02)
         steps.append(Step(begins, "move", {"block": block, "to": to}, begins + chance.uniform(0, 0.02)))
     for _ in range(8):
-        steps.append(_call(chance, plan, KEYED, at + chance.uniform(0, 0.04)))
-        steps[-1].about.update(within_s=2.5, cancel_s=None, patient=False)
+        about = {"within_s": 2.5, "cancel_s": None, "patient": False}
+        steps.append(_call(chance, plan, KEYED, at + chance.uniform(0, 0.04), **about))
     if chance.random() < 0.5:
         begins = at + chance.uniform(0, 0.04)
-        about = {"instance": chance.randrange(plan.instances), "stays": True}
-        steps.append(Step(begins, "stop", about, begins + 0.01))
+        steps.append(Step(begins, "stop", {"instance": chance.randrange(plan.instances), "stays": True}, begins + 0.01))
     return steps
 
 
@@ -239,7 +231,8 @@ def _session(chance: random.Random, plan: Plan, scale: float) -> list[Step]:
     return steps
 
 
-def _call(chance: random.Random, plan: Plan, kinds: tuple[str, ...], at: float) -> Step:
+def _call(chance: random.Random, plan: Plan, kinds: tuple[str, ...], at: float, **given: Any) -> Step:
+    """One call of chance, but for what is given."""
     about = {
         "instance": chance.randrange(plan.instances),
         "kind": chance.choice(kinds),
@@ -247,7 +240,7 @@ def _call(chance: random.Random, plan: Plan, kinds: tuple[str, ...], at: float) 
         "idempotent": chance.random() < 0.3,
         "cancel_s": chance.uniform(0, 0.01) if chance.random() < 0.15 else None,
     }
-    return Step(at, "call", about)
+    return Step(at, "call", about | given)
 
 
 def _faults(chance: random.Random, plan: Plan, long: bool) -> list[Step]:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from services.redis_session import NotSent, RedisUnavailable
+from services.redis_session import NotSent, RedisService, RedisUnavailable
 from services.redis_session.credential import CredentialClocks
 from tests.integration.services.redis_session.credential.conftest import Open
 from tests.integration.services.redis_session.credential.identity import AclServer, Identity
@@ -21,6 +21,15 @@ async def transaction(client: Redis) -> object:
     pipeline = client.pipeline()
     pipeline.incr("n")
     return await pipeline.execute()
+
+
+async def with_a_revoked_token(acl_server: AclServer, open_session: Open) -> tuple[Identity, RedisService]:
+    """A session that is connected, and whose side connections are refused."""
+    identity = Identity(acl_server)
+    session = open_session(identity, connections=2)
+    await session.ping(5)
+    acl_server.set_user("identity", "resetpass")
+    return identity, session
 
 
 async def test_a_refused_credential_is_replaced_by_exactly_one_fresh_one_and_no_call_fails(
@@ -113,11 +122,7 @@ async def test_a_token_that_a_new_side_connection_is_refused_with_is_replaced_an
     acl_server: AclServer, open_session: Open
 ) -> None:
     """It was revoked: who is connected stays so, and whoever comes with it is refused."""
-    identity = Identity(acl_server)
-    session = open_session(identity, connections=2)
-    await session.ping(5)
-    acl_server.set_user("identity", "resetpass")
-
+    identity, session = await with_a_revoked_token(acl_server, open_session)
     assert await session.run(transaction, idempotent=False, within_s=5) == [1]
     assert (identity.calls, session.counters.connections_opened) == (2, 1)
 
@@ -125,10 +130,7 @@ async def test_a_token_that_a_new_side_connection_is_refused_with_is_replaced_an
 async def test_side_connections_that_are_refused_ask_for_one_fresh_token_and_the_one_held_may_be_taken_again(
     acl_server: AclServer, open_session: Open
 ) -> None:
-    identity = Identity(acl_server)
-    session = open_session(identity, connections=2)
-    await session.ping(5)
-    acl_server.set_user("identity", "resetpass")
+    identity, session = await with_a_revoked_token(acl_server, open_session)
     identity.refused = {2}
     for _ in range(3):
         with pytest.raises(NotSent):
@@ -142,10 +144,7 @@ async def test_side_connections_that_are_refused_ask_for_one_fresh_token_and_the
 async def test_a_side_connection_that_is_refused_while_the_identity_fails_costs_no_token(
     acl_server: AclServer, open_session: Open
 ) -> None:
-    identity = Identity(acl_server)
-    session = open_session(identity, connections=2)
-    await session.ping(5)
-    acl_server.set_user("identity", "resetpass")
+    identity, session = await with_a_revoked_token(acl_server, open_session)
     identity.failing = True
     with pytest.raises(NotSent):
         await session.run(transaction, idempotent=False, within_s=0.3)
