@@ -7,6 +7,8 @@ import random
 from .backoff import Backoff
 from .errors import NotSent, OutcomeUnknown, Overloaded, RedisUnavailable
 
+LAST_S = 0.05  # with less time left, a repeat would sooner turn "did not run" into "may have run" than succeed
+
 
 class Failures:
     """Failures of an operation that may run twice only if `idempotent`, and that waits for anything if `patient`."""
@@ -29,7 +31,8 @@ class Failures:
         ran = wrote or isinstance(failure, OutcomeUnknown)
         self._maybe_ran |= ran
         wait_s = self._backoff.next_wait_s()
-        if self._passes(failure) and (self._idempotent or not ran) and wait_s < left_s:
+        needed_s = wait_s if self._maybe_ran else wait_s + LAST_S
+        if self._passes(failure) and (self._idempotent or not ran) and needed_s < left_s:
             return wait_s
         if self._maybe_ran and not isinstance(failure, OutcomeUnknown):
             raise OutcomeUnknown(f"an earlier attempt may have run; the last one: {failure}", failure.reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -33,6 +34,13 @@ else
 end
 return 1
 """  # a newer server lets its time stand still while a script runs, an older one has no os
+
+
+class OneAttempt(random.Random):
+    """After the first failure every wait would outlast the deadline: what is known of that one is told."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return 1000 * (b - a)
 
 
 async def recovered(session: RedisService) -> None:

@@ -17,7 +17,7 @@ from lab.azure.redis_server import RedisServer
 from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import CallDeadline, MultiplexedRedis, NotSent, OutcomeUnknown, RedisService
 from services.redis_session.redis_service import Clocks
-from tests.integration.services.conftest import Open, bump
+from tests.integration.services.conftest import OneAttempt, Open, bump
 from tests.integration.services.redis_session.conftest import Connect, peer
 from tests.waiting import until
 
@@ -44,10 +44,10 @@ async def test_the_sessions_own_ping_before_it_drops_a_connection_is_no_command_
             writer.write(b"%0\r\n" if b"HELLO" in command else reply + b"\r\n")
 
     async with peer(replica) as url:
-        session = open_session(url)
+        session = open_session(url, randomness=OneAttempt())
         async with CallDeadline(20) as outer:
             with pytest.raises(NotSent):
-                await session.run(bump, idempotent=False, within_s=0.2)
+                await session.run(bump, idempotent=False, within_s=10)
             await until(lambda: not session._closing)
         await session.aclose()
     assert outer.written == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import random
 import subprocess
 import sys
 import warnings
@@ -17,7 +16,7 @@ from lab.azure.tcp_proxy import TcpProxy
 from services.redis_session import NotSent, OutcomeUnknown, Overloaded, RedisUnavailable
 from services.redis_session.redis_service import RedisService
 from tests import ROOT
-from tests.integration.services.conftest import Open, bump, clients, recovered, slow, value
+from tests.integration.services.conftest import OneAttempt, Open, bump, clients, recovered, slow, value
 from tests.waiting import until
 
 
@@ -158,11 +157,7 @@ async def test_a_deadline_while_the_reply_is_owed_leaves_the_outcome_unknown(
 async def test_a_wait_that_would_outlast_the_deadline_is_not_begun_and_the_last_refusal_is_told(
     redis_url: str, open_session: Open
 ) -> None:
-    class Slow(random.Random):
-        def uniform(self, a: float, b: float) -> float:
-            return 100 * (b - a)  # more than the deadline has left, at the first attempt
-
-    session = open_session(redis_url, randomness=Slow())
+    session = open_session(redis_url, randomness=OneAttempt())
 
     async def loading(client: Redis) -> object:
         return await client.eval("return redis.error_reply('LOADING Redis is loading the dataset in memory')", 0)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from services.redis_session import NotSent, OutcomeUnknown, Overloaded, RedisNotConfigured, RedisUnavailable
-from services.redis_session.failures import Failures
+from services.redis_session.failures import LAST_S, Failures
 
 LONG = 60.0
 
@@ -43,6 +45,20 @@ def test_once_a_command_may_have_run_a_later_proof_that_nothing_did_is_none() ->
     failures.wait_s(OutcomeUnknown("lost"), wrote=True, left_s=LONG)
     with pytest.raises(OutcomeUnknown, match="an earlier attempt may have run"):
         failures.wait_s(NotSent("refused"), wrote=False, left_s=0)
+
+
+@pytest.mark.parametrize("idempotent", [False, True])
+def test_what_has_not_run_is_not_repeated_in_the_last_moment_and_what_may_have_run_is(idempotent: bool) -> None:
+    class AtOnce(random.Random):
+        def uniform(self, a: float, b: float) -> float:
+            return 0.0 * (b - a)
+
+    failures = Failures(idempotent, False, AtOnce())
+    assert failures.wait_s(NotSent("refused"), wrote=False, left_s=2 * LAST_S) == 0
+    with pytest.raises(NotSent, match="refused"):
+        failures.wait_s(NotSent("refused"), wrote=False, left_s=LAST_S / 2)
+    if idempotent:
+        assert failures.wait_s(OutcomeUnknown("lost"), wrote=True, left_s=LAST_S / 2) == 0
 
 
 def test_an_attempt_that_came_too_late_says_why_the_one_before_failed() -> None:

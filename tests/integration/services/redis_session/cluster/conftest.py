@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -17,7 +17,7 @@ QUICK = Clocks(ping_s=0.5, connect_s=2.0, stall_s=1.0, idle_check_s=0.5)
 class Session(Protocol):
     """Makes sessions, which the fixture closes."""
 
-    def __call__(self, url: str, clocks: Clocks = QUICK, connections: int = 1) -> RedisService: ...
+    def __call__(self, url: str, clocks: Clocks = QUICK, connections: int = 1, **options: Any) -> RedisService: ...
 
 
 @pytest.fixture(scope="session")
@@ -41,8 +41,8 @@ def cluster(running_cluster: RedisCluster) -> RedisCluster:
 async def session() -> AsyncIterator[Session]:
     opened: list[RedisService] = []
 
-    def new(url: str, clocks: Clocks = QUICK, connections: int = 1) -> RedisService:
-        opened.append(RedisService(url, clocks=clocks, connections=connections))
+    def new(url: str, clocks: Clocks = QUICK, connections: int = 1, **options: Any) -> RedisService:
+        opened.append(RedisService(url, clocks=clocks, connections=connections, **options))
         return opened[-1]
 
     yield new

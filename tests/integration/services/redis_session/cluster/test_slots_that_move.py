@@ -16,6 +16,7 @@ from lab.azure.redis_cluster import RedisCluster, admin
 from services.redis_session import NotSent, RedisService
 from services.redis_session.cluster_client import ClusterRedis
 from services.redis_session.topology import Place
+from tests.integration.services.conftest import OneAttempt
 from tests.integration.services.redis_session.cluster.conftest import Session, calls_of
 
 TAG, SLOT = "{a}", key_slot(b"a")  # 15495, of the third node
@@ -144,7 +145,7 @@ async def test_tryagain_is_waited_out(cluster: RedisCluster, session: Session) -
 async def test_tryagain_past_the_deadline_is_a_proof_that_it_did_not_run(
     cluster: RedisCluster, session: Session
 ) -> None:
-    redis = session(cluster.url)
+    redis = session(cluster.url, randomness=OneAttempt())
     client = await clustered(redis)
     async with migrating(cluster):
         await client.set(f"{TAG}new", 2)
