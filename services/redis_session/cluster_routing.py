@@ -18,7 +18,7 @@ from .command_plan import CommandPlan, command_plan
 from .errors import NotSent, Overloaded, RedisUnavailable
 from .multiplexed_redis import MultiplexedRedis
 from .server_reply import server_state
-from .topology import redirected_to
+from .topology import Place, redirected_to
 
 REDIRECTS = 16  # as redis-py's RedisClusterRequestTTL
 SILENT_S = 0.5  # a caller that leaves a node which has been silent for so long has the topology looked at
@@ -57,21 +57,28 @@ class RoutedCall:
         if isinstance(self.outcome, NotSent):
             self.asked = None
             return True
-        found = server_state(self.outcome) if isinstance(self.outcome, ResponseError) else None
-        code, self.asked = found[0] if found else "", None
+        code, self.asked = self._code, None
         if code in ("TRYAGAIN", "CLUSTERDOWN"):
             if code == "CLUSTERDOWN":
                 nodes.refresh_soon()
             await self.wait(nodes)
             return True
-        place = redirected_to(str(self.outcome), node.place) if code in ("MOVED", "ASK") else None
-        if place is None:
-            return False
-        if code == "MOVED":
-            nodes.moved(self.slot, place)
-        else:
+        place = self.learn(node, nodes)
+        if place is not None and code == "ASK":
             self.asked = nodes.at(place)
-        return True
+        return place is not None
+
+    def learn(self, node: ClusterNode, nodes: ClusterNodes) -> Place | None:
+        """Where the node sends it, or None. Who serves its slot is known from now on."""
+        place = redirected_to(str(self.outcome), node.place) if self._code in ("MOVED", "ASK") else None
+        if place is not None and self._code == "MOVED":
+            nodes.moved(self.slot, place)
+        return place
+
+    @property
+    def _code(self) -> str:
+        found = server_state(self.outcome) if isinstance(self.outcome, ResponseError) else None
+        return found[0] if found else ""
 
     async def wait(self, nodes: ClusterNodes) -> None:
         """Longer each time: the node will take it sooner or later."""
@@ -124,7 +131,14 @@ async def send_all(nodes: ClusterNodes, calls: list[RoutedCall]) -> None:
         shares: dict[ClusterNode, list[RoutedCall]] = {}
         for call in left:
             shares.setdefault(call.asked or nodes.owner(call.slot), []).append(call)
-        await all_of(send_at(node, share) for node, share in shares.items())
+        failures = await asyncio.gather(*(send_at(*share) for share in shares.items()), return_exceptions=True)
+        if failed := [failure for failure in failures if failure is not None]:
+            for (node, share), failure in zip(shares.items(), failures, strict=True):
+                for call in share if failure is None else ():
+                    call.learn(node, nodes)  # all are repeated: not by the same way
+                    if isinstance(call.outcome, ResponseError):
+                        node.heard(call.outcome)
+            raise failed[0]
         left = [call for node, share in shares.items() for call in share if await call.goes_on(node, nodes)]
         if not left:
             return

@@ -20,6 +20,7 @@ from services.redis_session import (
     RedisService,
     RedisUnavailable,
 )
+from services.redis_session.redis_service import GO_ON_S
 from tests.simulation.instance import PASSWORD, Gone, Instance
 from tests.simulation.loop import SimLoop, World
 from tests.simulation.network import Network
@@ -32,6 +33,9 @@ HEARD_S = 0.005  # a busy process has handled by then what it has read
 SEVERAL = ("two", "transaction", "nested_run", "gather")  # one command may be refused, and another have run
 WAITS_S = 1.0  # at most between two attempts
 KNOWN_AFTER_S = 1.4  # an outage is known after 2 s, and the first attempt may wait for a token when the trouble begins
+DEAD_S, KNOWN_S = 6.5, 2.2  # from a call in silence until its connection has ended; from an attempt until that is known
+SOON_S = 0.3
+INF = float("inf")
 _MULTI = re.compile("LOADING|BUSY")  # refuse MULTI, too: what follows it might run
 SLOW = ("inner_deadline", "blocking")  # may take longer than their deadline though nothing is wrong
 
@@ -145,6 +149,7 @@ class Claim:
     what: str
     tokens: list[str]
     idempotent: bool
+    patient: bool = False
     outcome: str = ""
 
 
@@ -157,6 +162,7 @@ class Callers:
         self.claims: list[Claim] = []
         self.bare: list[SimLoop] = []
         self._sent: list[list[str]] = []  # on each bare client, in order
+        self._silent: dict[str, tuple[Any, float, float, float]] = {}  # process -> silence, and calls in it
         self.calm_since = 0.0  # since when nothing has been wrong for long enough; inf while something is
         self.wrong_since = 0.0  # since when something is, or was a moment ago
         self.unmoved_since = 0.0  # likewise, for calls of several keys: a slow move of a slot harms them
@@ -184,8 +190,11 @@ class Callers:
     ) -> None:
         """One `run` with an operation of that kind; cancelled after `cancel_s` seconds if that is not None."""
         claim, began = self._claim(f"{kind} on {instance.loop.name}", 4, idempotent), self.world.now
+        claim.patient = patient
         session, who, frozen_s = instance.app.redis_service, instance.loop.name, instance.frozen_s
         ended = self.network.ended[who]
+        silence = self._silence(instance)
+        at_once = self._knows(who, silence, within_s >= 0.1 and cancel_s is None) and not patient
         may_be_unknown = kind in SEVERAL and self.redis.left_behind(who)
         half = OutcomeUnknown if kind in SEVERAL and self.redis.revoked > began else ()  # another node takes no token
 
@@ -203,7 +212,8 @@ class Callers:
             ):
                 self.world.violate(f"{claim.what}: {outcome!r}, and nothing is wrong")
             elif isinstance(outcome, NotSent) and kind not in SLOW:
-                self._check_patience(claim, outcome, began + within_s - self.world.now)
+                in_vain = at_once and silence == self._silence(instance) and self.world.now > began + SOON_S
+                self._check_patience(claim, outcome, began + within_s - self.world.now, in_vain)
             elif isinstance(outcome, tuple) and not (idempotent and kind == "incr"):
                 self._own(outcome)
             if (
@@ -224,8 +234,28 @@ class Callers:
         if cancel_s is not None and task is not None:
             self.world.later(cancel_s, task.cancel)
 
-    def _check_patience(self, claim: Claim, outcome: NotSent, left_s: float) -> None:
-        """A call goes on until its deadline, unless an outage is known."""
+    def _silence(self, instance: Instance) -> Any:
+        """What tells one time in which nothing gets through to a process from another; None if something may."""
+        if not self.network.shut or instance.loop.frozen:
+            return None
+        return self.network.passed_at, instance.frozen_s, instance.closes
+
+    def _knows(self, who: str, silence: Any, noticeable: bool) -> bool:
+        """Whether a process must know of this silence: a call has met it, and another one when that must have ended
+        the connection, and made an attempt begin."""
+        now = self.world.now
+        met, first, again, last = self._silent.get(who, (None, 0.0, 0.0, 0.0))
+        if silence is None or silence != met or now - last > GO_ON_S / 2:
+            met, first, again = silence, now, INF
+        known = now > again + KNOWN_S
+        if noticeable:
+            self._silent[who] = met, first, again if now < first + DEAD_S else min(again, now), now
+        return known
+
+    def _check_patience(self, claim: Claim, outcome: NotSent, left_s: float, in_vain: bool) -> None:
+        """A call goes on until its deadline, unless an outage is known: then it ends at once."""
+        if in_vain:
+            self.world.violate(f"{claim.what} waited in an outage that is known, until {outcome!r}")
         known = self.world.now >= self.wrong_since + KNOWN_AFTER_S
         if left_s > WAITS_S and not known and not isinstance(outcome, Overloaded):
             self.world.violate(f"{claim.what} gave up {left_s:.2f} s before its deadline: {outcome!r}")
@@ -303,6 +333,9 @@ class Callers:
                 self.world.violate(f"NotSent, and it ran: {claim} {ran}")
             if not claim.idempotent and max(ran) > 1:
                 self.world.violate(f"ran more than once: {claim} {ran}")
+            alone = claim.what.startswith(("incr", "two", "transaction", "blocking"))  # no part fails by itself
+            if alone and not claim.patient and self.redis.denied[claim.tokens[0].encode()] > 1:
+                self.world.violate(f"sent again though it was refused for good: {claim}")
             if claim.outcome == "ok" and not ran[0]:
                 self.world.violate(f"answered, and it never ran: {claim}")
 

@@ -16,7 +16,7 @@ from tests.simulation.network import Link
 from tests.simulation.redis_model import STATES, TOKEN, RedisModel, Refusal, _Client
 
 PORTS = (6379, 6380, 6381)  # a node that takes over has a port of its own
-MOST_TOPOLOGIES = 16  # that one process asks for in a second
+MOST_TOPOLOGIES = 12  # that one process asks one node for in a second
 MOST_MOVED = 8  # times that one call is sent to another node
 BLOCKS, SLOTS = 6, 16384  # slots move by the block
 UNHEARD_S = 120.0  # who does not call looks once a minute, and a look may fail
@@ -27,6 +27,14 @@ _KEYLESS = frozenset(b"HELLO AUTH QUIT CLIENT PING ECHO TIME MULTI EXEC CLUSTER 
 def block_of(slot: int) -> int:
     """The block in which a slot lies."""
     return slot * BLOCKS // SLOTS
+
+
+def keys_of(command: list[bytes]) -> list[bytes]:
+    """The keys of a command."""
+    name = command[0].upper()
+    if name in _KEYLESS:
+        return []
+    return command[3 : 3 + int(command[2])] if name.startswith(b"EVAL") else [command[1]]
 
 
 class ClusterModel(RedisModel):
@@ -45,24 +53,23 @@ class ClusterModel(RedisModel):
         self._asking: set[_Client] = set()
         self._slots: list[Any] = []
         self.moved: defaultdict[tuple[str, bytes], set[float]] = defaultdict(set)  # process, key of one call -> when
-        self._topologies: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._topologies: defaultdict[tuple[str, int], deque[float]] = defaultdict(deque)
 
-    def _admit(self, client: _Client, name: bytes, command: list[bytes]) -> None:
-        super()._admit(client, name, command)
+    def _route(self, client: _Client, name: bytes, command: list[bytes]) -> None:
         asked = client in self._asking
-        self._asking.discard(client)
+        if name == b"EXEC" or (client.queued is None and name != b"MULTI"):  # or else of all the transaction
+            self._asking.discard(client)
         if name == b"ASKING" and not self.may_ask:
             raise Refusal(STATES["noperm"].format("asking"))
         if name == b"ASKING":
             self._asking.add(client)
         elif name == b"CLUSTER":
-            self._asked_for_the_topology(client.link.who)
+            self._asked_for_the_topology(client.link)
             self._slots = self._as_seen_by(client.link.port)
-        elif name not in _KEYLESS:
-            keys = command[3 : 3 + int(command[2])] if name.startswith(b"EVAL") else [command[1]]
-            self._route(client.link, keys, asked)
+        elif keys := [key for each in (client.queued or []) * (name == b"EXEC") + [command] for key in keys_of(each)]:
+            self._check_place(client.link, keys, asked)
 
-    def _route(self, link: Link, keys: list[bytes], asked: bool) -> None:
+    def _check_place(self, link: Link, keys: list[bytes], asked: bool) -> None:
         """As Redis does, also for several keys of a slot on its way."""
         port, slot = link.port, key_slot(keys[0])
         block = block_of(slot)
@@ -92,14 +99,14 @@ class ClusterModel(RedisModel):
             if len(told) > MOST_MOVED:
                 self.world.violate(f"{who} was told {len(told)} times that {key.decode()} has moved")
 
-    def _asked_for_the_topology(self, who: str) -> None:
+    def _asked_for_the_topology(self, link: Link) -> None:
         """However many callers want it, and however often they are redirected."""
-        times = self._topologies[who]
+        times = self._topologies[link.who, link.port]
         times.append(self.world.now)
         while times[0] < self.world.now - 1:
             times.popleft()
         if len(times) > MOST_TOPOLOGIES:
-            self.world.violate(f"{who} asks for the topology {len(times)} times in a second")
+            self.world.violate(f"{link.who} asks one node for the topology {len(times)} times in a second")
 
     def _as_seen_by(self, port: int) -> list[Any]:
         edges = [block * SLOTS // BLOCKS + (block * SLOTS % BLOCKS > 0) for block in range(BLOCKS + 1)]

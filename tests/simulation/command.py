@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("--keep", help="only these steps of its plan, e.g. 3,7,12")
     options.add_argument("--seeds", type=int, default=1000, help="how many (default: 1000)")
     options.add_argument("--from", dest="first", type=int, default=0, help="the first one: to go on where a run ended")
-    options.add_argument("--mutant", choices=sorted(mutants.MUTANTS), help="with this fault put back into the code")
+    fault = "with this fault, one of mutants.py, put back into the code"
+    options.add_argument("--mutant", choices=sorted(mutants.MUTANTS), metavar="FAULT", help=fault)
     options.add_argument("--mutants", action="store_true", help="how many of the seeds it takes to find each fault")
     options.add_argument("--fleet", action="store_true", help="200 instances through an outage, as a picture")
     options.add_argument("--report", type=Path, default=Path("build"), help="where its summary goes (default: build)")

@@ -82,6 +82,7 @@ class Instance:
         self.settings, self.name, self.lives, self._bound = settings, name, 0, bound
         self.lived: list[tuple[SimLoop, AppServices]] = []
         self.frozen_s = self._frozen_at = 0.0
+        self.closes = 0
         self._start()
 
     def start(self) -> None:
@@ -115,6 +116,7 @@ class Instance:
 
     def close(self) -> None:
         """Both sessions, while whoever uses them goes on."""
+        self.closes += 1
         self.begin("close", lambda app: app.redis_service.aclose(), 5.0)
         self.begin("close", lambda app: app.queue_service.aclose(), 5.0)
 

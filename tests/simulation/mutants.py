@@ -86,6 +86,8 @@ MUTANTS: dict[str, list[Edit]] = {
     "deadline-closes-the-connection": [("redis_session.reply_stream", "            self._withdraw(call)\n\n    def", '            self._withdraw(call)\n        self.close("a caller left")\n\n    def')],
     "backlog-unbounded": [("redis_session.reply_stream", "if len(waiting) >= self._room or size >", "if size >")],
     "repeated-once-and-no-more": [("redis_session.failures", "and needed_s < left_s:", "and needed_s < left_s and (self._patient or not vars(self).setdefault('again')):\n            self.again = True")],
+    "repeated-though-refused-for-good": [("redis_session.failures", "self._passes(failure) and ", "")],
+    "outage-never-known": [("redis_session.redis_service", "        self.outage.trying(self._now())\n", "")],
     "unknown-outcome-repeated": [("redis_session.failures", "and (self._idempotent or not ran) ", "")],
     "refusals-of-a-batch-forgotten": [("redis_session.wire", "except RedisError as error:\n            return error", "except ResponseError as error:\n            return error")],
     "token-not-renewed": [("redis_session.credential", "await client.reauthenticate(held.username, held.password)", "pass")],

@@ -35,9 +35,15 @@ class Network:
         self.open_at: Counter[str] = Counter()  # process -> connections as it sees them, attempts included
         self.ended: Counter[str] = Counter()  # process -> connections that have ended
         self.read_at: dict[str, float] = {}  # process -> when it last read anything
+        self.passed_at = 0.0  # when anything last got through, to anybody
         self.bound: Counter[str] = Counter()
         self.more = 0  # connections that every process may have besides
         self.dead: set[int] = set()
+
+    @property
+    def shut(self) -> bool:
+        """Whether nothing gets through, on new connections at least."""
+        return self.hole or self.held or self.refusing
 
     def way_s(self) -> float:
         """How long one packet takes, in seconds."""
@@ -69,6 +75,7 @@ class Network:
         elif self.refusing or port in self.dead:
             answer.set_exception(ConnectionRefusedError(111, "Connect call failed"))
         else:
+            self.passed_at = self.world.now
             answer.set_result(None)
 
     def quiet(self, who: str) -> bool:
@@ -240,7 +247,7 @@ class Link(asyncio.Transport):
         self.lossy |= self.network.hole
         if self.gone or self.network.hole or self.network.held or not self.to_server:
             return
-        data = self.to_server.popleft()
+        data, self.network.passed_at = self.to_server.popleft(), self.network.world.now
         if data is None:
             self.vanish()
             return
@@ -253,7 +260,7 @@ class Link(asyncio.Transport):
         """Likewise; no bytes are the server's end."""
         self.lossy |= self.network.hole
         if self.to_client and not (self.network.hole or self.network.held):
-            data = self.to_client.popleft()
+            data, self.network.passed_at = self.to_client.popleft(), self.network.world.now
             self.received += data
             self._eof |= not data
             self._ask_to_read()

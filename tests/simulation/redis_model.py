@@ -23,7 +23,12 @@ EPOCH_S = 1_900_000_000  # of the virtual clock's zero, on Redis's own
 RENEWAL_S = 60.0  # as long as nothing is wrong, a token is renewed
 KEPT_S = 3.0  # how far back writes can be lost
 TOKEN = b"tok:"  # a first argument that begins so is counted in `ran`
+# Flags of commands, as COMMAND INFO tells them (test_model.py).
 WRITES = frozenset(b"INCR INCRBY HSET HDEL HINCRBY PEXPIREAT BLPOP".split())
+DENY_OOM = frozenset(b"INCR INCRBY HSET HINCRBY".split())
+WHILE_LOADING = frozenset(b"HELLO AUTH CLIENT ECHO TIME MULTI EXEC CLUSTER".split())
+WHILE_BUSY = frozenset(b"HELLO AUTH CLIENT MULTI".split())
+NO_AUTH = frozenset(b"HELLO AUTH".split())
 STATES = {
     "loading": "LOADING Redis is loading the dataset in memory",
     "busy": "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
@@ -36,8 +41,9 @@ STATES = {
     "noreplicas": "NOREPLICAS Not enough good replicas to write.",
     "noperm": "NOPERM this user has no permissions to run the '{}' command",
 }
-_ALWAYS = frozenset(b"HELLO AUTH QUIT".split())
-_ON_WRITES = frozenset(["readonly", "oom", "misconf", "noreplicas"])
+_FOR_GOOD = ("OOM", "MISCONF", "NOPERM")
+_REFUSED_IN = {"oom": DENY_OOM, "misconf": WRITES | {b"PING"}, "noreplicas": WRITES, "readonly": WRITES}
+_REFUSED_IN["noperm"] = frozenset(b"EVALSHA EVAL INCRBY".split())
 
 
 class Refusal(Exception):
@@ -69,6 +75,7 @@ class RedisModel:
         self.peak_clients = self.commands = self.refused_clients = 0
         self.ran: Counter[bytes] = Counter()
         self.refused: dict[bytes, float] = {}  # token -> when it was refused last
+        self.denied: Counter[bytes] = Counter()  # likewise -> how often for what does not pass by itself
         self.lost: set[bytes] = set()  # hash fields whose newest acknowledged value is gone
         self.losses = 0
         self.revoked = 0.0  # tokens that run out by then are taken no more
@@ -130,46 +137,50 @@ class RedisModel:
             value = self._spoil(client, name, refused)
             if command[1:] and command[1].startswith(TOKEN):
                 self.refused[command[1]] = self.world.now
+                self.denied[command[1]] += str(refused).startswith(_FOR_GOOD)
         return None if client.blocked else encode(value, client.resp3)
 
     def _admit(self, client: _Client, name: bytes, command: list[bytes]) -> None:
-        if name in _ALWAYS:
+        if name in NO_AUTH:
             return
         if not client.proven:
             raise Refusal("NOAUTH Authentication required.")
-        if self.state in ("loading", "busy"):
+        if name not in self._commands:
+            raise Refusal(f"ERR unknown command '{command[0].decode(errors='replace')}'")
+        self._route(client, name, command)
+        self._check_state(client, name)
+        if name == b"EXEC" and self.state != "noperm":  # rights are looked at as each is run
+            for words in client.queued or ():
+                if words[0].upper() in WRITES:
+                    self._check_state(client, words[0].upper())
+        if (self.state == "loading" and name not in WHILE_LOADING) or (self.state == "busy" and name not in WHILE_BUSY):
             raise Refusal(STATES[self.state])
-        writes = name in WRITES or (
-            name == b"EXEC" and any(words[0].upper() in WRITES for words in client.queued or ())
-        )
-        if writes:
-            self._check_writable(client)
-        if self.state == "noperm" and name in (b"EVALSHA", b"EVAL", b"INCRBY"):
-            raise Refusal(STATES["noperm"].format(name.decode().lower()))
 
-    def _check_writable(self, client: _Client) -> None:
-        if self.state in _ON_WRITES or client.of_replica:
-            raise Refusal(STATES["readonly" if client.of_replica else self.state])
+    def _route(self, client: _Client, name: bytes, command: list[bytes]) -> None:
+        """A node of a cluster says here that a key is elsewhere."""
+
+    def _check_state(self, client: _Client, name: bytes) -> None:
+        """Refuse what the state does not permit, a script's call too."""
+        if client.of_replica and name in WRITES:
+            raise Refusal(STATES["readonly"])
+        if name in _REFUSED_IN.get(self.state, ()):
+            raise Refusal(STATES[self.state].format(name.decode().lower()))
 
     @staticmethod
     def _spoil(client: _Client, name: bytes, refused: Refusal) -> Refusal:
         """What is refused inside a transaction aborts all of it, as Redis 7 says it."""
-        if client.queued is None:
+        if name != b"EXEC":
+            client.spoilt |= client.queued is not None
             return refused
-        if name == b"EXEC":
-            client.queued, client.spoilt = None, False
-            aborted = str(refused).startswith("EXECABORT")
-            return refused if aborted else Refusal(f"EXECABORT Transaction discarded because of: {refused}")
-        client.spoilt = True
-        return refused
+        client.queued, client.spoilt = None, False
+        final = str(refused).startswith(("EXECABORT", "ERR EXEC", "MOVED", "ASK", "TRYAGAIN"))
+        return refused if final else Refusal(f"EXECABORT Transaction discarded because of: {refused}")
 
     def execute(self, client: _Client, words: list[bytes]) -> Any:
         """Run one command, a client's or a script's; returns its reply as a Python value."""
         name = words[0].upper()
-        if name in WRITES:
-            self._check_writable(client)
-        if name not in self._commands:
-            raise Refusal(f"ERR unknown command '{words[0].decode(errors='replace')}'")
+        if name in WRITES or self.state == "noperm":
+            self._check_state(client, name)
         if len(words) > 1 and words[1].startswith(TOKEN):
             self.ran[words[1].partition(b" ")[0]] += 1
         return self._commands[name](client, words)
@@ -387,11 +398,13 @@ class RedisModel:
     def _exec(self, client: _Client, words: list[bytes]) -> Any:
         if client.spoilt:
             raise Refusal("EXECABORT Transaction discarded because of previous errors.")
-        queued, client.queued = client.queued or [], None
+        if client.queued is None:
+            raise Refusal("ERR EXEC without MULTI")
+        queued, client.queued = client.queued, None
         replies: list[Any] = []
         for command in queued:
             try:
-                replies.append(self.execute(client, command))
+                replies.append(None if command[0].upper() == b"BLPOP" else self.execute(client, command))
             except Refusal as refused:
                 replies.append(refused)
         return replies

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
-import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
 from tests.simulation import mutants
 from tests.simulation.loop import SimLoop, World
 from tests.simulation.plan import plan_of
-from tests.simulation.redis_scripts import scripts
 from tests.simulation.simulation import simulate
 
 SOME = 200  # 50,000 are in `make prove`
@@ -137,32 +133,3 @@ def test_a_frozen_process_does_nothing_and_finds_everything_piled_up_when_it_tha
     world.at(10, loop.thaw)
     world.run(20)
     assert 10 <= ended[0] < 10.01
-
-
-# --- the model against the real server --------------------------------------------------------------------------------
-def some_value(chance: random.Random, depth: int = 3) -> Any:
-    """A JSON value as cjson can keep it: no empty array, numbers of 14 digits."""
-    kind = chance.randrange(6 if depth else 4)
-    if kind == 0:
-        return chance.choice((True, False, None))
-    if kind == 1:
-        return chance.choice((0, -1, 1_900_000_000_000, 0.5, 1e100, chance.randrange(10**13)))
-    if kind in (2, 3):
-        return "".join(chance.choice('aé"\\/\n\t\x01\x7f 漢') for _ in range(chance.randrange(8)))
-    if kind == 4:
-        return [some_value(chance, depth - 1) for _ in range(chance.randrange(1, 4))]
-    return {f"k{n}": some_value(chance, depth - 1) for n in range(chance.randrange(4))}
-
-
-def test_our_cjson_says_what_the_real_servers_says(redis_url: str) -> None:
-    script = "return {cjson.encode(cjson.decode(ARGV[1])), tostring(type(cjson.decode(ARGV[1])))}"
-    chance = random.Random(1)
-    with redis.Redis.from_url(redis_url) as real:
-        for _ in range(300):
-            text = json.dumps([some_value(chance)], ensure_ascii=chance.random() < 0.5).encode()
-            ours = scripts().run(script.encode(), [], [text], lambda words: None)
-            theirs: Any = real.eval(script, 0, text)
-            assert json.loads(ours[0]) == json.loads(theirs[0]), text
-            assert ours[1] == theirs[1]
-            if b"{" not in text:  # the order of an object's names is the server's own
-                assert ours[0] == theirs[0]

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from redis.crc import key_slot
 
-from lab.azure.redis_cluster import RedisCluster
+from lab.azure.redis_cluster import RedisCluster, admin
+from lab.azure.redis_server import RedisServer
 from services.redis_session import Clocks, RedisService, RedisUnavailable
 from services.redis_session.cluster_client import ClusterRedis
 from services.redis_session.cluster_nodes import RETIRE_TICK_S
@@ -33,6 +34,12 @@ def client_of(redis: RedisService) -> ClusterRedis:
     return redis.open_client
 
 
+def offset(node: RedisServer) -> int:
+    """How much of the stream of writes a node has."""
+    with admin(node) as client:
+        return int(client.info("replication")["master_repl_offset"])
+
+
 async def warm(redis: RedisService, cluster: RedisCluster) -> ClusterRedis:
     for number, key in KEYS.items():
         first, last = cluster.slots_of(number)
@@ -44,6 +51,7 @@ async def warm(redis: RedisService, cluster: RedisCluster) -> ClusterRedis:
 async def test_a_replica_that_takes_over_is_found(replicated: RedisCluster, session: Session) -> None:
     redis = session(replicated.url)
     await warm(redis, replicated)
+    await until(lambda: offset(replicated.nodes[5]) >= offset(replicated.nodes[2]))  # it has the write, too
     replicated.nodes[2].kill()
     assert await redis.run(lambda client: client.incr(KEYS[2]), idempotent=True, within_s=60, patient=True) >= 2
     assert client_of(redis).nodes.owner(15495).place.port == replicated.nodes[5].port

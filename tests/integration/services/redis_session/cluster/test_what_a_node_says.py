@@ -25,13 +25,11 @@ REPLICA = b"-READONLY You can't write against a read only replica.\r\n"
 
 
 class Node:
-    """Answers each command by its name."""
+    """Answers each command by its name; closes the connection where that is None."""
 
     def __init__(self) -> None:
-        self.url, self.says = (
-            "",
-            {b"HELLO": b"%1\r\n+mode\r\n+cluster\r\n", b"PING": b"+PONG\r\n", b"ASKING": b"+OK\r\n"},
-        )
+        self.url, self.says = "", dict[bytes, bytes | None]()
+        self.says |= {b"HELLO": b"%1\r\n+mode\r\n+cluster\r\n", b"PING": b"+PONG\r\n", b"ASKING": b"+OK\r\n"}
 
     @property
     def place(self) -> Place:
@@ -40,7 +38,9 @@ class Node:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while words := (await reader.readline())[1:]:
             command = [await self._word(reader) for _ in range(int(words))]
-            writer.write(self.says[command[0]])
+            if (answer := self.says[command[0]]) is None:
+                return
+            writer.write(answer)
 
     @staticmethod
     async def _word(reader: asyncio.StreamReader) -> bytes:
@@ -64,6 +64,11 @@ async def nodes() -> AsyncIterator[tuple[Node, Node]]:
         for node in both:
             node.says[b"CLUSTER"] = slots((0, 16383, both[0]))
         yield both
+
+
+async def incr_on_both(client: Any) -> Any:
+    """A batch, where "a" is served by the target, "b" by the source."""
+    return await client.pipeline(transaction=False).incr("a").incr("b").execute()
 
 
 async def test_what_the_target_of_a_move_says_is_about_the_target(nodes: tuple[Node, Node], session: Session) -> None:
@@ -97,14 +102,31 @@ async def test_a_pipeline_that_one_node_refuses_costs_no_other_node_its_connecti
     of_source, of_target = (cluster.nodes.at(node.place).session for node in nodes)
     before = of_source.open_client, of_target.open_client
 
-    async def batch(client: Any) -> Any:  # "a" is served by the target, "b" by the source
-        return await client.pipeline(transaction=False).incr("a").incr("b").execute()
-
     with pytest.raises(RedisUnavailable):
-        await redis.run(batch, idempotent=False, within_s=0.2)
+        await redis.run(incr_on_both, idempotent=False, within_s=0.2)
     assert redis.open_client is cluster
     assert of_source.open_client is before[0]
     assert of_target.open_client is not before[1]
+    await redis.aclose()
+
+
+@pytest.mark.parametrize("moved", [True, False])
+async def test_what_one_node_says_in_a_batch_is_heard_though_another_node_fails(
+    nodes: tuple[Node, Node], session: Session, moved: bool
+) -> None:
+    source, target = nodes
+    source.says[b"CLUSTER"] = target.says[b"CLUSTER"] = slots((0, 8191, source), (8192, 16383, target))
+    source.says[b"INCRBY"] = None
+    target.says[b"INCRBY"] = f"-MOVED 15495 127.0.0.1:{source.place.port}\r\n".encode() if moved else REPLICA
+    redis = session(source.url)
+    await redis.ping(5)
+    cluster = redis.open_client
+    assert isinstance(cluster, ClusterRedis)
+    before = await cluster.nodes.at(target.place).session.healthy_client()
+    with pytest.raises(OutcomeUnknown):
+        await redis.run(incr_on_both, idempotent=False, within_s=5)
+    assert cluster.nodes.owner(15495).place == (source.place if moved else target.place)
+    assert (cluster.nodes.at(target.place).session.open_client is before) == moved
     await redis.aclose()
 
 
