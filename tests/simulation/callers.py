@@ -21,6 +21,7 @@ from services.redis_session import (
     RedisUnavailable,
 )
 from services.redis_session.redis_service import GO_ON_S
+from tests.simulation.cluster_model import ClusterModel
 from tests.simulation.instance import PASSWORD, Gone, Instance
 from tests.simulation.loop import SimLoop, World
 from tests.simulation.network import Network
@@ -194,7 +195,8 @@ class Callers:
         session, who, frozen_s = instance.app.redis_service, instance.loop.name, instance.frozen_s
         ended = self.network.ended[who]
         silence = self._silence(instance)
-        at_once = self._knows(who, silence, within_s >= 0.1 and cancel_s is None) and not patient
+        noticed = within_s >= 0.1 and cancel_s is None
+        at_once = self._knows(who, silence, noticed, large=kind == "echo") and not patient
         may_be_unknown = kind in SEVERAL and self.redis.left_behind(who)
         half = OutcomeUnknown if kind in SEVERAL and self.redis.revoked > began else ()  # another node takes no token
 
@@ -235,20 +237,23 @@ class Callers:
             self.world.later(cancel_s, task.cancel)
 
     def _silence(self, instance: Instance) -> Any:
-        """What tells one time in which nothing gets through to a process from another; None if something may."""
-        if not self.network.shut or instance.loop.frozen:
+        """What tells one time in which nothing gets through to a process from another; None if something may.
+
+        Not of a cluster: each node's session finds it out alone."""
+        if not self.network.shut or instance.loop.frozen or isinstance(self.redis, ClusterModel):
             return None
         return self.network.passed_at, instance.frozen_s, instance.closes
 
-    def _knows(self, who: str, silence: Any, noticeable: bool) -> bool:
+    def _knows(self, who: str, silence: Any, noticed: bool, large: bool) -> bool:
         """Whether a process must know of this silence: a call has met it, and another one when that must have ended
         the connection, and made an attempt begin."""
         now = self.world.now
         met, first, again, last = self._silent.get(who, (None, 0.0, 0.0, 0.0))
-        if silence is None or silence != met or now - last > GO_ON_S / 2:
+        writes = large and again == INF  # bytes that the kernel takes are a sign of life
+        if silence is None or silence != met or now - last > GO_ON_S / 2 or writes:
             met, first, again = silence, now, INF
         known = now > again + KNOWN_S
-        if noticeable:
+        if noticed or writes:
             self._silent[who] = met, first, again if now < first + DEAD_S else min(again, now), now
         return known
 
