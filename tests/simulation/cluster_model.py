@@ -66,23 +66,26 @@ class ClusterModel(RedisModel):
         elif name == b"CLUSTER":
             self._asked_for_the_topology(client.link)
             self._slots = self._as_seen_by(client.link.port)
-        elif keys := [key for each in (client.queued or []) * (name == b"EXEC") + [command] for key in keys_of(each)]:
-            self._check_place(client.link, keys, asked)
+            return
+        commands = ([] if client.spoilt and self.is_valkey else client.queued or []) if name == b"EXEC" else [command]
+        later = self.is_valkey and client.queued is not None and name != b"EXEC"  # Redis looks at once, and again
+        if keys := [key for each in commands for key in keys_of(each)]:
+            self._check_place(client.link, keys, asked, later)
 
-    def _check_place(self, link: Link, keys: list[bytes], asked: bool) -> None:
+    def _check_place(self, link: Link, keys: list[bytes], asked: bool, later: bool) -> None:
         """As Redis does, also for several keys of a slot on its way."""
         port, slot = link.port, key_slot(keys[0])
         block = block_of(slot)
-        target, there = self.targets.get(block), sum(key in self.carried for key in keys)
+        target, there = self.targets.get(block), sum(key in self.data and key in self.carried for key in keys)
         if port == self.owners[block]:
             here = sum(key in self.data and key not in self.carried for key in keys)
-            if target is None or here == len(keys):
+            if target is None or here == len(keys) or later:
                 return
             if here:
                 raise Refusal("TRYAGAIN Multiple keys request during rehashing of slot")
             raise Refusal(f"ASK {slot} 10.0.0.1:{target}")
         if port == target and asked:
-            if len(keys) > 1 and there < len(keys):
+            if len(set(keys)) > 1 and there < len(keys):
                 raise Refusal("TRYAGAIN Multiple keys request during rehashing of slot")
             self.carried.update(keys)
             return

@@ -70,6 +70,7 @@ class RedisModel:
     def __init__(self, world: World, seed: str, password: str) -> None:
         self.world, self.random = world, random.Random(f"{seed}/redis")
         self.password, self.state, self.max_clients = password, "", 10_000
+        self.is_valkey = random.Random(f"{seed}/server").random() < 0.5  # or else Redis 7.0: test_model.py
         self.network: Network
         self.clients: dict[Link, _Client] = {}
         self.peak_clients = self.commands = self.refused_clients = 0
@@ -130,7 +131,7 @@ class RedisModel:
         try:
             self._admit(client, name, command)
             if client.queued is not None and name != b"EXEC":
-                client.queued.append(command)
+                client.queued += [command] * (not client.spoilt)
                 return b"+QUEUED\r\n"
             value = self.execute(client, command)
         except Refusal as refused:
@@ -149,12 +150,16 @@ class RedisModel:
             raise Refusal(f"ERR unknown command '{command[0].decode(errors='replace')}'")
         self._route(client, name, command)
         self._check_state(client, name)
+        if self.state == "oom" and client.queued is not None and name != b"EXEC" and not self.is_valkey:
+            raise Refusal(STATES["oom"])
         if name == b"EXEC" and self.state != "noperm":  # rights are looked at as each is run
             for words in client.queued or ():
                 if words[0].upper() in WRITES:
                     self._check_state(client, words[0].upper())
-        if (self.state == "loading" and name not in WHILE_LOADING) or (self.state == "busy" and name not in WHILE_BUSY):
-            raise Refusal(STATES[self.state])
+        if self.state == "loading" and name not in WHILE_LOADING:
+            raise Refusal(STATES["loading"])
+        if self.state == "busy" and (name not in WHILE_BUSY or (name == b"CLIENT" and not self.is_valkey)):
+            raise Refusal(STATES["busy"])
 
     def _route(self, client: _Client, name: bytes, command: list[bytes]) -> None:
         """A node of a cluster says here that a key is elsewhere."""
