@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +36,6 @@ KNOWN_AFTER_S = 1.4  # an outage is known after 2 s, and the first attempt may w
 DEAD_S, KNOWN_S = 6.5, 2.2  # from a call in silence until its connection has ended; from an attempt until that is known
 SOON_S = 0.3
 INF = float("inf")
-_MULTI = re.compile("LOADING|BUSY")  # refuse MULTI, too: what follows it might run
 SLOW = ("inner_deadline", "blocking")  # may take longer than their deadline though nothing is wrong
 
 
@@ -220,7 +218,7 @@ class Callers:
                 self._own(outcome)
             if (
                 isinstance(outcome, OutcomeUnknown)
-                and (kind in ("incr", "two", "pipeline") or (kind == "transaction" and not _MULTI.search(str(outcome))))
+                and kind in ("incr", "two", "pipeline", "transaction")
                 and (ended, frozen_s) == (self.network.ended[who], instance.frozen_s)
                 and not instance.loop.frozen
             ):
