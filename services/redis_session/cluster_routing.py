@@ -15,7 +15,7 @@ from .backoff import Backoff
 from .call_deadline import take_back
 from .cluster_nodes import ClusterNode, ClusterNodes
 from .command_plan import CommandPlan, command_plan
-from .errors import NotSent, Overloaded, RedisUnavailable
+from .errors import NotSent, OutcomeUnknown, Overloaded, RedisUnavailable
 from .multiplexed_redis import MultiplexedRedis
 from .server_reply import server_state
 from .topology import Place, redirected_to
@@ -102,24 +102,32 @@ async def call_at(node: ClusterNode, plan: CommandPlan, args: tuple[Any, ...], o
 
 async def send_at(node: ClusterNode, calls: list[RoutedCall]) -> None:
     """In one write. Afterwards each has its outcome; whatever else fails is raised, as by `call_at`."""
-    first = calls[0]
+    first, found = calls[0], list[Any]()
     for call in calls:
-        call.answered_by = node
+        call.answered_by, call.outcome = node, None
     if first.alone:
         first.outcome = await outcome_of(node, call_at(node, first.plan, first.args, dict(first.options)))
         return
     client = None
     try:
         client = await node.client()
-        outcomes = iter(await client.wire.outcomes([part for call in calls for part in call.commands]))
+        await client.wire.outcomes([part for call in calls for part in call.commands], found)
     except (RedisError, asyncio.CancelledError) as error:
-        if not has_left(error, node):
+        _share_out(found, calls)
+        if not has_left(error, node) or any(isinstance(outcome, OutcomeUnknown) for outcome in found):
             raise _judged(error, node, client) from error.__cause__
         for call in calls:
-            call.outcome = error
+            if not found or (isinstance(call.outcome, RedisError) and not isinstance(call.outcome, ResponseError)):
+                call.outcome = error
         return
-    for call in calls:
-        if call.asked is not None and not isinstance(next(outcomes), ResponseError):
+    _share_out(found, calls)
+
+
+def _share_out(found: list[Any], calls: list[RoutedCall]) -> None:
+    """Give each call its own outcome; if none has been found, nothing."""
+    outcomes = iter(found)
+    for call in calls if found else ():
+        if call.asked is not None and not isinstance(next(outcomes), RedisError):
             take_back()  # ASKING itself does nothing; a refused one has been taken back already
         call.outcome = next(outcomes)
 
@@ -131,14 +139,14 @@ async def send_all(nodes: ClusterNodes, calls: list[RoutedCall]) -> None:
         shares: dict[ClusterNode, list[RoutedCall]] = {}
         for call in left:
             shares.setdefault(call.asked or nodes.owner(call.slot), []).append(call)
-        failures = await asyncio.gather(*(send_at(*share) for share in shares.items()), return_exceptions=True)
-        if failed := [failure for failure in failures if failure is not None]:
-            for (node, share), failure in zip(shares.items(), failures, strict=True):
-                for call in share if failure is None else ():
-                    call.learn(node, nodes)  # all are repeated: not by the same way
-                    if isinstance(call.outcome, ResponseError):
-                        node.heard(call.outcome)
-            raise failed[0]
+        try:
+            await all_of(send_at(node, share) for node, share in shares.items())
+        except BaseException:  # all are repeated: not by the same way
+            for node, call in ((node, call) for node, share in shares.items() for call in share):
+                if isinstance(call.outcome, ResponseError):
+                    call.learn(node, nodes)
+                    node.heard(call.outcome)
+            raise
         left = [call for node, share in shares.items() for call in share if await call.goes_on(node, nodes)]
         if not left:
             return

@@ -93,10 +93,15 @@ class Wire:
             call.exception()  # marks a failure as seen, whether or not its turn to be raised comes
         return calls
 
-    async def outcomes(self, commands: Sequence[tuple[tuple[Any, ...], CommandPlan, dict[str, Any]]]) -> list[Any]:
-        """Of a batch: the parsed replies, and ResponseErrors at their places. Raises whatever else a call raises."""
-        calls = await self.batch(commands)
-        found = [self._outcome(call, *command[1:]) for call, command in zip(calls, commands, strict=True)]
+    async def outcomes(
+        self, commands: Sequence[tuple[tuple[Any, ...], CommandPlan, dict[str, Any]]], found: list[Any] | None = None
+    ) -> list[Any]:
+        """Of a batch: the parsed replies, and ResponseErrors at their places. Raises whatever else a call raises.
+
+        `found`: an empty list that takes them, and then what else was raised as well.
+        """
+        calls, found = await self.batch(commands), [] if found is None else found
+        found += [self._outcome(call, *command[1:]) for call, command in zip(calls, commands, strict=True)]
         for index, result in enumerate(found):
             if isinstance(result, Exception) and not isinstance(result, ResponseError):
                 raise result  # only now: all of them have been looked at, so that what was refused counts as unwritten

@@ -18,6 +18,7 @@ from tests.simulation.redis_model import STATES, TOKEN, RedisModel, Refusal, _Cl
 PORTS = (6379, 6380, 6381)  # a node that takes over has a port of its own
 MOST_TOPOLOGIES = 12  # that one process asks one node for in a second
 MOST_MOVED = 8  # times that one call is sent to another node
+MOST_AGAIN = 3  # ... by one node, while nobody asks for the topology: its answer may be cut off
 BLOCKS, SLOTS = 6, 16384  # slots move by the block
 UNHEARD_S = 120.0  # who does not call looks once a minute, and a look may fail
 HEARS_S = (0.0, 2.0)  # how long news of a move take to the other nodes
@@ -53,6 +54,7 @@ class ClusterModel(RedisModel):
         self._asking: set[_Client] = set()
         self._slots: list[Any] = []
         self.moved: defaultdict[tuple[str, bytes], set[float]] = defaultdict(set)  # process, key of one call -> when
+        self._again: defaultdict[str, Any] = defaultdict(lambda: defaultdict(set))
         self._topologies: defaultdict[tuple[str, int], deque[float]] = defaultdict(deque)
 
     def _route(self, client: _Client, name: bytes, command: list[bytes]) -> None:
@@ -91,13 +93,17 @@ class ClusterModel(RedisModel):
             return
         place = self.views[port][block]
         if place not in self.network.dead:  # or else it must come back and ask again
-            self._sent_away(link.who, keys[0])
+            self._sent_away(link, keys[0])
         raise Refusal(f"MOVED {slot} 10.0.0.1:{place}")
 
-    def _sent_away(self, who: str, key: bytes) -> None:
+    def _sent_away(self, link: Link, key: bytes) -> None:
         """Who is told that a slot has moved remembers it, and who is told to ask does so."""
         if key.startswith(TOKEN) and self.may_ask:
-            told = self.moved[who, key]
+            who = link.who
+            again, told = self._again[who][key, link.port], self.moved[who, key]
+            again.add(self.world.now)
+            if len(again) > MOST_AGAIN:
+                self.world.violate(f"{who} asks one node {len(again)} times for {key.decode()}, which has moved")
             told.add(self.world.now)  # what a network has held up arrives at once, repeated before anything was heard
             if len(told) > MOST_MOVED:
                 self.world.violate(f"{who} was told {len(told)} times that {key.decode()} has moved")
@@ -106,6 +112,7 @@ class ClusterModel(RedisModel):
         """However many callers want it, and however often they are redirected."""
         times = self._topologies[link.who, link.port]
         times.append(self.world.now)
+        self._again.pop(link.who, None)
         while times[0] < self.world.now - 1:
             times.popleft()
         if len(times) > MOST_TOPOLOGIES:

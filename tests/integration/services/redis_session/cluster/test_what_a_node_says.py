@@ -71,6 +71,10 @@ async def incr_on_both(client: Any) -> Any:
     return await client.pipeline(transaction=False).incr("a").incr("b").execute()
 
 
+async def incr_and_get(client: Any) -> Any:
+    return await client.pipeline(transaction=False).incr("a").get("b").execute()
+
+
 async def test_what_the_target_of_a_move_says_is_about_the_target(nodes: tuple[Node, Node], session: Session) -> None:
     source, target = nodes
     source.says[b"INCRBY"] = f"-ASK 1 127.0.0.1:{target.place.port}\r\n".encode()
@@ -127,6 +131,23 @@ async def test_what_one_node_says_in_a_batch_is_heard_though_another_node_fails(
         await redis.run(incr_on_both, idempotent=False, within_s=5)
     assert cluster.nodes.owner(15495).place == (source.place if moved else target.place)
     assert (cluster.nodes.at(target.place).session.open_client is before) == moved
+    await redis.aclose()
+
+
+async def test_a_redirect_is_heard_beside_a_refusal_of_the_same_node(
+    nodes: tuple[Node, Node], session: Session
+) -> None:
+    """LOADING is no ResponseError of redis-py's: it fails the whole batch."""
+    source, target = nodes
+    source.says[b"INCRBY"] = f"-MOVED 15495 127.0.0.1:{target.place.port}\r\n".encode()
+    source.says[b"GET"] = b"-LOADING Redis is loading the dataset in memory\r\n"
+    redis = session(source.url, randomness=OneAttempt())
+    await redis.ping(5)
+    cluster = redis.open_client
+    assert isinstance(cluster, ClusterRedis)
+    with pytest.raises(NotSent, match="LOADING"):
+        await redis.run(incr_and_get, idempotent=False, within_s=10)
+    assert cluster.nodes.owner(15495).place == target.place
     await redis.aclose()
 
 
