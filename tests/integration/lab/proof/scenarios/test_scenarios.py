@@ -70,7 +70,10 @@ async def test_every_side_makes_the_calls_that_a_fault_makes(side: str, redis_ur
 
 async def test_redis_py_repeats_what_was_cut_and_is_refused_where_there_are_too_few_places() -> None:
     """The controls of `twice` and `refused`: it sends again whatever was in flight."""
-    cut, limit = await measured((SCENARIOS["cut"], "redis-py"), (SCENARIOS["limit"].shortened(), "redis-py"))
+    for _ in range(5):  # a slow machine may have nothing in flight when it is cut
+        cut, limit = await measured((SCENARIOS["cut"], "redis-py"), (SCENARIOS["limit"].shortened(), "redis-py"))
+        if cut.twice:
+            break
     assert cut.twice > 0
     assert limit.refused > 0
 
