@@ -67,10 +67,12 @@ class ClusterPipeline(MultiplexedPipeline):
 
     async def _outcomes(self) -> list[Any]:
         calls = [RoutedCall(self._slot(args), args, dict(options)) for args, options in self.command_stack]
-        await send_all(self._client.nodes, calls)
-        for call in calls:
-            if isinstance(call.outcome, ResponseError) and call.answered_by is not None:
-                call.answered_by.heard(call.outcome)
+        try:
+            await send_all(self._client.nodes, calls)
+        finally:
+            for call in calls:
+                if isinstance(call.outcome, ResponseError) and call.answered_by is not None:
+                    call.answered_by.heard(call.outcome)
         return [call.outcome for call in calls]
 
     def _slot(self, args: tuple[Any, ...]) -> int:

@@ -70,8 +70,9 @@ class RoutedCall:
 
     def learn(self, node: ClusterNode, nodes: ClusterNodes) -> Place | None:
         """Where the node sends it, or None. Who serves its slot is known from now on."""
-        place = redirected_to(str(self.outcome), node.place) if self._code in ("MOVED", "ASK") else None
-        if place is not None and self._code == "MOVED":
+        code = self._code
+        place = redirected_to(str(self.outcome), node.place) if code in ("MOVED", "ASK") else None
+        if place is not None and code == "MOVED":
             nodes.moved(self.slot, place)
         return place
 
@@ -142,10 +143,9 @@ async def send_all(nodes: ClusterNodes, calls: list[RoutedCall]) -> None:
         try:
             await all_of(send_at(node, share) for node, share in shares.items())
         except BaseException:  # all are repeated: not by the same way
-            for node, call in ((node, call) for node, share in shares.items() for call in share):
-                if isinstance(call.outcome, ResponseError):
+            for node, share in shares.items():
+                for call in share:
                     call.learn(node, nodes)
-                    node.heard(call.outcome)
             raise
         left = [call for node, share in shares.items() for call in share if await call.goes_on(node, nodes)]
         if not left:

@@ -166,11 +166,11 @@ class Callers:
         self.wrong_since = 0.0  # since when something is, or was a moment ago
         self.unmoved_since = 0.0  # likewise, for calls of several keys: a slow move of a slot harms them
 
-    def _claim(self, what: str, tokens: int, idempotent: bool) -> Claim:
+    def _claim(self, what: str, tokens: int, idempotent: bool, patient: bool = False) -> Claim:
         own = str(len(self.claims))
         if what.startswith("transaction"):
             own = f"{{{own}}}"  # its keys share a slot
-        claim = Claim(what, [f"tok:{own}.{number}" for number in range(tokens)], idempotent)
+        claim = Claim(what, [f"tok:{own}.{number}" for number in range(tokens)], idempotent, patient)
         self.claims.append(claim)
         return claim
 
@@ -188,8 +188,7 @@ class Callers:
         patient: bool,
     ) -> None:
         """One `run` with an operation of that kind; cancelled after `cancel_s` seconds if that is not None."""
-        claim, began = self._claim(f"{kind} on {instance.loop.name}", 4, idempotent), self.world.now
-        claim.patient = patient
+        claim, began = self._claim(f"{kind} on {instance.loop.name}", 4, idempotent, patient), self.world.now
         session, who, frozen_s = instance.app.redis_service, instance.loop.name, instance.frozen_s
         ended = self.network.ended[who]
         silence = self._silence(instance)

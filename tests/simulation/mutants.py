@@ -121,7 +121,7 @@ MUTANTS: dict[str, list[Edit]] = {
     "no-id-of-its-own-after-a-minute": [("tickets.desk", "if minutes > 0 else order.order_id", "if False else order.order_id")],
     # on a cluster
     "topology-asked-on-an-unproved-connection": [("redis_session.cluster_nodes", "client = await node.session.healthy_client(patient=False)", "client = node.open_client or await node.session.healthy_client()")],
-    "forgotten-if-another-node-fails": [("redis_session.cluster_routing", "                    call.learn(node, nodes)\n", "")],
+    "forgotten-if-another-node-fails": [("redis_session.cluster_routing", "                    call.learn(node, nodes)\n", "                    pass\n")],
     "moved-is-forgotten": [("redis_session.cluster_routing", "nodes.moved(self.slot, place)", "nodes.refresh_soon()")],
     "a-storm-of-topologies": [
         ("redis_session.cluster_nodes", "if self.closed or self._refreshing:", "if self.closed:"),
